@@ -1,0 +1,221 @@
+"""Every error asgikit raises, and whose fault each one is.
+
+::
+
+    Exception
+    ├── HTTPError                    an answer: status, problem details, header fields
+    │   ├── BadRequest               400
+    │   │   ├── InvalidForm          400  a form body that does not parse
+    │   │   ├── InvalidHeader        400  a header field that does not parse
+    │   │   └── InvalidJSON          400  a JSON body that does not parse
+    │   ├── RequestTimeout           408  the body did not arrive in time
+    │   ├── PreconditionFailed       412
+    │   ├── ContentTooLarge          413  over a limit, which it names
+    │   ├── UnsupportedMediaType     415
+    │   └── RangeNotSatisfiable      416
+    ├── OSError
+    │   └── ClientDisconnect         the client left: nobody's fault
+    └── RuntimeError                 the app's fault; the message names the fix
+        ├── BodyConsumed
+        ├── ContentLengthMismatch
+        └── ResponseStarted
+
+Bad arguments are :class:`ValueError` or :class:`TypeError`, raised where they are made.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+__all__ = [
+    "BadRequest",
+    "BodyConsumed",
+    "ClientDisconnect",
+    "ContentLengthMismatch",
+    "ContentTooLarge",
+    "HTTPError",
+    "InvalidForm",
+    "InvalidHeader",
+    "InvalidJSON",
+    "PreconditionFailed",
+    "RangeNotSatisfiable",
+    "RequestTimeout",
+    "ResponseStarted",
+    "UnsupportedMediaType",
+]
+
+
+class HTTPError(Exception):
+    """An HTTP answer as an exception: raise it, and the client gets it as problem details.
+
+    Args:
+        status_code: from 400 to 599.
+        detail: what went wrong this time, for the client to read.
+        headers: fields of the answer, as a mapping or as pairs.
+        title: the problem in general (:rfc:`9457`); the status's own phrase where absent.
+        type: a URI that names the kind of problem.
+        instance: a URI that names this occurrence.
+        extensions: further members of the problem document.
+
+    Raises:
+        ValueError: ``status_code`` is no error status.
+
+    >>> HTTPError(404, "No such user.").title
+    'Not Found'
+    """
+
+    def __init__(
+        self,
+        status_code: int,
+        detail: str | None = None,
+        headers: Mapping[str, str] | Iterable[tuple[str, str]] | None = None,
+        *,
+        title: str | None = None,
+        type: str = "about:blank",  # noqa: A002 - the member's name in RFC 9457
+        instance: str | None = None,
+        extensions: Mapping[str, Any] | None = None,
+    ) -> None:
+        if not 400 <= status_code <= 599:
+            raise ValueError(f"status_code must be from 400 to 599, not {status_code!r}")
+        super().__init__(status_code, detail)
+        self.status_code = status_code
+        self.detail = detail
+        self.headers = headers
+        self.title = title if title is not None else _phrase(status_code)
+        self.type = type
+        self.instance = instance
+        self.extensions = extensions
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Exceptions pickle as `cls(*args)`; subclasses here take other arguments.
+        return _restore, (type(self), self.args, self.__dict__)
+
+    def __str__(self) -> str:
+        what = f"{self.status_code} {self.title}"
+        return f"{what}: {self.detail}" if self.detail else what
+
+
+def _restore(cls: type[HTTPError], args: tuple[Any, ...], state: dict[str, Any]) -> HTTPError:
+    error = cls.__new__(cls, *args)
+    error.__dict__.update(state)
+    return error
+
+
+def _phrase(status_code: int) -> str:
+    try:
+        return HTTPStatus(status_code).phrase
+    except ValueError:
+        return "Error"
+
+
+class BadRequest(HTTPError):
+    """400: the request is malformed.
+
+    >>> BadRequest("A page number starts at 1.").status_code
+    400
+    """
+
+    def __init__(self, detail: str | None = None) -> None:
+        super().__init__(400, detail)
+
+
+class InvalidForm(BadRequest):
+    """400: a form body that does not parse."""
+
+
+class InvalidHeader(BadRequest):
+    """400: a header field that does not parse."""
+
+
+class InvalidJSON(BadRequest):
+    """400: a JSON body that does not parse."""
+
+
+class RequestTimeout(HTTPError):
+    """408: the body did not arrive in time."""
+
+    def __init__(self, detail: str | None = None) -> None:
+        super().__init__(408, detail)
+
+
+class PreconditionFailed(HTTPError):
+    """412: a precondition of the request is false."""
+
+    def __init__(self, detail: str | None = None) -> None:
+        super().__init__(412, detail)
+
+
+class ContentTooLarge(HTTPError):
+    """413: the content is over a limit.
+
+    Attributes:
+        limit: the limit's name, a field of :class:`asgikit.Limits`.
+        maximum: its value, in bytes or in things counted.
+
+    >>> str(ContentTooLarge("max_body_size", 1024))
+    '413 Content Too Large: Over max_body_size, which is 1024.'
+    """
+
+    def __init__(self, limit: str, maximum: int) -> None:
+        super().__init__(413, f"Over {limit}, which is {maximum}.", title="Content Too Large")
+        self.limit = limit
+        self.maximum = maximum
+
+
+class UnsupportedMediaType(HTTPError):
+    """415: the content is of a type that is not accepted here.
+
+    Args:
+        detail: what was sent, and why it is refused.
+        accepted: media types to name in ``Accept`` (:rfc:`9110`, section 12.5.1).
+
+    >>> UnsupportedMediaType("Send JSON.", accepted=["application/json"]).headers
+    {'accept': 'application/json'}
+    """
+
+    def __init__(self, detail: str | None = None, *, accepted: Iterable[str] = ()) -> None:
+        accept = ", ".join(accepted)
+        super().__init__(415, detail, {"accept": accept} if accept else None)
+
+
+class RangeNotSatisfiable(HTTPError):
+    """416: every range asked for lies beyond the end.
+
+    Attributes:
+        size: the size of the representation in bytes.
+
+    >>> RangeNotSatisfiable(1000).headers
+    {'content-range': 'bytes */1000'}
+    """
+
+    def __init__(self, size: int) -> None:
+        super().__init__(
+            416,
+            f"There are {size} bytes.",
+            {"content-range": f"bytes */{size}"},
+            title="Range Not Satisfiable",
+        )
+        self.size = size
+
+
+class ClientDisconnect(OSError):
+    """The client left before its request was read whole.
+
+    ``to_asgi`` and ``request_response`` end quietly on it: there is nobody to answer.
+    """
+
+
+class BodyConsumed(RuntimeError):
+    """The body was read in a way that keeps nothing, and is asked for again."""
+
+
+class ContentLengthMismatch(RuntimeError):
+    """A response is longer or shorter than the Content-Length it promised."""
+
+
+class ResponseStarted(RuntimeError):
+    """Something that must come before the response was asked for after its start."""

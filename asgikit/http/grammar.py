@@ -1,0 +1,198 @@
+"""The words HTTP fields are made of (:rfc:`9110`, section 5): tokens, quoted strings, lists."""
+
+from __future__ import annotations
+
+import re
+
+__all__ = [
+    "check_field",
+    "format_quoted_string",
+    "is_token",
+    "parse_digits",
+    "parse_parameters",
+    "split_list",
+    "strip_ows",
+]
+
+# OWS            = *( SP / HTAB )
+OWS = " \t"
+
+# token          = 1*tchar
+# tchar          = "!" / "#" / "$" / "%" / "&" / "'" / "*" / "+" / "-" / "." / "^" / "_" / "`"
+#                / "|" / "~" / DIGIT / ALPHA
+TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
+
+# quoted-string  = DQUOTE *( qdtext / quoted-pair ) DQUOTE
+# qdtext         = HTAB / SP / %x21 / %x23-5B / %x5D-7E / obs-text
+# quoted-pair    = "\" ( HTAB / SP / VCHAR / obs-text )
+#
+# obs-text is any character from %x80 on, so that text decoded as UTF-8 reads as well.
+_QDTEXT = r"[\t\x20\x21\x23-\x5b\x5d-\x7e\x80-\U0010ffff]*+"
+QUOTED_STRING = rf'"({_QDTEXT}(?:\\[\t\x20-\x7e\x80-\U0010ffff]{_QDTEXT})*+)"'
+
+# parameters     = *( OWS ";" OWS [ parameter ] )
+# parameter      = parameter-name "=" parameter-value
+# parameter-value = ( token / quoted-string )
+_PARAMETER = re.compile(
+    rf"[ \t]*+;[ \t]*+(?:(?P<name>{TOKEN})=(?:(?P<token>{TOKEN})|{QUOTED_STRING}))?+"
+)
+
+# #element       => [ element ] *( OWS "," OWS [ element ] )
+#
+# An element is split off whole, so a comma inside a quoted string is its own. A lone DQUOTE that
+# opens nothing is passed on as it is: the element's own reader refuses it.
+_ELEMENT = re.compile(rf'(?:[^",]++|{QUOTED_STRING}|")*+')
+
+_QUOTED_PAIR = re.compile(r"\\(.)", re.DOTALL)
+
+_is_token = re.compile(TOKEN).fullmatch
+_is_token_bytes = re.compile(TOKEN.encode()).fullmatch
+
+# field-value    = *field-content
+# field-content  = field-vchar [ 1*( SP / HTAB / field-vchar ) field-vchar ]
+#
+# CR, LF and NUL would let a value end its line and start another one (section 5.5); the other
+# control characters are of no use to anybody.
+_is_field_value = re.compile(rb"[\t\x20-\x7e\x80-\xff]*+").fullmatch
+
+
+def is_token(text: str) -> bool:
+    """Tell whether ``text`` is a token (section 5.6.2).
+
+    >>> is_token("text"), is_token("a b"), is_token("")
+    (True, False, False)
+    """
+    return _is_token(text) is not None
+
+
+def strip_ows(text: str) -> str:
+    """Take optional white space off both ends (section 5.6.3): SP and HTAB, nothing else.
+
+    >>> strip_ows(" a\\xa0 ")
+    'a\\xa0'
+    """
+    return text.strip(OWS)
+
+
+def parse_digits(text: str, *, most: int = 19) -> int | None:
+    """Read ``1*DIGIT``: ASCII digits alone, no sign, no underscore, no other script.
+
+    Args:
+        text: what to read.
+        most: more digits than this are not read: 19 hold any size in bytes.
+
+    Returns:
+        The number, or :obj:`None` where ``text`` is none.
+
+    >>> parse_digits("010"), parse_digits("+1"), parse_digits("1_0"), parse_digits("")
+    (10, None, None, None)
+    """
+    if 0 < len(text) <= most and text.isascii() and text.isdigit():
+        return int(text)
+    return None
+
+
+def format_quoted_string(text: str) -> str:
+    """Write ``text`` as a quoted string (section 5.6.4).
+
+    Raises:
+        ValueError: it has a control character, which no quoted string can hold.
+
+    >>> print(format_quoted_string('say "hi"'))
+    "say \\"hi\\""
+    """
+    quoted = '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    if re.fullmatch(QUOTED_STRING, quoted) is None:
+        raise ValueError(f"no quoted string can hold {text!r}")
+    return quoted
+
+
+def unquote_pairs(text: str) -> str:
+    """Undo the quoted pairs between the DQUOTEs of a quoted string.
+
+    >>> unquote_pairs('say \\\\"hi\\\\"')
+    'say "hi"'
+    """
+    return _QUOTED_PAIR.sub(r"\1", text) if "\\" in text else text
+
+
+def parse_parameters(text: str, start: int = 0) -> list[tuple[str, str]] | None:
+    """Read ``; name=value`` to the end of ``text`` (section 5.6.6).
+
+    Args:
+        text: a field value, or a part of one.
+        start: where its first ``;`` is, or the white space before that.
+
+    Returns:
+        Lower-case names with their values, in order, repeated names kept; or :obj:`None` where
+        ``text`` is malformed.
+
+    >>> parse_parameters('text/html; charset="utf-8"; q=1', 9)
+    [('charset', 'utf-8'), ('q', '1')]
+    """
+    parameters: list[tuple[str, str]] = []
+    stop = len(text.rstrip(OWS))
+    while start < stop:
+        match = _PARAMETER.match(text, start)
+        if match is None:
+            return None
+        # Each turn takes a ";" at the least.
+        start = match.end()
+        name, token, quoted = match.group("name", "token", 3)
+        if name is not None:
+            parameters.append((name.lower(), token if token is not None else unquote_pairs(quoted)))
+    return parameters
+
+
+def split_list(text: str) -> list[str]:
+    """Split a comma-separated list (section 5.6.1); empty elements are left out.
+
+    >>> split_list('a, , "b,c"')
+    ['a', '"b,c"']
+    """
+    elements: list[str] = []
+    start = 0
+    while start <= len(text):
+        # An element can be empty, but the comma behind it is always passed.
+        match = _ELEMENT.match(text, start)
+        assert match is not None
+        if element := strip_ows(match.group()):
+            elements.append(element)
+        start = match.end() + 1
+    return elements
+
+
+def check_field(name: str | bytes, value: str | bytes) -> tuple[bytes, bytes]:
+    """Encode a header field for ASGI: the one door through which fields leave (section 5.5).
+
+    Returns:
+        The lower-case name and the value without white space around it, in ISO-8859-1.
+
+    Raises:
+        TypeError: one of them is neither ``str`` nor ``bytes``.
+        ValueError: the name is no token; or the value has CR, LF, NUL or another control
+            character, or one beyond ISO-8859-1.
+
+    >>> check_field("X-Answer", "42")
+    (b'x-answer', b'42')
+    """
+    raw_name = _encode(name, "name")
+    raw_value = _encode(value, "value")
+    if _is_token_bytes(raw_name) is None:
+        raise ValueError(f"not a header field name: {name!r}")
+    if _is_field_value(raw_value) is None:
+        raise ValueError(f"a control character in the value of {name!r}: {value!r}")
+    return raw_name.lower(), raw_value.strip(b" \t")
+
+
+def _encode(text: str | bytes, what: str) -> bytes:
+    if isinstance(text, str):
+        try:
+            return text.encode("latin-1")
+        except UnicodeEncodeError as error:
+            raise ValueError(
+                f"a header field {what} is ISO-8859-1, which cannot hold {text!r}"
+            ) from error
+    if isinstance(text, bytes):
+        return text
+    raise TypeError(f"a header field {what} is str or bytes, not {type(text).__name__}: {text!r}")
