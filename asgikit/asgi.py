@@ -7,9 +7,11 @@ most type checkers and frameworks spell them: a scope is a mutable mapping, a me
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
-__all__ = ["ASGIApp", "Message", "Receive", "Scope", "Send"]
+from asgikit.http.grammar import parse_digits
+
+__all__ = ["ASGIApp", "Address", "Message", "Receive", "Scope", "Send"]
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
@@ -20,7 +22,67 @@ ASGIApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 RawHeaders: TypeAlias = list[tuple[bytes, bytes]]
 
 
+class Address(NamedTuple):
+    """Where a connection comes from or goes to.
+
+    Attributes:
+        host: an IP address, a host name, or the path of a unix socket.
+        port: ``None`` for a unix socket.
+    """
+
+    host: str
+    port: int | None
+
+
+def parse_address(value: object) -> Address | None:
+    """Read ``client`` or ``server`` of a scope as servers give it: any pair, or nothing.
+
+    >>> parse_address(["::1", "8000"])
+    Address(host='::1', port=8000)
+    """
+    if not isinstance(value, tuple | list) or len(value) != 2 or not isinstance(value[0], str):
+        return None
+    host, port = value
+    if isinstance(port, str):
+        port = parse_digits(port)
+    return Address(host, port if isinstance(port, int) and 0 <= port <= 65535 else None)
+
+
 def extensions(scope: Mapping[str, Any]) -> Mapping[str, Any]:
     """Give the extensions the server offers: those of ``scope``, empty where it names none."""
     offered = scope.get("extensions")
     return offered if isinstance(offered, Mapping) else {}
+
+
+async def answer_lifespan(receive: Receive, send: Send) -> None:
+    """Come up and go down on the server's word, with nothing to do for either."""
+    await receive()
+    await send({"type": "lifespan.startup.complete"})
+    await receive()
+    await send({"type": "lifespan.shutdown.complete"})
+
+
+async def deny_websocket(scope: Scope, receive: Receive, send: Send) -> None:
+    """Refuse a websocket handshake: with a 404 where the server can send one, else its own 403."""
+    await receive()
+    if "websocket.http.response" not in extensions(scope):
+        await send({"type": "websocket.close"})
+        return
+    headers = [(b"content-length", b"0")]
+    await send({"type": "websocket.http.response.start", "status": 404, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": b""})
+
+
+async def answer_other(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer a scope that is no HTTP request, for an app that serves HTTP alone.
+
+    Raises:
+        RuntimeError: its type is none of the specification's.
+    """
+    kind = scope["type"]
+    if kind == "lifespan":
+        await answer_lifespan(receive, send)
+    elif kind == "websocket":
+        await deny_websocket(scope, receive, send)
+    else:
+        raise RuntimeError(f"asgikit serves http, websocket and lifespan scopes, not {kind!r}")

@@ -64,9 +64,14 @@ class HTTPError(Exception):
     Raises:
         ValueError: ``status_code`` is no error status.
 
+    Attributes:
+        response_started: whether it was raised too late to be answered.
+
     >>> HTTPError(404, "No such user.").title
     'Not Found'
     """
+
+    response_started = False
 
     def __init__(
         self,

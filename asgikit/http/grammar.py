@@ -20,7 +20,7 @@ OWS = " \t"
 # token          = 1*tchar
 # tchar          = "!" / "#" / "$" / "%" / "&" / "'" / "*" / "+" / "-" / "." / "^" / "_" / "`"
 #                / "|" / "~" / DIGIT / ALPHA
-TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
+TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]++"  # noqa: S105 - a pattern
 
 # quoted-string  = DQUOTE *( qdtext / quoted-pair ) DQUOTE
 # qdtext         = HTAB / SP / %x21 / %x23-5B / %x5D-7E / obs-text
@@ -28,20 +28,30 @@ TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
 #
 # obs-text is any character from %x80 on, so that text decoded as UTF-8 reads as well.
 _QDTEXT = r"[\t\x20\x21\x23-\x5b\x5d-\x7e\x80-\U0010ffff]*+"
-QUOTED_STRING = rf'"({_QDTEXT}(?:\\[\t\x20-\x7e\x80-\U0010ffff]{_QDTEXT})*+)"'
+_QUOTED = rf"{_QDTEXT}(?:\\[\t\x20-\x7e\x80-\U0010ffff]{_QDTEXT})*+"
+QUOTED_STRING = rf'"({_QUOTED})"'
+
 
 # parameters     = *( OWS ";" OWS [ parameter ] )
 # parameter      = parameter-name "=" parameter-value
 # parameter-value = ( token / quoted-string )
-_PARAMETER = re.compile(
-    rf"[ \t]*+;[ \t]*+(?:(?P<name>{TOKEN})=(?:(?P<token>{TOKEN})|{QUOTED_STRING}))?+"
-)
+def _parameter(bare: str) -> re.Pattern[str]:
+    value = rf'(?:"(?P<quoted>{_QUOTED})"|(?P<bare>{bare}))'
+    return re.compile(rf"[ \t]*+;[ \t]*+(?:(?P<name>{TOKEN})={value})?+")
+
+
+_PARAMETER = _parameter(TOKEN)
+
+# Clients send more than tokens without DQUOTEs (boundary=----=_Part:1), or nothing at all
+# (charset=). All that is visible can be told apart but a DQUOTE, ",", ";" and "\".
+_LOOSE_PARAMETER = _parameter(r"[!#-+\x2d-:<-\[\]-~]*+")
 
 # #element       => [ element ] *( OWS "," OWS [ element ] )
 #
-# An element is split off whole, so a comma inside a quoted string is its own. A lone DQUOTE that
-# opens nothing is passed on as it is: the element's own reader refuses it.
-_ELEMENT = re.compile(rf'(?:[^",]++|{QUOTED_STRING}|")*+')
+# An element is split off whole, so a comma inside a quoted string is its own. A quoted string that
+# does not close is taken as far as it reads, for the element's own reader to refuse: to give it up
+# and look again behind its DQUOTE would take quadratic time.
+_ELEMENT = re.compile(rf'(?:[^",]++|"{_QUOTED}"?+)++')
 
 _QUOTED_PAIR = re.compile(r"\\(.)", re.DOTALL)
 
@@ -66,10 +76,10 @@ def is_token(text: str) -> bool:
 
 
 def strip_ows(text: str) -> str:
-    """Take optional white space off both ends (section 5.6.3): SP and HTAB, nothing else.
+    r"""Take optional white space off both ends (section 5.6.3): SP and HTAB, nothing else.
 
-    >>> strip_ows(" a\\xa0 ")
-    'a\\xa0'
+    >>> strip_ows(" a\xa0 ")
+    'a\xa0'
     """
     return text.strip(OWS)
 
@@ -93,13 +103,13 @@ def parse_digits(text: str, *, most: int = 19) -> int | None:
 
 
 def format_quoted_string(text: str) -> str:
-    """Write ``text`` as a quoted string (section 5.6.4).
+    r"""Write ``text`` as a quoted string (section 5.6.4).
 
     Raises:
         ValueError: it has a control character, which no quoted string can hold.
 
     >>> print(format_quoted_string('say "hi"'))
-    "say \\"hi\\""
+    "say \"hi\""
     """
     quoted = '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
     if re.fullmatch(QUOTED_STRING, quoted) is None:
@@ -108,20 +118,24 @@ def format_quoted_string(text: str) -> str:
 
 
 def unquote_pairs(text: str) -> str:
-    """Undo the quoted pairs between the DQUOTEs of a quoted string.
+    r"""Undo the quoted pairs between the DQUOTEs of a quoted string.
 
-    >>> unquote_pairs('say \\\\"hi\\\\"')
+    >>> unquote_pairs(r'say \"hi\"')
     'say "hi"'
     """
     return _QUOTED_PAIR.sub(r"\1", text) if "\\" in text else text
 
 
-def parse_parameters(text: str, start: int = 0) -> list[tuple[str, str]] | None:
+def parse_parameters(
+    text: str, start: int = 0, *, loose: bool = False
+) -> list[tuple[str, str]] | None:
     """Read ``; name=value`` to the end of ``text`` (section 5.6.6).
 
     Args:
         text: a field value, or a part of one.
         start: where its first ``;`` is, or the white space before that.
+        loose: a value without DQUOTEs need be no token, as clients send it: any visible characters
+            of ASCII but a comma, a semicolon and a backslash, or none at all.
 
     Returns:
         Lower-case names with their values, in order, repeated names kept; or :obj:`None` where
@@ -130,17 +144,18 @@ def parse_parameters(text: str, start: int = 0) -> list[tuple[str, str]] | None:
     >>> parse_parameters('text/html; charset="utf-8"; q=1', 9)
     [('charset', 'utf-8'), ('q', '1')]
     """
+    parameter = _LOOSE_PARAMETER if loose else _PARAMETER
     parameters: list[tuple[str, str]] = []
     stop = len(text.rstrip(OWS))
     while start < stop:
-        match = _PARAMETER.match(text, start)
+        match = parameter.match(text, start)
         if match is None:
             return None
         # Each turn takes a ";" at the least.
         start = match.end()
-        name, token, quoted = match.group("name", "token", 3)
+        name, bare, quoted = match.group("name", "bare", "quoted")
         if name is not None:
-            parameters.append((name.lower(), token if token is not None else unquote_pairs(quoted)))
+            parameters.append((name.lower(), bare if quoted is None else unquote_pairs(quoted)))
     return parameters
 
 
@@ -150,16 +165,8 @@ def split_list(text: str) -> list[str]:
     >>> split_list('a, , "b,c"')
     ['a', '"b,c"']
     """
-    elements: list[str] = []
-    start = 0
-    while start <= len(text):
-        # An element can be empty, but the comma behind it is always passed.
-        match = _ELEMENT.match(text, start)
-        assert match is not None
-        if element := strip_ows(match.group()):
-            elements.append(element)
-        start = match.end() + 1
-    return elements
+    elements = (strip_ows(match.group()) for match in _ELEMENT.finditer(text))
+    return [element for element in elements if element]
 
 
 def check_field(name: str | bytes, value: str | bytes) -> tuple[bytes, bytes]:
@@ -185,7 +192,7 @@ def check_field(name: str | bytes, value: str | bytes) -> tuple[bytes, bytes]:
     return raw_name.lower(), raw_value.strip(b" \t")
 
 
-def _encode(text: str | bytes, what: str) -> bytes:
+def _encode(text: object, what: str) -> bytes:
     if isinstance(text, str):
         try:
             return text.encode("latin-1")

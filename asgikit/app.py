@@ -1,0 +1,369 @@
+"""The two ways to make an app that every ASGI server serves: from a handler, and from an app.
+
+*Takes* ``request``: :func:`request_response`; *takes* ``scope``: :func:`to_asgi`.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import traceback
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Any, TypeAlias, TypeVar, overload
+
+from asgikit.asgi import ASGIApp, Message, Receive, Scope, Send, answer_other
+from asgikit.body import KEY, forget_bodies
+from asgikit.concurrency import is_async_callable, run_in_thread
+from asgikit.exceptions import ClientDisconnect, HTTPError
+from asgikit.limits import DEFAULT_LIMITS, Limits
+from asgikit.request import Request
+from asgikit.responses import ProblemResponse, Response, logger
+
+__all__ = ["request_response", "to_asgi"]
+
+RequestT = TypeVar("RequestT", bound=Request[Any])
+
+Lifespan: TypeAlias = Callable[[], AbstractAsyncContextManager[Mapping[str, Any] | None]]
+OnError: TypeAlias = Callable[[Request[Any], HTTPError], ASGIApp | Awaitable[ASGIApp]]
+Handler: TypeAlias = Callable[[RequestT], ASGIApp | Awaitable[ASGIApp]]
+
+
+class App:
+    """What servers and hosts ask of an app: an instance, whose class is called with three."""
+
+    def __init__(self, lifespan: Lifespan | None, on_error: OnError | None) -> None:
+        self._lifespan = lifespan
+        self._on_error = on_error
+
+    async def _answer_other(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan" and self._lifespan is not None:
+            await _run_lifespan(self._lifespan, scope, receive, send)
+        else:
+            await answer_other(scope, receive, send)
+
+    async def _answer_error(
+        self, error: HTTPError, request: Request[Any], receive: Receive, send: Send
+    ) -> None:
+        if error.response_started:
+            raise error
+        response: Any = ProblemResponse.from_error(error)
+        if self._on_error is not None:
+            response = self._on_error(request, error)
+            if inspect.isawaitable(response):
+                response = await response
+        await response(request.scope, receive, send)
+
+
+class HandlerApp(App):
+    """A handler of requests as an ASGI app."""
+
+    def __init__(
+        self,
+        handler: Callable[[Any], Any],
+        request_class: type[Request[Any]],
+        limits: Limits,
+        lifespan: Lifespan | None,
+        on_error: OnError | None,
+    ) -> None:
+        super().__init__(lifespan, on_error)
+        self._handler = handler
+        self._handle = (
+            handler if is_async_callable(handler) else functools.partial(_in_thread, handler)
+        )
+        self._request_class = request_class
+        self._limits = limits
+
+    def __repr__(self) -> str:
+        return f"request_response({self._handler!r})"
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve one scope."""
+        if scope["type"] != "http":
+            return await self._answer_other(scope, receive, send)
+        request = self._request_class(scope, receive, send, limits=self._limits)
+        try:
+            response = await self._handle(request)
+            if isinstance(response, Response):
+                await response(scope, receive, send)
+            else:
+                await _call(response, (scope, receive), send)
+        except HTTPError as error:
+            await self._answer_error(error, request, receive, send)
+        except ClientDisconnect as error:
+            logger.debug("%s", error)
+        finally:
+            if KEY in scope:
+                await request.close()
+        return None
+
+
+class ScopeApp(App):
+    """An app of any structure as an ASGI 3 app."""
+
+    def __init__(
+        self, app: Callable[..., Any], lifespan: Lifespan | None, on_error: OnError | None
+    ) -> None:
+        super().__init__(lifespan, on_error)
+        self._app = app
+        self._is_asgi3 = isinstance(app, Response) or _takes(app, 3)
+        if not isinstance(app, Response) and self._is_asgi3 == _takes(app, 1):
+            raise TypeError(
+                f"to_asgi takes app(scope) or app(scope, receive, send), which {app!r} is not, or "
+                "not clearly; a handler that takes a request goes to request_response"
+            )
+
+    def __repr__(self) -> str:
+        return f"to_asgi({self._app!r})"
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve one scope."""
+        kind = scope["type"]
+        if self._is_asgi3 and kind == "lifespan" and self._lifespan is None:
+            return await _offer_lifespan(self._app, scope, receive, send)
+        if kind != "http" and not (self._is_asgi3 and kind == "websocket"):
+            return await self._answer_other(scope, receive, send)
+        try:
+            await self._serve(scope, receive, send)
+        except HTTPError as error:
+            await self._answer_error(error, Request(scope, receive, send), receive, send)
+        except ClientDisconnect as error:
+            logger.debug("%s", error)
+        finally:
+            if KEY in scope:
+                await forget_bodies(scope)
+        return None
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._is_asgi3:
+            return await _call(self._app, (scope, receive), send)
+        instance = self._app(scope)
+        if inspect.isawaitable(instance):
+            instance = await instance
+        if isinstance(instance, Response):
+            await instance(scope, receive, send)
+        elif _takes(instance, 2):
+            await _call(instance, (receive,), send)
+        else:
+            await _call(instance, (scope, receive), send)
+        return None
+
+
+class _TrackedSend:
+    """``send``, and whether it was used: an error after that can no longer be answered."""
+
+    __slots__ = ("send", "used")
+
+    def __init__(self, send: Send) -> None:
+        self.send = send
+        self.used = False
+
+    def __call__(self, message: Message) -> Awaitable[None]:
+        self.used = True
+        return self.send(message)
+
+
+async def _in_thread(handler: Callable[[Any], Any], request: Request[Any]) -> Any:
+    answer = await run_in_thread(handler, request)
+    return await answer if inspect.isawaitable(answer) else answer
+
+
+async def _call(app: Any, args: tuple[Any, ...], send: Send) -> None:
+    if not callable(app):
+        raise TypeError(
+            f"an app or a handler gives a response, such as JSONResponse(...), not {app!r}"
+        )
+    tracked = _TrackedSend(send)
+    try:
+        await app(*args, tracked)
+    except HTTPError as error:
+        error.response_started = tracked.used
+        raise
+
+
+def _takes(function: Any, count: int) -> bool:
+    """Tell whether ``function`` can be called with ``count`` arguments."""
+    # Most are plain functions, or instances of a class with one: that saves 15 us.
+    plain = function if inspect.isfunction(function) else type(function).__call__
+    if inspect.isfunction(plain) and not hasattr(plain, "__wrapped__"):
+        code = plain.__code__
+        most = code.co_argcount - (plain is not function)
+        least = most - len(plain.__defaults__ or ())
+        if not code.co_flags & inspect.CO_VARARGS and not code.co_kwonlyargcount:
+            return least <= count <= most
+    try:
+        inspect.signature(function).bind(*(None,) * count)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+async def _run_lifespan(lifespan: Lifespan, scope: Scope, receive: Receive, send: Send) -> None:
+    phase = "startup"
+    await receive()
+    try:
+        async with lifespan() as state:
+            if state:
+                scope.setdefault("state", {}).update(state)
+            await send({"type": "lifespan.startup.complete"})
+            phase = "shutdown"
+            await receive()
+    except Exception:  # noqa: BLE001 - the server logs it, and stops
+        message = traceback.format_exc()
+        await send({"type": f"lifespan.{phase}.failed", "message": message})
+    else:
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+async def _offer_lifespan(app: Any, scope: Scope, receive: Receive, send: Send) -> None:
+    """Let an ASGI 3 app handle its lifespan, and handle what it leaves undone.
+
+    Many an app knows HTTP alone; servers differ in what they make of its error.
+    """
+    heard: set[str] = set()
+    said: set[str] = set()
+
+    async def listen() -> Message:
+        message = await receive()
+        heard.add(message["type"])
+        return message
+
+    async def speak(message: Message) -> None:
+        if not message["type"].startswith("lifespan."):
+            raise RuntimeError(f"{message['type']!r} is no answer to a lifespan scope")
+        said.add(message["type"])
+        await send(message)
+
+    try:
+        await app(scope, listen, speak)
+    except Exception as error:
+        if said:
+            raise
+        logger.debug("%r handles no lifespan: %r", app, error)
+    for phase in ("startup", "shutdown"):
+        if f"lifespan.{phase}" not in heard:
+            await receive()
+        if f"lifespan.{phase}.failed" in said:
+            return
+        if f"lifespan.{phase}.complete" not in said:
+            await send({"type": f"lifespan.{phase}.complete"})
+
+
+@overload
+def request_response(
+    handler: Handler[Request[Any]],
+    *,
+    limits: Limits = ...,
+    lifespan: Lifespan | None = ...,
+    on_error: OnError | None = ...,
+) -> HandlerApp: ...
+@overload
+def request_response(
+    handler: Handler[RequestT],
+    *,
+    request_class: type[RequestT],
+    limits: Limits = ...,
+    lifespan: Lifespan | None = ...,
+    on_error: OnError | None = ...,
+) -> HandlerApp: ...
+@overload
+def request_response(
+    handler: None = ...,
+    *,
+    limits: Limits = ...,
+    lifespan: Lifespan | None = ...,
+    on_error: OnError | None = ...,
+) -> Callable[[Handler[Request[Any]]], HandlerApp]: ...
+@overload
+def request_response(
+    handler: None = ...,
+    *,
+    request_class: type[RequestT],
+    limits: Limits = ...,
+    lifespan: Lifespan | None = ...,
+    on_error: OnError | None = ...,
+) -> Callable[[Handler[RequestT]], HandlerApp]: ...
+def request_response(
+    handler: Callable[[Any], Any] | None = None,
+    *,
+    request_class: type[Request[Any]] = Request,
+    limits: Limits = DEFAULT_LIMITS,
+    lifespan: Lifespan | None = None,
+    on_error: OnError | None = None,
+) -> Any:
+    """Make a handler ``(request) -> response`` an ASGI app; a decorator, with or without arguments.
+
+    ``async def`` is awaited, ``def`` runs in a worker thread. An :class:`~asgikit.HTTPError` that
+    escapes before the response started is answered as problem details.
+
+    Args:
+        handler: gives a response, or any other ASGI 3 app, to answer with.
+        request_class: what the handler is given.
+        limits: what clients may send.
+        lifespan: ``lifespan()`` is an async context manager around the server's whole run; the
+            mapping that it yields is merged into ``scope["state"]``.
+        on_error: ``on_error(request, error)`` gives the response to an :class:`~asgikit.HTTPError`
+            in the place of the problem document; async or not.
+
+    Raises:
+        TypeError: ``handler`` cannot be called with one argument.
+
+    >>> from asgikit import JSONResponse
+    >>> @request_response
+    ... async def app(request):
+    ...     return JSONResponse({"path": request.path})
+    """
+    if handler is None:
+        return functools.partial(
+            request_response,
+            request_class=request_class,
+            limits=limits,
+            lifespan=lifespan,
+            on_error=on_error,
+        )
+    if not _takes(handler, 1):
+        raise TypeError(
+            f"request_response takes a handler of one argument, the request, which {handler!r} is "
+            "not; an app that takes a scope goes to to_asgi"
+        )
+    return HandlerApp(handler, request_class, limits, lifespan, on_error)
+
+
+@overload
+def to_asgi(
+    app: Callable[..., Any], *, lifespan: Lifespan | None = ..., on_error: OnError | None = ...
+) -> ScopeApp: ...
+@overload
+def to_asgi(
+    app: None = ..., *, lifespan: Lifespan | None = ..., on_error: OnError | None = ...
+) -> Callable[[Callable[..., Any]], ScopeApp]: ...
+def to_asgi(
+    app: Callable[..., Any] | None = None,
+    *,
+    lifespan: Lifespan | None = None,
+    on_error: OnError | None = None,
+) -> Any:
+    """Make an app of any structure an ASGI 3 app; a decorator, with or without arguments.
+
+    ``app(scope)`` gives a response, an ASGI 2 instance ``(receive, send)``, or any ASGI 3 app, and
+    may be async; it is called on the event loop, for HTTP alone. ``app(scope, receive, send)`` is
+    an ASGI 3 app already, and gets websockets and its own lifespan, too.
+
+    Args:
+        app: told apart by its signature.
+        lifespan: as of :func:`request_response`; in the place of the app's own.
+        on_error: as of :func:`request_response`.
+
+    Raises:
+        TypeError: ``app`` has neither signature.
+
+    >>> from asgikit import PlainTextResponse
+    >>> @to_asgi
+    ... def app(scope):
+    ...     return PlainTextResponse("Hello!")
+    """
+    if app is None:
+        return functools.partial(to_asgi, lifespan=lifespan, on_error=on_error)
+    if not callable(app):
+        raise TypeError(f"to_asgi takes an app, not {app!r}")
+    return ScopeApp(app, lifespan, on_error)

@@ -1,0 +1,289 @@
+"""A request's body: ``receive()`` as bounded, shareable, lossless chunks.
+
+One :class:`Body` belongs to one ``receive`` and lives in the scope, so that every
+:class:`~asgikit.Request` over the same pair sees the same bytes. One call of ``receive`` is in
+flight at a time, whoever made it; what it brings goes to whoever reads next. So watching for the
+client to leave loses no byte.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator
+
+import anyio
+
+from asgikit.asgi import Message, Receive, Scope
+from asgikit.concurrency import asyncio_task, wait_within
+from asgikit.exceptions import BodyConsumed, ClientDisconnect, ContentTooLarge
+
+__all__ = ["Body", "forget_bodies", "shared_body"]
+
+#: Where a scope holds its bodies.
+KEY = "asgikit.bodies"
+#: Bytes that a watch reads ahead of the reader: past it, it lets the server hold the client back.
+READ_AHEAD = 1024 * 1024
+#: Seconds that a poll gives trio to bring what is there; asyncio needs none.
+POLL = 0.001
+
+
+def shared_body(scope: Scope, receive: Receive) -> Body:
+    """Give the body behind ``receive``: one for all that ask with the same scope and ``receive``.
+
+    A different ``receive``, as of a middleware that wraps it, has a body of its own.
+    """
+    bodies: list[Body] = scope.setdefault(KEY, [])
+    for body in bodies:
+        # A bound method is a new object each time it is looked up, but an equal one.
+        if body.receive == receive:
+            return body
+    body = Body(receive)
+    bodies.append(body)
+    return body
+
+
+async def forget_bodies(scope: Scope) -> None:
+    """Let go of the bodies of a scope: its request is over."""
+    for body in scope.pop(KEY, ()):
+        await body.close()
+
+
+class Body:
+    """The messages of one ``receive``, for any number of readers and watchers."""
+
+    __slots__ = (
+        "_busy",
+        "_changed",
+        "_complete",
+        "_left",
+        "_parts",
+        "_poll",
+        "_queue",
+        "_queued",
+        "_size",
+        "_streamed",
+        "data",
+        "receive",
+    )
+
+    def __init__(self, receive: Receive) -> None:
+        self.receive = receive
+        self.data: bytes | None = None  # the whole of it, once it was read whole
+        self._parts: list[bytes] = []  # what is here of it until then
+        self._size = 0  # of the parts, in bytes
+        self._queue: deque[bytes] = deque()  # read ahead by watchers
+        self._queued = 0  # in bytes
+        self._complete = False  # the last chunk was received
+        self._left = False  # the client was seen to leave
+        self._streamed = False  # chunks were handed out and kept by nobody
+        self._busy = False  # a call of receive() is in flight
+        self._changed: anyio.Event | None = None  # set when that ends, or when a chunk is taken
+        self._poll: asyncio.Task[None] | None = None
+
+    async def read(self, limit: int | None, timeout: float | None) -> bytes:
+        """Read the whole body, once; later calls give the same bytes.
+
+        Args:
+            limit: bytes at most, also of a body that was read before.
+            timeout: seconds to wait for each message.
+
+        Raises:
+            BodyConsumed: it was streamed.
+            ClientDisconnect: the client left before its end.
+            ContentTooLarge: it is over ``limit``, told as the bytes arrive.
+            RequestTimeout: a message did not come in time.
+        """
+        if self.data is None:
+            if self._streamed:
+                raise _consumed()
+            while limit is None or self._size <= limit:
+                chunk = await self._next(timeout)
+                if chunk is None:
+                    self.data = b"".join(self._parts)
+                    self._parts = []
+                    break
+                self._parts.append(chunk)
+                self._size += len(chunk)
+        if limit is not None and self._size > limit:
+            raise ContentTooLarge("max_body_size", limit)
+        assert self.data is not None  # noqa: S101 - the loop above ends no other way
+        return self.data
+
+    async def stream(self, timeout: float | None) -> AsyncGenerator[bytes]:
+        """Hand out the chunks as they arrive, once; none is empty.
+
+        Raises:
+            BodyConsumed: it was streamed before.
+            ClientDisconnect: the client left before its end.
+            RequestTimeout: a message did not come in time.
+        """
+        if self.data is not None:
+            if self.data:
+                yield self.data
+            return
+        if self._streamed:
+            raise _consumed()
+        self._streamed = True
+        # A reader that was cancelled half-way has left these.
+        parts, self._parts = self._parts, []
+        for part in parts:
+            yield part
+        while (chunk := await self._next(timeout)) is not None:
+            if chunk:
+                yield chunk
+
+    def replay(self) -> Receive:
+        """Make a ``receive`` for the next app: what was read so far, then live messages.
+
+        Raises:
+            BodyConsumed: it was streamed.
+        """
+        if self._streamed:
+            raise _consumed()
+        ahead = self._parts if self.data is None else [self.data]
+        finished = False
+
+        async def receive() -> Message:
+            nonlocal ahead, finished
+            if not finished:
+                if ahead:
+                    chunk: bytes | None = b"".join(ahead)
+                    ahead = []
+                    finished = self.data is not None
+                else:
+                    self._streamed = self.data is None
+                    try:
+                        chunk = await self._next(None)
+                    except ClientDisconnect:
+                        return {"type": "http.disconnect"}
+                    finished = chunk is None or (self._complete and not self._queue)
+                return {"type": "http.request", "body": chunk or b"", "more_body": not finished}
+            await self.wait_disconnected()
+            return {"type": "http.disconnect"}
+
+        return receive
+
+    async def is_disconnected(self) -> bool:
+        """Tell whether the client has left, without waiting for it."""
+        task = asyncio_task()
+        while not self._left and self._queued < READ_AHEAD:
+            queued = len(self._queue)
+            complete = self._complete
+            if task is None:
+                if not self._busy:
+                    with anyio.move_on_after(POLL):
+                        await self._fill()
+            else:
+                await self._poll_asyncio()
+            if len(self._queue) == queued and self._complete == complete:
+                break
+        return self._left
+
+    async def _poll_asyncio(self) -> None:
+        if not self._busy:
+            self._start_poll()
+        await asyncio.sleep(0)
+        if self._poll is not None and self._poll.done():
+            self._poll.result()
+
+    def _start_poll(self) -> asyncio.Task[None]:
+        # A call that is cancelled might take its message along, so this one is left in flight.
+        self._poll = asyncio.get_running_loop().create_task(self._fill())
+        return self._poll
+
+    async def wait_disconnected(self, *, abandon: bool = False) -> None:
+        """Wait until the client has left.
+
+        Args:
+            abandon: throw the body away where it is over 1 MiB and nobody reads it, instead of
+                waiting for a reader: a client could hide its leaving behind it.
+        """
+        while not self._left:
+            if self._queued >= READ_AHEAD:
+                if abandon and not self._streamed:
+                    self._streamed = True
+                    self._queue.clear()
+                    self._queued = 0
+                    continue
+                await self._change()
+            elif self._busy:
+                await self._change()
+            elif abandon or asyncio_task() is None:
+                await self._fill()
+            else:
+                await asyncio.wait([self._start_poll()])
+
+    async def close(self) -> None:
+        """Stop a poll that is in flight."""
+        poll, self._poll = self._poll, None
+        if poll is not None and not poll.done():
+            poll.cancel()
+            await asyncio.wait([poll])
+
+    @property
+    def _ended(self) -> bool:
+        return self._complete and not self._queue
+
+    async def _next(self, timeout: float | None) -> bytes | None:
+        """Give the next chunk, ``None`` after the last one."""
+        while not self._queue:
+            if self._complete:
+                return None
+            if self._left:
+                raise ClientDisconnect("the client left before its body was complete")
+            if self._busy:
+                await wait_within(timeout, self._change())
+                continue
+            self._busy = True
+            try:
+                message = await wait_within(timeout, self.receive())
+            finally:
+                self._busy = False
+                self._notify()
+            chunk = self._take(message)
+            if chunk is not None:
+                return chunk
+        chunk = self._queue.popleft()
+        self._queued -= len(chunk)
+        self._notify()
+        return chunk
+
+    async def _fill(self) -> None:
+        """Receive one message and keep what it brings for the reader."""
+        self._busy = True
+        try:
+            chunk = self._take(await self.receive())
+        finally:
+            self._busy = False
+            self._notify()
+        if chunk:
+            self._queue.append(chunk)
+            self._queued += len(chunk)
+
+    def _take(self, message: Message) -> bytes | None:
+        kind = message["type"]
+        if kind == "http.request":
+            self._complete = self._complete or not message.get("more_body", False)
+            body: bytes = message.get("body", b"")
+            return body
+        if kind == "http.disconnect":
+            self._left = True
+            return None
+        raise RuntimeError(f"the server sent {kind!r} where an HTTP message was due")
+
+    async def _change(self) -> None:
+        if self._changed is None:
+            self._changed = anyio.Event()
+        await self._changed.wait()
+
+    def _notify(self) -> None:
+        if self._changed is not None:
+            self._changed.set()
+            self._changed = None
+
+
+def _consumed() -> BodyConsumed:
+    return BodyConsumed(
+        "the body was streamed, which keeps nothing: call body() first, where it is needed twice"
+    )

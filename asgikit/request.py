@@ -1,0 +1,407 @@
+"""The request: a lazy, typed view of an ASGI scope and of the body behind ``receive``."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, MutableMapping
+from json import JSONDecodeError
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+
+from asgikit.asgi import Address, Receive, Scope, Send, extensions, parse_address
+from asgikit.body import KEY, Body, forget_bodies, shared_body
+from asgikit.exceptions import BadRequest, ContentTooLarge, InvalidHeader, InvalidJSON
+from asgikit.headers import Headers
+from asgikit.http.cookies import parse_cookies
+from asgikit.http.grammar import parse_digits, strip_ows
+from asgikit.http.media_types import MediaType, parse_media_type
+from asgikit.json_text import parse_json
+from asgikit.limits import DEFAULT_LIMITS, Limits
+from asgikit.query import QueryParams, parse_query
+from asgikit.url import URL, base_url, quote_path, request_host, request_url
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar as TypeVarWithDefault
+
+    StateT = TypeVarWithDefault("StateT", default="State")
+else:
+    StateT = TypeVar("StateT")
+
+__all__ = ["Request", "State"]
+
+T = TypeVar("T")
+
+# `None` is a JSON value.
+_UNREAD: Any = object()
+
+
+class State(MutableMapping[str, Any]):
+    """The entries of ``scope["state"]``, as items and as attributes.
+
+    >>> state = State({"pool": 1})
+    >>> state.user = "ada"
+    >>> state.pool, state["user"]
+    (1, 'ada')
+    """
+
+    __slots__ = ("_entries",)
+
+    def __init__(self, entries: MutableMapping[str, Any]) -> None:
+        object.__setattr__(self, "_entries", entries)
+
+    def __getitem__(self, key: str) -> Any:
+        return self._entries[key]
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self._entries[key] = value
+
+    def __delitem__(self, key: str) -> None:
+        del self._entries[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self._entries[name]
+        except KeyError:
+            raise AttributeError(f"the state has no {name!r}") from None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self._entries[name] = value
+
+    def __delattr__(self, name: str) -> None:
+        try:
+            del self._entries[name]
+        except KeyError:
+            raise AttributeError(f"the state has no {name!r}") from None
+
+    def __repr__(self) -> str:
+        return f"State({sorted(self._entries)})"
+
+
+class Request(Mapping[str, Any], Generic[StateT]):
+    """One HTTP request; also a read-only mapping, of the scope.
+
+    What it gives is read when it is first asked for. Any number of requests over the same scope
+    and ``receive`` see the same body, each within its own limits.
+
+    Args:
+        scope: of type ``http``.
+        receive: where the body comes from; without it, only the scope can be read.
+        send: kept for those that need it.
+        limits: what the client may send.
+
+    >>> request = Request({"type": "http", "method": "GET", "path": "/", "query_string": b"a=1",
+    ...                    "headers": [(b"host", b"example.com")]})
+    >>> request.method, request.query_params["a"], str(request.url)
+    ('GET', '1', 'http://example.com/?a=1')
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_body",
+        "_cookies",
+        "_headers",
+        "_json",
+        "_query_params",
+        "_url",
+        "limits",
+        "receive",
+        "scope",
+        "send",
+    )
+
+    def __init__(
+        self,
+        scope: Scope,
+        receive: Receive | None = None,
+        send: Send | None = None,
+        *,
+        limits: Limits = DEFAULT_LIMITS,
+    ) -> None:
+        self.scope = scope
+        self.receive = receive
+        self.send = send
+        self.limits = limits
+        self._body: Body | None = None
+        self._cookies: dict[str, str] | None = None
+        self._headers: Headers | None = None
+        self._json = _UNREAD
+        self._query_params: QueryParams | None = None
+        self._url: URL | None = None
+
+    # The mapping.
+
+    def __getitem__(self, key: str) -> Any:
+        return self.scope[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.scope)
+
+    def __len__(self) -> int:
+        return len(self.scope)
+
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.method} {self.path!r}>"
+
+    # The request line.
+
+    @property
+    def method(self) -> str:
+        """The method, in upper case as servers give it."""
+        method: str = self.scope["method"]
+        return method
+
+    @property
+    def path(self) -> str:
+        """The path, percent-decoded, with ``root_path`` before it where an app is mounted."""
+        path: str = self.scope["path"]
+        return path
+
+    @property
+    def raw_path(self) -> bytes:
+        """The path as it was sent; as it would be, from a server that does not tell."""
+        raw_path: bytes | None = self.scope.get("raw_path")
+        return raw_path if raw_path is not None else quote_path(self.path).encode("ascii")
+
+    @property
+    def root_path(self) -> str:
+        """Where the app is mounted: no slash at its end, empty at the root."""
+        root_path: str = self.scope.get("root_path") or ""
+        return root_path
+
+    @property
+    def scheme(self) -> str:
+        """``http`` or ``https``, as the server sees it."""
+        scheme: str = self.scope.get("scheme") or "http"
+        return scheme
+
+    @property
+    def http_version(self) -> str:
+        """``1.0``, ``1.1``, ``2`` or ``3``."""
+        http_version: str = self.scope.get("http_version") or "1.1"
+        return http_version
+
+    @property
+    def url(self) -> URL:
+        """The URL asked for, built from validated parts; a hostile Host has no part in it."""
+        url = self._url
+        if url is None:
+            url = self._url = request_url(self.scope)
+        return url
+
+    @property
+    def base_url(self) -> URL:
+        """The URL of the app's own root, with a slash at its end."""
+        return base_url(self.scope)
+
+    @property
+    def host(self) -> str | None:
+        """The Host field in lower case; ``None`` where absent, repeated or malformed."""
+        return request_host(self.scope["headers"])
+
+    @property
+    def query_params(self) -> QueryParams:
+        """The fields of the query string, in order, repeated ones kept; the first value wins.
+
+        Raises:
+            BadRequest: there are more than ``max_query_fields``.
+        """
+        query_params = self._query_params
+        if query_params is None:
+            query_params = self._query_params = parse_query(
+                self.scope.get("query_string") or b"", self.limits.max_query_fields
+            )
+        return query_params
+
+    # The header fields.
+
+    @property
+    def headers(self) -> Headers:
+        """The header fields."""
+        headers = self._headers
+        if headers is None:
+            headers = self._headers = Headers(self.scope["headers"])
+        return headers
+
+    @property
+    def cookies(self) -> dict[str, str]:
+        """The cookies (RFC 6265bis); the first of two of one name wins, nameless ones are left out.
+
+        Raises:
+            HTTPError: 431, there are more than 500.
+        """
+        cookies = self._cookies
+        if cookies is None:
+            cookies = self._cookies = parse_cookies(
+                [value for name, value in self.scope["headers"] if name == b"cookie"]
+            )
+        return cookies
+
+    @property
+    def content_type(self) -> str | None:
+        """The Content-Type field as it was sent."""
+        return self.headers.get("content-type")
+
+    @property
+    def media_type(self) -> MediaType | None:
+        """The Content-Type field, read; ``None`` where absent or malformed."""
+        content_type = self.content_type
+        return None if content_type is None else parse_media_type(content_type)
+
+    @property
+    def content_length(self) -> int | None:
+        """The body's length in bytes; ``None`` where it is not told ahead.
+
+        Raises:
+            InvalidHeader: the field is repeated, or no number (:rfc:`9110`, section 8.6).
+        """
+        lengths = self.headers.getall("content-length", [])
+        if not lengths:
+            return None
+        # Transfer-Encoding overrides Content-Length (RFC 9112, section 6.3).
+        if "transfer-encoding" in self.headers:
+            return None
+        length = parse_digits(strip_ows(lengths[0]))
+        if length is None or len(lengths) > 1:
+            raise InvalidHeader("Content-Length is no number of bytes.")
+        return length
+
+    # The connection, and what servers and frameworks add.
+
+    @property
+    def client(self) -> Address | None:
+        """The peer of the connection: the client, or the last proxy before this server."""
+        return parse_address(self.scope.get("client"))
+
+    @property
+    def server(self) -> Address | None:
+        """The address this request came in by."""
+        return parse_address(self.scope.get("server"))
+
+    @property
+    def path_params(self) -> Mapping[str, Any]:
+        """What a router made of the path."""
+        path_params: Mapping[str, Any] | None = self.scope.get("path_params")
+        return {} if path_params is None else path_params
+
+    @property
+    def extensions(self) -> Mapping[str, Any]:
+        """The ASGI extensions the server offers."""
+        return extensions(self.scope)
+
+    @property
+    def state(self) -> StateT:
+        """What lifespan, middleware and handlers share, as items and as attributes."""
+        entries = self.scope.get("state")
+        if entries is None:
+            entries = self.scope["state"] = {}
+        state: Any = State(entries)
+        return state  # type: ignore[no-any-return] # a protocol of the user's own, by word
+
+    # The body.
+
+    async def body(self) -> bytes:
+        """Read the whole body; later calls, and other requests over it, give the same bytes.
+
+        Raises:
+            BodyConsumed: it was streamed.
+            ClientDisconnect: the client left before its end.
+            ContentTooLarge: it is over ``max_body_size``.
+            InvalidHeader: Content-Length is malformed.
+            RequestTimeout: nothing came for ``body_timeout``.
+        """
+        body = self._shared_body()
+        limit = self.limits.max_body_size
+        if body.data is None and limit is not None:
+            length = self.content_length
+            if length is not None and length > limit:
+                raise ContentTooLarge("max_body_size", limit)
+        return await body.read(limit, self.limits.body_timeout)
+
+    async def stream(self) -> AsyncGenerator[bytes]:
+        """Hand out the body as it arrives, once, whatever its size; no chunk is empty.
+
+        Raises:
+            BodyConsumed: it was streamed before.
+            ClientDisconnect: the client left before its end.
+            RequestTimeout: nothing came for ``body_timeout``.
+        """
+        async for chunk in self._shared_body().stream(self.limits.body_timeout):
+            yield chunk
+
+    async def text(self) -> str:
+        """Read the body as UTF-8, the one encoding of the web, whatever ``charset`` says.
+
+        Raises:
+            BadRequest: it is no UTF-8; and as :meth:`body`.
+        """
+        body = await self.body()
+        try:
+            return body.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise BadRequest(f"The body is not UTF-8, at byte {error.start}.") from None
+
+    @overload
+    async def json(self) -> Any: ...
+    @overload
+    async def json(self, *, loads: Callable[[bytes], T]) -> T: ...
+    async def json(self, *, loads: Callable[[bytes], Any] | None = None) -> Any:
+        """Read the body as JSON, whatever Content-Type says; the value is read once.
+
+        Args:
+            loads: reads it in the place of ours, such as ``msgspec.json.Decoder(User).decode``. A
+                validator's own error is passed on.
+
+        Raises:
+            InvalidJSON: it is no JSON, is nested more than 1024 deep, or has an integer of more
+                than 4300 digits; and as :meth:`body`.
+        """
+        if loads is not None:
+            try:
+                return loads(await self.body())
+            except (JSONDecodeError, UnicodeDecodeError) as error:
+                raise InvalidJSON(f"Not JSON: {error}.") from error
+        if self._json is _UNREAD:
+            self._json = parse_json(await self.body())
+        return self._json
+
+    def replay(self) -> Receive:
+        """Make a ``receive`` for the next app: what :meth:`body` has read, then live messages.
+
+        Raises:
+            BodyConsumed: the body was streamed.
+        """
+        return self._shared_body().replay()
+
+    async def is_disconnected(self) -> bool:
+        """Tell whether the client has left, without waiting; no byte of the body is lost by it."""
+        return await self._shared_body().is_disconnected()
+
+    async def wait_disconnected(self) -> None:
+        """Wait until the client has left; no byte of the body is lost by it.
+
+        At most 1 MiB of the body is read ahead; past that, it waits for somebody to read it.
+        """
+        await self._shared_body().wait_disconnected()
+
+    async def close(self) -> None:
+        """Let go of what the request holds; ``to_asgi`` and ``request_response`` do it."""
+        self._body = None
+        if KEY in self.scope:
+            await forget_bodies(self.scope)
+
+    def _shared_body(self) -> Body:
+        body = self._body
+        if body is None:
+            if self.receive is None:
+                raise RuntimeError(
+                    "this request was made from a scope alone: Request(scope, receive) has a body"
+                )
+            body = self._body = shared_body(self.scope, self.receive)
+        return body
