@@ -108,6 +108,9 @@ _EXTENSIONS = {
 class ASGIViolation(AssertionError):
     """The app sent what the ASGI specification or HTTP forbids; the message names the rule."""
 
+    # Where users find it.
+    __module__ = "asgikit.testing"
+
 
 @dataclass(slots=True)
 class Checker:

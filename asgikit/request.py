@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, MutableMapping
 from json import JSONDecodeError
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 
 from asgikit.asgi import Address, Receive, Scope, Send, extensions, parse_address
-from asgikit.body import KEY, Body, forget_bodies, shared_body
+from asgikit.body import Body, forget_bodies, shared_body
 from asgikit.exceptions import BadRequest, ContentTooLarge, InvalidHeader, InvalidJSON
 from asgikit.headers import Headers
 from asgikit.http.cookies import parse_cookies
@@ -31,6 +31,7 @@ T = TypeVar("T")
 
 # `None` is a JSON value.
 _UNREAD: Any = object()
+_new = object.__new__
 
 
 class State(MutableMapping[str, Any]):
@@ -131,6 +132,26 @@ class Request(Mapping[str, Any], Generic[StateT]):
         self._json = _UNREAD
         self._query_params: QueryParams | None = None
         self._url: URL | None = None
+
+    @classmethod
+    def _make(cls, scope: Scope, receive: Receive, send: Send) -> Self:
+        """Do what ``cls(scope, receive, send)`` does, for classes that add no ``__init__``.
+
+        CPython 3.11 calls a class by way of C: staying out of it saves 0.1 us, 6 % of a small
+        request.
+        """
+        request = _new(cls)
+        request.scope = scope
+        request.receive = receive
+        request.send = send
+        request.limits = DEFAULT_LIMITS
+        request._body = None
+        request._cookies = None
+        request._headers = None
+        request._json = _UNREAD
+        request._query_params = None
+        request._url = None
+        return request
 
     # The mapping.
 
@@ -316,13 +337,7 @@ class Request(Mapping[str, Any], Generic[StateT]):
             InvalidHeader: Content-Length is malformed.
             RequestTimeout: nothing came for ``body_timeout``.
         """
-        body = self._shared_body()
-        limit = self.limits.max_body_size
-        if body.data is None and limit is not None:
-            length = self.content_length
-            if length is not None and length > limit:
-                raise ContentTooLarge("max_body_size", limit)
-        return await body.read(limit, self.limits.body_timeout)
+        return await self._sized_body().read(self.limits.max_body_size, self.limits.body_timeout)
 
     async def stream(self) -> AsyncGenerator[bytes]:
         """Hand out the body as it arrives, once, whatever its size; no chunk is empty.
@@ -368,7 +383,11 @@ class Request(Mapping[str, Any], Generic[StateT]):
             except (JSONDecodeError, UnicodeDecodeError) as error:
                 raise InvalidJSON(f"Not JSON: {error}.") from error
         if self._json is _UNREAD:
-            self._json = parse_json(await self.body())
+            limits = self.limits
+            # As `body` does: a call less saves 0.1 us.
+            self._json = parse_json(
+                await self._sized_body().read(limits.max_body_size, limits.body_timeout)
+            )
         return self._json
 
     def replay(self) -> Receive:
@@ -393,8 +412,21 @@ class Request(Mapping[str, Any], Generic[StateT]):
     async def close(self) -> None:
         """Let go of what the request holds; ``to_asgi`` and ``request_response`` do it."""
         self._body = None
-        if KEY in self.scope:
-            await forget_bodies(self.scope)
+        await forget_bodies(self.scope)
+
+    def _sized_body(self) -> Body:
+        """Give the body, unless Content-Length says already that it is over the limit.
+
+        Nothing is received before that: a client may wait for a word before it sends the content
+        (:rfc:`9110`, section 10.1.1).
+        """
+        body = self._shared_body()
+        limit = self.limits.max_body_size
+        if body.data is None and limit is not None:
+            length = self.content_length
+            if length is not None and length > limit:
+                raise ContentTooLarge("max_body_size", limit)
+        return body
 
     def _shared_body(self) -> Body:
         body = self._body

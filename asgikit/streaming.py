@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
-from typing import Any, NoReturn, TypeAlias, overload
+from typing import Any, NoReturn, TypeAlias
 
 import anyio.lowlevel
 
-from asgikit.asgi import Message, RawHeaders, Receive, Scope, Send, answer_other
+from asgikit.asgi import Message, Receive, Scope, Send
 from asgikit.body import Body, shared_body
 from asgikit.concurrency import run_in_thread, run_watched, shielded
 from asgikit.exceptions import ContentLengthMismatch, HTTPError
-from asgikit.http.grammar import parse_digits
 from asgikit.responses import (
     HeadersArgument,
     Response,
     logger,
+    promised_length,
     run_background,
-    two_arguments,
 )
 
 __all__ = ["StreamingResponse"]
@@ -89,25 +88,12 @@ class StreamingResponse(Response):
     def body(self, content: object) -> NoReturn:  # noqa: ARG002 - a setter takes it
         raise AttributeError(f"{type(self).__name__} draws its body from what it was made with")
 
-    @overload
-    async def __call__(self, receive: Receive, send: Send, /) -> None: ...
-    @overload
-    async def __call__(self, scope: Scope, receive: Receive, send: Send, /) -> None: ...
-    async def __call__(self, *args: Any) -> None:
-        """Send it: as ``response(scope, receive, send)``, or as ``response(receive, send)``."""
-        scope: Scope | None = None
-        if len(args) == 3:
-            scope, receive, send = args
-            if scope["type"] != "http":
-                return await answer_other(scope, receive, send)
-        else:
-            receive, send = two_arguments(args)
-        head = scope is not None and scope["method"] == "HEAD"
-
+    async def _respond(self, scope: Scope | None, receive: Receive, send: Send) -> None:
         async def watch() -> None:
             body = Body(receive) if scope is None else shared_body(scope, receive)
             await body.wait_disconnected(abandon=True)
 
+        head = scope is not None and scope["method"] == "HEAD"
         try:
             if not await run_watched(self._send(send, head=head), watch):
                 logger.debug("the client left")
@@ -115,7 +101,6 @@ class StreamingResponse(Response):
             await self._run_background()
             raise
         await self._run_background()
-        return None
 
     async def _run_background(self) -> None:
         if self.background is not None:
@@ -125,12 +110,12 @@ class StreamingResponse(Response):
         chunks = _draw(self.content)
         started = False
         try:
-            headers, has_content = self._checked_headers(None)
+            headers, has_content = self._for_status(self._checked_headers())
             start = {"type": "http.response.start", "status": self.status_code, "headers": headers}
             if head or not has_content:
                 await _send_all(send, start, _LAST)
                 return
-            due = _promised(headers)
+            due = promised_length(headers)
             turn = TURN
             async for chunk in chunks:
                 if chunk.__class__ is not bytes:
@@ -171,21 +156,6 @@ async def _send_all(send: Send, *messages: Message) -> bool:
         logger.debug("the client left: %r", error)
         return False
     return True
-
-
-def _promised(headers: RawHeaders) -> int | None:
-    """Give the bytes that Content-Length promises.
-
-    Raises:
-        ContentLengthMismatch: it promises nothing that can be kept.
-    """
-    lengths = [value.decode("latin-1") for name, value in headers if name == b"content-length"]
-    if not lengths:
-        return None
-    length = parse_digits(lengths[0])
-    if length is None or len(lengths) > 1:
-        raise ContentLengthMismatch(f"Content-Length is one number, not {', '.join(lengths)!r}")
-    return length
 
 
 def _draw(content: AsyncIterable[Chunk] | Iterable[Chunk]) -> AsyncIterator[Chunk]:

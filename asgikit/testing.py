@@ -17,7 +17,7 @@ What the specification forbids fails the test, whatever the app makes of the err
     ...     await send({"type": "http.response.body", "body": b"tea"})
     >>> anyio.run(exchange, hasty)
     Traceback (most recent call last):
-    asgikit._asgi_checker.ASGIViolation: http.response.body: must not come before the start
+    asgikit.testing.ASGIViolation: http.response.body: must not come before the start
 """
 
 from __future__ import annotations

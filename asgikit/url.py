@@ -12,6 +12,7 @@ from ipaddress import AddressValueError, IPv6Address
 from typing import TYPE_CHECKING, Any, TypedDict
 from urllib.parse import quote, unquote
 
+from asgikit.asgi import parse_address
 from asgikit.http.grammar import parse_digits, strip_ows
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ _is_scheme = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*+").fullmatch
 
 # authority     = [ userinfo "@" ] host [ ":" port ]
 # userinfo      = *( unreserved / pct-encoded / sub-delims / ":" )
-_is_userinfo = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:-]|%[0-9A-Fa-f]{2})*+").fullmatch
+_is_userinfo = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:-]++|%[0-9A-Fa-f]{2})*+").fullmatch
 
 # host          = IP-literal / IPv4address / reg-name
 # reg-name      = *( unreserved / pct-encoded / sub-delims )
@@ -54,7 +55,7 @@ _MAX_HOST = 255
 # path          = *( pchar / "/" )
 # pchar         = unreserved / pct-encoded / sub-delims / ":" / "@"
 _PATH_SAFE = "/:@!$&'()*+,;=~"
-_is_raw_path = re.compile(rb"/(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*+").fullmatch
+_is_raw_path = re.compile(rb"/(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]++|%[0-9A-Fa-f]{2})*+").fullmatch
 
 # What a query must not hold lest it end early or break a line: the query percent-encode set of
 # the URL Standard (section 1.3). The rest of visible ASCII stays as the client wrote it.
@@ -112,9 +113,8 @@ class URL:
     fragment: str
 
     def __init__(self, url: str) -> None:
-        match = _URI.fullmatch(_text(url, "url"))
-        parts = match.groupdict("") if match else {}
-        self._fill(**parts)
+        # The first match takes the text whole, as there is none it does not fit.
+        self._fill(**next(_URI.finditer(_text(url, "text"))).groupdict(""))
 
     def _fill(self, scheme: str, netloc: str, path: str, query: str, fragment: str) -> None:
         """Check each part as the app gave it, and set all."""
@@ -126,21 +126,21 @@ class URL:
             raise ValueError("not a URL's userinfo: percent-encode it")
         hostname, port = None, None
         if host or at:
-            address = _parse_host(host)
-            if address is None:
-                raise ValueError(f"not a URL's host: {host!r}; IDNA-encode one outside ASCII")
-            hostname, port = address
+            hostname, port = _read_host(host)
             netloc = userinfo + at + _format_host(hostname, port)
+            if path and not path.startswith("/"):
+                raise ValueError(f"a URL's path after a host starts with a slash, not {path!r}")
         elif scheme in _DEFAULT_PORTS:
             # An http URL with an empty host is invalid (RFC 9110, section 4.2.1), and browsers
             # take the start of its path for one.
-            raise ValueError(f"an {scheme} URL has a host")
+            raise ValueError(f"no host, which every {scheme} URL has")
+        path = quote(path, safe=_PATH_SAFE + "%")
         _set(
             self,
             scheme,
             netloc,
             (hostname, port),
-            _relative(quote(path, safe=_PATH_SAFE + "%"), netloc),
+            path if netloc else _relative(path, scheme),
             _quote_query(query.encode()),
             _quote_query(fragment.encode()),
         )
@@ -169,9 +169,6 @@ class URL:
         texts = {name: _text(given.get(name, getattr(self, name)), name) for name in names}
         url = type(self).__new__(type(self))
         url._fill(netloc=_text(netloc, "netloc"), **texts)
-        # Parts that are fine alone may read otherwise side by side: "a:b" as a first segment.
-        if (read := type(self)(str(url))) != url or read.path != url.path:
-            raise ValueError(f"not a URL: {str(url)!r}")
         return url
 
     def __str__(self) -> str:
@@ -206,8 +203,7 @@ def request_url(scope: Mapping[str, Any]) -> URL:
     >>> str(request_url({"path": "/a b", "headers": [(b"host", b"example.com")]}))
     'http://example.com/a%20b'
     """
-    query = scope.get("query_string", b"")
-    return _build(scope, _request_path(scope), _quote_query(query))
+    return _build(scope, _request_path(scope), _quote_query(scope.get("query_string") or b""))
 
 
 def base_url(scope: Mapping[str, Any]) -> URL:
@@ -216,7 +212,7 @@ def base_url(scope: Mapping[str, Any]) -> URL:
     >>> str(base_url({"root_path": "/v1", "headers": [(b"host", b"example.com")]}))
     'http://example.com/v1/'
     """
-    path = quote_path(scope.get("root_path", ""))
+    path = quote_path(scope.get("root_path") or "")
     return _build(scope, path if path.endswith("/") else path + "/", "")
 
 
@@ -276,29 +272,37 @@ def _build(scope: Mapping[str, Any], path: str, query: str) -> URL:
     if not isinstance(scheme, str) or _is_scheme(scheme) is None:
         scheme = "ws" if scope.get("type") == "websocket" else "http"
     scheme = scheme.lower()
-    address = _host_field(scope.get("headers", ())) or _server(scope.get("server"), scheme)
+    address = _host_field(scope.get("headers", ())) or _server(scope, scheme)
     url = URL.__new__(URL)
     if address is None:
-        url._set("", "", None, None, _relative(path, ""), query, "")
+        _set(url, "", "", (None, None), _relative(path, ""), query)
     else:
-        url._set(scheme, _format_host(*address), *address, path, query, "")
+        _set(url, scheme, _format_host(*address), address, path, query)
     return url
 
 
-def _server(server: Any, scheme: str) -> tuple[str, int | None] | None:
-    """Read ``scope["server"]``: ``(host, port)``, or ``(path, None)`` of a unix socket."""
-    if not isinstance(server, tuple | list) or len(server) != 2 or not isinstance(server[0], str):
-        return None
-    host = f"[{server[0]}]" if ":" in server[0] else server[0]
-    address = _parse_host(host)
+def _set(
+    url: URL,
+    scheme: str,
+    netloc: str,
+    address: tuple[str | None, int | None],
+    path: str,
+    query: str,
+    fragment: str = "",
+) -> None:
+    values = (scheme, netloc, *address, path, query, fragment)
+    for name, value in zip(URL.__slots__, values, strict=True):
+        object.__setattr__(url, name, value)
+
+
+def _server(scope: Mapping[str, Any], scheme: str) -> tuple[str, int | None] | None:
+    address = parse_address(scope.get("server"))
     if address is None:
         return None
-    port = server[1]
-    if isinstance(port, str):
-        port = parse_digits(port, most=5)
-    if not isinstance(port, int) or port == _DEFAULT_PORTS.get(scheme):
-        port = None
-    return address[0], port
+    host, port = address
+    # The path of a unix socket is none of a host's names, and is refused with all other nonsense.
+    read = _parse_host(f"[{host}]" if ":" in host else host)
+    return None if read is None else (read[0], None if port == _DEFAULT_PORTS.get(scheme) else port)
 
 
 def _request_path(scope: Mapping[str, Any]) -> str:
@@ -308,26 +312,43 @@ def _request_path(scope: Mapping[str, Any]) -> str:
     # one and not the other, and some servers hand on what no URL can hold.
     if isinstance(raw_path, bytes) and _is_raw_path(raw_path) is not None:
         text = raw_path.decode("ascii")
-        if text == path or ("%" in text and unquote(text) == path):
+        if (unquote(text) if "%" in text else text) == path:
             return text
     # The asterisk of OPTIONS stands for no path at all (RFC 9112, section 3.3).
     return "" if path == "*" else quote_path(path)
 
 
 def quote_path(path: str) -> str:
+    """Percent-encode a decoded path; one that does not start with a slash gets it.
+
+    >>> quote_path("/100%/ż"), quote_path("@evil.example"), quote_path("")
+    ('/100%25/%C5%BC', '/@evil.example', '')
+    """
     # "surrogatepass", as no path may raise: a lone surrogate is no UTF-8, and reads as U+FFFD.
     quoted = quote(path, safe=_PATH_SAFE, errors="surrogatepass")
     # After a host comes a slash or nothing (section 3.3): "@evil.example" must not move it.
     return quoted if not quoted or quoted.startswith("/") else "/" + quoted
 
 
-def _relative(path: str, netloc: str) -> str:
-    """Escape the second of two slashes that would start an authority (section 3.3)."""
-    return "/%2F" + path[2:] if not netloc and path.startswith("//") else path
+def _relative(path: str, scheme: str) -> str:
+    """Escape what would start another part where no authority is (section 4.2)."""
+    if path.startswith("//"):
+        return "/%2F" + path[2:]
+    if scheme:
+        return path
+    segment, slash, rest = path.partition("/")
+    return segment.replace(":", "%3A") + slash + rest
 
 
 def _quote_query(query: bytes) -> str:
     return _NOT_QUERY.sub(lambda match: b"%%%02X" % match.group()[0], query).decode("ascii")
+
+
+def _read_host(text: str) -> tuple[str, int | None]:
+    address = _parse_host(text)
+    if address is None:
+        raise ValueError(f"not a URL's host: {text!r}; IDNA-encode one outside ASCII")
+    return address
 
 
 def _replace_host(netloc: str, given: dict[str, Any]) -> str:
@@ -336,7 +357,9 @@ def _replace_host(netloc: str, given: dict[str, Any]) -> str:
     hostname = _text(given.get("hostname", hostname), "hostname")
     port = given.get("port", port)
     if port is not None and (type(port) is not int or not 0 <= port <= 65535):
-        raise ValueError(f"not a port: {port!r}")
+        raise ValueError(f"not a URL's port: {port!r}")
+    # Read alone: in its place, "a@b" would be a user's.
+    _read_host(_format_host(hostname, None))
     return userinfo + at + _format_host(hostname, port)
 
 

@@ -1,0 +1,179 @@
+"""Media types: Content-Type and its parameters, and the type of a file."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asgikit.http.media_types import MediaType, guess_media_type, parse_media_type
+
+TOKEN_CHARACTERS = "!#$%&'+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz"
+
+tokens = st.text(TOKEN_CHARACTERS, min_size=1)
+values = st.text(
+    st.one_of(st.just("\t"), st.characters(min_codepoint=0x20, exclude_characters="\x7f"))
+)
+media_types = st.builds(MediaType, tokens, tokens, st.dictionaries(tokens, values))
+
+
+@pytest.mark.parametrize(
+    ("text", "essence", "parameters"),
+    [
+        ("text/html", "text/html", {}),
+        ("Text/HTML; Charset=UTF-8", "text/html", {"charset": "UTF-8"}),
+        (" text/html ;charset=utf-8 ", "text/html", {"charset": "utf-8"}),
+        ('text/html;charset="utf-8"', "text/html", {"charset": "utf-8"}),
+        (r'a/b; x="\"\\,;"', "a/b", {"x": '"\\,;'}),
+        ("application/vnd.api+json", "application/vnd.api+json", {}),
+        ("multipart/form-data; boundary=X;", "multipart/form-data", {"boundary": "X"}),
+        ("a/b ; ;; x=1", "a/b", {"x": "1"}),  # an empty parameter is one too many, and harmless
+        # Sent without the DQUOTEs that are due.
+        ("a/b; boundary=a=b/c:(d)?", "a/b", {"boundary": "a=b/c:(d)?"}),
+        ("text/plain; charset=; x=1", "text/plain", {"charset": "", "x": "1"}),
+        ("a/b; x=1; X=1", "a/b", {"x": "1"}),  # twice, and both say the same
+        ('a/b; x="é"', "a/b", {"x": "é"}),
+        ("*/*", "*/*", {}),
+    ],
+)
+def test_a_media_type_is_read(text: str, essence: str, parameters: dict[str, str]) -> None:
+    media_type = parse_media_type(text)
+
+    assert media_type is not None
+    assert media_type.essence == essence
+    assert media_type.parameters == parameters
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "text",
+        "text/",
+        "/html",
+        "text / html",
+        "text/html text/plain",
+        "text/html, text/plain",  # two fields joined
+        "text/html; charset=utf-8, text/plain",
+        "text/html; charset",
+        "text/html; =utf-8",
+        "text/html; charset = utf-8",
+        "text/html; charset=utf-8 x",
+        'text/html; charset="utf-8',
+        'text/html; charset="utf-8"x',
+        "text/html; charset=utf-8\\",
+        "multipart/form-data; boundary=a b",
+        "multipart/form-data; boundary=aa; boundary=bb",
+        "multipart/form-data; boundary=aa; boundary*=utf-8''bb",
+        "multipart/form-data; boundary=\xfc",
+        "multipart/form-data; boundary=\0",
+        'multipart/form-data; boundary="\0"',
+        "text/html\n",
+        "text/html;\n",
+        "té/html",
+    ],
+)
+def test_what_is_malformed_or_ambiguous_is_none(text: str) -> None:
+    assert parse_media_type(text) is None
+
+
+@pytest.mark.parametrize(
+    ("parameters", "text"),
+    [
+        ({}, "a/b"),
+        ({"X": "Y"}, "a/b; x=Y"),
+        ({"x": "a b", "y": ""}, 'a/b; x="a b"; y=""'),
+        ({"x": 'a"\\'}, r'a/b; x="a\"\\"'),
+    ],
+)
+def test_a_media_type_is_written(parameters: dict[str, str], text: str) -> None:
+    assert str(MediaType("A", "B", parameters)) == text
+
+
+@pytest.mark.parametrize(
+    ("type_", "subtype", "parameters", "message"),
+    [
+        ("", "b", {}, "tokens"),
+        ("a", "b c", {}, "tokens"),
+        ("a", "b", {"": "x"}, "tokens"),
+        ("a", "b", {"x;": "x"}, "tokens"),
+        ("a", "b", {"x": "\r\n"}, "quoted string"),
+        ("a", "b", {"x": "1", "X": "1"}, "two values"),
+        ("a", "b", {"x": "1", "x*": "1"}, "two values"),
+    ],
+)
+def test_what_cannot_be_written_is_refused(
+    type_: str, subtype: str, parameters: dict[str, str], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        MediaType(type_, subtype, parameters)
+
+
+@pytest.mark.parametrize(
+    ("text", "charset"),
+    [("a/b", None), ("a/b; charset=", None), ("a/b; charset=UTF-8", "utf-8")],
+)
+def test_the_charset_is_in_lower_case(text: str, charset: str | None) -> None:
+    media_type = parse_media_type(text)
+
+    assert media_type is not None
+    assert media_type.charset == charset
+
+
+def test_a_media_type_is_an_immutable_value() -> None:
+    parameters = {"x": "1"}
+    media_type = MediaType("a", "b", parameters)
+    parameters["x"] = "2"
+
+    assert media_type == MediaType("A", "B", {"X": "1"})
+    assert hash(media_type) == hash(MediaType("A", "B", {"X": "1"}))
+    assert media_type != MediaType("a", "b")
+    with pytest.raises(AttributeError):
+        media_type.type = "c"  # type: ignore[misc]  # what is tested
+    with pytest.raises(TypeError):
+        media_type.parameters["x"] = "2"  # type: ignore[index]  # what is tested
+
+
+def test_a_media_type_is_copied_and_pickled() -> None:
+    media_type = MediaType("a", "b", {"x": "1"})
+
+    assert copy.deepcopy(media_type) == media_type
+    assert pickle.loads(pickle.dumps(media_type)) == media_type
+
+
+@pytest.mark.property
+@given(media_types)
+def test_what_is_written_is_read_again(media_type: MediaType) -> None:
+    assert parse_media_type(str(media_type)) == media_type
+
+
+@pytest.mark.property
+@given(st.text() | st.text('ab/;="\\ \t,*é\0', max_size=30))
+def test_what_is_read_is_written_again(text: str) -> None:
+    media_type = parse_media_type(text)
+
+    assert media_type is None or parse_media_type(str(media_type)) == media_type
+
+
+@pytest.mark.parametrize(
+    ("filename", "media_type"),
+    [
+        ("index.html", "text/html"),
+        ("app.JS", "text/javascript"),  # registries of some machines say text/plain
+        ("a.b/style.min.css", "text/css"),
+        ("archive.tar.gz", "application/gzip"),
+        ("font.woff2", "font/woff2"),
+        ("README", None),
+        (".html", None),  # a hidden file, without an extension
+        ("static/.html", None),
+        ("a.html/b", None),
+        ("a.html.", None),
+        ("a.unknown", None),
+        ("", None),
+    ],
+)
+def test_a_file_s_type_is_known_by_its_extension(filename: str, media_type: str | None) -> None:
+    assert guess_media_type(filename) == media_type

@@ -1,0 +1,126 @@
+"""The errors: whose fault each one is, and what it carries."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from typing import Any
+
+import pytest
+
+from asgikit import exceptions
+from asgikit.exceptions import (
+    BadRequest,
+    BodyConsumed,
+    ClientDisconnect,
+    ContentLengthMismatch,
+    ContentTooLarge,
+    HTTPError,
+    InvalidForm,
+    InvalidHeader,
+    InvalidJSON,
+    PreconditionFailed,
+    RangeNotSatisfiable,
+    RequestTimeout,
+    ResponseStarted,
+    UnsupportedMediaType,
+)
+
+ANSWERS: list[tuple[HTTPError, int, str]] = [
+    (BadRequest(), 400, "Bad Request"),
+    (InvalidForm(), 400, "Bad Request"),
+    (InvalidHeader(), 400, "Bad Request"),
+    (InvalidJSON(), 400, "Bad Request"),
+    (RequestTimeout(), 408, "Request Timeout"),
+    (PreconditionFailed(), 412, "Precondition Failed"),
+    (ContentTooLarge("max_files", 100), 413, "Content Too Large"),
+    (UnsupportedMediaType(), 415, "Unsupported Media Type"),
+    (RangeNotSatisfiable(10), 416, "Range Not Satisfiable"),
+]
+
+
+@pytest.mark.parametrize(("error", "status_code", "title"), ANSWERS)
+def test_an_answer_has_its_status_and_title(error: HTTPError, status_code: int, title: str) -> None:
+    assert error.status_code == status_code
+    assert error.title == title
+    assert str(error).startswith(f"{status_code} {title}")
+
+
+@pytest.mark.parametrize(
+    "error", [BadRequest("Why."), RequestTimeout("Why."), HTTPError(400, "Why.")]
+)
+def test_the_detail_is_told(error: HTTPError) -> None:
+    assert error.detail == "Why."
+    assert str(error).endswith(": Why.")
+
+
+@pytest.mark.parametrize("status_code", [0, 200, 304, 399, 600])
+def test_only_an_error_status_is_an_error(status_code: int) -> None:
+    with pytest.raises(ValueError, match="from 400 to 599"):
+        HTTPError(status_code)
+
+
+def test_a_status_without_a_phrase_has_a_title() -> None:
+    assert str(HTTPError(499)) == "499 Error"
+
+
+def test_problem_details_are_kept() -> None:
+    members: dict[str, Any] = {
+        "title": "Out of credit",
+        "type": "https://example.com/problems/credit",
+        "instance": "/orders/1",
+        "extensions": {"balance": 30},
+    }
+
+    error = HTTPError(403, "That costs 50.", {"retry-after": "60"}, **members)
+
+    assert {name: getattr(error, name) for name in members} == members
+    assert error.headers == {"retry-after": "60"}
+
+
+@pytest.mark.parametrize("error", [error for error, _, _ in ANSWERS] + [HTTPError(404, "No.")])
+def test_an_answer_survives_pickling_and_copying(error: HTTPError) -> None:
+    for twin in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
+        assert type(twin) is type(error)
+        assert vars(twin) == vars(error)
+        assert str(twin) == str(error)
+
+
+def test_an_answer_names_what_was_too_much() -> None:
+    too_large = ContentTooLarge("max_body_size", 1024)
+    unsatisfiable = RangeNotSatisfiable(1000)
+
+    assert (too_large.limit, too_large.maximum) == ("max_body_size", 1024)
+    assert too_large.detail == "Over max_body_size, which is 1024."
+    assert unsatisfiable.size == 1000
+    assert unsatisfiable.headers == {"content-range": "bytes */1000"}
+
+
+def test_an_unsupported_media_type_names_the_supported_ones() -> None:
+    assert UnsupportedMediaType().headers is None
+    error = UnsupportedMediaType("Send a form.", accepted=["a/b", "c/d"])
+    assert error.headers == {"accept": "a/b, c/d"}
+
+
+@pytest.mark.parametrize(
+    ("error", "base"),
+    [
+        (InvalidForm, BadRequest),
+        (InvalidHeader, BadRequest),
+        (InvalidJSON, BadRequest),
+        (ClientDisconnect, OSError),
+        (BodyConsumed, RuntimeError),
+        (ContentLengthMismatch, RuntimeError),
+        (ResponseStarted, RuntimeError),
+    ],
+)
+def test_an_error_s_base_tells_whose_fault_it_is(
+    error: type[Exception], base: type[Exception]
+) -> None:
+    assert issubclass(error, base)
+    assert not issubclass(error, HTTPError) or base is BadRequest
+
+
+def test_the_tree_in_the_docstring_has_every_error() -> None:
+    assert exceptions.__doc__ is not None
+    assert all(name in exceptions.__doc__ for name in exceptions.__all__)
