@@ -176,51 +176,73 @@ class Headers(_Fields):
     ['accept', 'via', 'via']
     """
 
-    __slots__ = ("_groups", "_index")
+    __slots__ = ("_groups", "_index", "_is_folded", "_was_asked")
 
-    # The first value of each lower-case name; and all values, of a request that repeats a name.
+    # The first value of each name, and whether its names are in lower case for sure; and all
+    # values, of a request that repeats a name.
     _index: dict[bytes, bytes] | None
     _groups: dict[bytes, list[str]] | None
 
     def __init__(self, raw: Iterable[tuple[bytes, bytes]]) -> None:
         self._raw = raw if type(raw) is list else list(raw)
         self._index = None
+        self._is_folded = False
         self._groups = None
+        self._was_asked = False
 
     def __getitem__(self, key: str) -> str:
         index = self._index
-        if index is None:
-            index = self._build_index()
-        try:
-            # All that a look-up costs in lower case: no isinstance, no lower(), no second call.
-            return index[key.encode("latin-1")].decode("latin-1")
-        except (AttributeError, KeyError, UnicodeEncodeError):
-            return super().__getitem__(key)
+        if index is not None:
+            try:
+                # All that a look-up costs in lower case: no isinstance, no lower(), no more calls.
+                return index[key.encode("latin-1")].decode("latin-1")
+            except (AttributeError, KeyError, UnicodeEncodeError):
+                pass
+        return super().__getitem__(key)
 
     def _first(self, key: object) -> str | None:
-        index = self._index
-        if index is None:
-            index = self._build_index()
         name = _raw_name(key)
-        value = None if name is None else index.get(name)
+        if name is None:
+            return None
+        if not self._was_asked:
+            # Many a request is asked for one field: no index saves it a third.
+            self._was_asked = True
+            for field in self._raw:
+                if field[0] == name:
+                    return field[1].decode("latin-1")
+        value = self._get_index().get(name)
+        if value is None and not self._is_folded:
+            value = self._fold_index().get(name)
         return None if value is None else value.decode("latin-1")
 
-    def _build_index(self) -> dict[bytes, bytes]:
-        raw = self._raw
-        index = dict(raw)
-        # All names are joined to be tested in one call. Where none has a letter, which no request
-        # does, the answer is "no", and costs a little time.
-        if len(index) != len(raw) or not b"".join([*index]).islower():
-            # From the end, so that the first value is the one that stays.
-            index = {name.lower(): value for name, value in reversed(raw)}
-        self._index = index
+    def _get_index(self) -> dict[bytes, bytes]:
+        index = self._index
+        if index is None:
+            index = self._index = dict(self._raw)
+            if len(index) != len(self._raw):
+                return self._fold_index()
         return index
+
+    def _fold_index(self) -> dict[bytes, bytes]:
+        # From the end, so that the first value is the one that stays.
+        index = self._index = {name.lower(): value for name, value in reversed(self._raw)}
+        self._is_folded = True
+        return index
+
+    def raw_values(self, name: bytes) -> list[bytes]:
+        """Give all values of the field of that lower-case name as they came."""
+        index = self._index
+        if index is not None and len(index) == len(self._raw) and name in index:
+            return [index[name]]
+        # Two names of one length are few, and each lower() costs.
+        size = len(name)
+        return [value for key, value in self._raw if len(key) == size and key.lower() == name]
 
     def _all(self, key: object) -> list[str]:
         first = self._first(key)
         if first is None:
             return []
-        if len(self._index or ()) == len(self._raw):
+        if len(self._fold_index() if not self._is_folded else self._index or ()) == len(self._raw):
             return [first]
         # A list for each name, made once: a scan for each call would be quadratic.
         if self._groups is None:

@@ -29,7 +29,7 @@ MAX_DIGITS = 4300
 Default: TypeAlias = Callable[[Any], Any]
 
 _BOM = b"\xef\xbb\xbf"
-_DIGITS_TO_ZERO = bytes.maketrans(b"123456789", b"000000000")
+_DIGITS_TO_ZERO = bytes.maketrans(b"-123456789", b"0000000000")
 
 # string = quotation-mark *char quotation-mark
 _STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
@@ -66,12 +66,8 @@ def parse_json(text: bytes) -> Any:
 
 
 def _has_long_integer(text: bytes) -> bool:
-    # A run of 19 digits fills three of every sixth byte in a row. Looking at those first saves
-    # 0.9 us on a text of 1 KiB, a tenth of reading it.
-    if b"000" not in text[::6].translate(_DIGITS_TO_ZERO):
-        return False
-    zeros = text.translate(_DIGITS_TO_ZERO)
-    return b"0" * 20 in zeros or b"-" + b"0" * 19 in zeros
+    # 2**64 has 20 digits, and -2**63 has 19 behind its sign.
+    return b"0" * 20 in text.translate(_DIGITS_TO_ZERO)
 
 
 def _parse_exact(text: bytes) -> Any:

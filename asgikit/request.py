@@ -259,9 +259,7 @@ class Request(Mapping[str, Any], Generic[StateT]):
         """
         cookies = self._cookies
         if cookies is None:
-            cookies = self._cookies = parse_cookies(
-                [value for name, value in self.scope["headers"] if name == b"cookie"]
-            )
+            cookies = self._cookies = parse_cookies(self.headers.raw_values(b"cookie"))
         return cookies
 
     @property
@@ -282,13 +280,11 @@ class Request(Mapping[str, Any], Generic[StateT]):
         Raises:
             InvalidHeader: the field is repeated, or no number (:rfc:`9110`, section 8.6).
         """
-        lengths = self.headers.getall("content-length", [])
-        if not lengths:
-            return None
+        lengths = self.headers.raw_values(b"content-length")
         # Transfer-Encoding overrides Content-Length (RFC 9112, section 6.3).
-        if "transfer-encoding" in self.headers:
+        if not lengths or "transfer-encoding" in self.headers:
             return None
-        length = parse_digits(strip_ows(lengths[0]))
+        length = parse_digits(strip_ows(lengths[0].decode("latin-1")))
         if length is None or len(lengths) > 1:
             raise InvalidHeader("Content-Length is no number of bytes.")
         return length
@@ -422,11 +418,22 @@ class Request(Mapping[str, Any], Generic[StateT]):
         """
         body = self._shared_body()
         limit = self.limits.max_body_size
-        if body.data is None and limit is not None:
+        if body.data is None and limit is not None and self._may_exceed(limit):
             length = self.content_length
             if length is not None and length > limit:
                 raise ContentTooLarge("max_body_size", limit)
         return body
+
+    def _may_exceed(self, limit: int) -> bool:
+        """Tell whether Content-Length deserves a closer look: most are one, and short."""
+        digits = len(str(limit))
+        found = False
+        for name, value in self.scope["headers"]:
+            if name == b"content-length":
+                if found or len(value) >= digits or not value.isdigit():
+                    return True
+                found = True
+        return False
 
     def _shared_body(self) -> Body:
         body = self._body

@@ -343,7 +343,9 @@ class Response:
             await run_background(self.background)
 
     def _checked_headers(self) -> RawHeaders:
-        """Give the fields to send, looked at once more: somebody has had the list in hand."""
+        """Give the fields to send, looked at once more where somebody has had the list in hand."""
+        if self._headers is None:
+            return [*self._list()]
         return [check_field(name, value) for name, value in self._list()]
 
     def _for_status(self, headers: RawHeaders) -> tuple[RawHeaders, bool]:
