@@ -13,7 +13,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeAlias, TypeVar, overload
 
 from asgikit.asgi import ASGIApp, Message, Receive, Scope, Send, answer_other
-from asgikit.body import KEY, forget_bodies
+from asgikit.body import KEY
 from asgikit.concurrency import is_async_callable, run_in_thread
 from asgikit.exceptions import ClientDisconnect, HTTPError
 from asgikit.limits import DEFAULT_LIMITS, Limits
@@ -52,7 +52,7 @@ class App:
             response = self._on_error(request, error)
             if inspect.isawaitable(response):
                 response = await response
-        await response(request.scope, receive, send)
+        await _respond(response, request.scope, receive, send)
 
 
 class HandlerApp(App):
@@ -86,20 +86,27 @@ class HandlerApp(App):
         """Serve one scope."""
         if scope["type"] != "http":
             return await self._answer_other(scope, receive, send)
+        forgets = KEY not in scope
         request = self._make_request(scope, receive, send)
         try:
-            response = await self._handle(request)
-            if isinstance(response, Response) and response._responds:
-                # What its `__call__` comes to: a call less saves 5 % of a small request.
-                await response._respond(scope, receive, send)
-            else:
-                await _call(response, (scope, receive), send)
-        except HTTPError as error:
-            await self._answer_error(error, request, receive, send)
+            try:
+                try:
+                    response = await self._handle(request)
+                except HTTPError as error:
+                    # One that is raised again and again tells of this time.
+                    error.response_started = False
+                    raise
+                if isinstance(response, Response) and response._responds:
+                    # What its `__call__` comes to: a call less saves 5 % of a small request.
+                    await response._respond(scope, receive, send)
+                else:
+                    await _call(response, (scope, receive), send)
+            except HTTPError as error:
+                await self._answer_error(error, request, receive, send)
         except ClientDisconnect as error:
             logger.debug("%s", error)
         finally:
-            if KEY in scope:
+            if forgets and KEY in scope:
                 await request.close()
         return None
 
@@ -129,48 +136,63 @@ class ScopeApp(App):
             return await _offer_lifespan(self._app, scope, receive, send)
         if kind != "http" and not (self._is_asgi3 and kind == "websocket"):
             return await self._answer_other(scope, receive, send)
+        if kind != "http":
+            return await self._app(scope, receive, send)  # type: ignore[no-any-return]
+        forgets = KEY not in scope
+        request: Request[Any] = Request(scope, receive, send)
         try:
-            await self._serve(scope, receive, send)
-        except HTTPError as error:
-            await self._answer_error(error, Request(scope, receive, send), receive, send)
+            try:
+                await self._serve(scope, receive, send)
+            except HTTPError as error:
+                await self._answer_error(error, request, receive, send)
         except ClientDisconnect as error:
             logger.debug("%s", error)
         finally:
-            if KEY in scope:
-                await forget_bodies(scope)
+            if forgets and KEY in scope:
+                await request.close()
         return None
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._is_asgi3:
             return await _call(self._app, (scope, receive), send)
-        instance = self._app(scope)
-        if inspect.isawaitable(instance):
-            instance = await instance
-        if isinstance(instance, Response):
-            await instance(scope, receive, send)
-        elif _takes(instance, 2):
+        try:
+            instance = self._app(scope)
+            if inspect.isawaitable(instance):
+                instance = await instance
+        except HTTPError as error:
+            error.response_started = False
+            raise
+        if not isinstance(instance, Response) and _takes(instance, 2):
             await _call(instance, (receive,), send)
         else:
-            await _call(instance, (scope, receive), send)
+            await _respond(instance, scope, receive, send)
         return None
 
 
 class _TrackedSend:
-    """``send``, and whether it was used: an error after that can no longer be answered."""
+    """``send``, and whether a response has started, after which no error can be answered."""
 
-    __slots__ = ("send", "used")
+    __slots__ = ("send", "started")
 
     def __init__(self, send: Send) -> None:
         self.send = send
-        self.used = False
+        self.started = False
 
     def __call__(self, message: Message) -> Awaitable[None]:
-        self.used = True
+        if message["type"] == "http.response.start":
+            self.started = True
         return self.send(message)
 
 
+async def _respond(response: Any, scope: Scope, receive: Receive, send: Send) -> None:
+    if isinstance(response, Response) and response._responds:
+        await response._respond(scope, receive, send)
+    else:
+        await _call(response, (scope, receive), send)
+
+
 async def _in_thread(handler: Callable[[Any], Any], request: Request[Any]) -> Any:
-    answer = await run_in_thread(handler, request)
+    answer: Any = await run_in_thread(handler, request)
     return await answer if inspect.isawaitable(answer) else answer
 
 
@@ -183,22 +205,29 @@ async def _call(app: Any, args: tuple[Any, ...], send: Send) -> None:
     try:
         await app(*args, tracked)
     except HTTPError as error:
-        error.response_started = tracked.used
+        error.response_started = tracked.started
         raise
 
 
 def _takes(function: Any, count: int) -> bool:
     """Tell whether ``function`` can be called with ``count`` arguments."""
-    # Most are plain functions, or instances of a class with one: that saves 15 us.
-    plain = function if inspect.isfunction(function) else type(function).__call__
-    if inspect.isfunction(plain) and not hasattr(plain, "__wrapped__"):
-        code = plain.__code__
-        most = code.co_argcount - (plain is not function)
-        least = most - len(plain.__defaults__ or ())
+    if not callable(function):
+        return False
+    if inspect.isfunction(function) and not hasattr(function, "__wrapped__"):
+        # Factories give a closure a request: that saves 15 us each.
+        code = function.__code__
         if not code.co_flags & inspect.CO_VARARGS and not code.co_kwonlyargcount:
-            return least <= count <= most
+            most = code.co_argcount
+            return most - len(function.__defaults__ or ()) <= count <= most
     try:
-        inspect.signature(function).bind(*(None,) * count)
+        # What a decorator put around it is called, not what it put that around.
+        signature = inspect.signature(function, follow_wrapped=False)
+        if any(
+            parameter.kind is parameter.VAR_POSITIONAL
+            for parameter in signature.parameters.values()
+        ):
+            signature = inspect.signature(function)
+        signature.bind(*(None,) * count)
     except (TypeError, ValueError):
         return False
     return True
@@ -290,7 +319,7 @@ def request_response(
     on_error: OnError | None = ...,
 ) -> Callable[[Handler[RequestT]], HandlerApp]: ...
 def request_response(
-    handler: Callable[[Any], Any] | None = None,
+    handler: Any = None,
     *,
     request_class: type[Request[Any]] = Request,
     limits: Limits = DEFAULT_LIMITS,
@@ -327,7 +356,7 @@ def request_response(
             lifespan=lifespan,
             on_error=on_error,
         )
-    if not _takes(handler, 1):
+    if isinstance(handler, Response) or not _takes(handler, 1):
         raise TypeError(
             f"request_response takes a handler of one argument, the request, which {handler!r} is "
             "not; an app that takes a scope goes to to_asgi"

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import AsyncGenerator
 
 import anyio
+import anyio.lowlevel
 
 from asgikit.asgi import Message, Receive, Scope
 from asgikit.concurrency import asyncio_task, wait_within
@@ -49,7 +50,7 @@ def shared_body(scope: Scope, receive: Receive) -> Body:
 async def forget_bodies(scope: Scope) -> None:
     """Let go of the bodies of a scope: its request is over."""
     for body in scope.pop(KEY, ()):
-        if body.polled:
+        if body.is_open:
             await body.close()
 
 
@@ -57,6 +58,7 @@ class Body:
     """The messages of one ``receive``, for any number of readers and watchers."""
 
     __slots__ = (
+        "_abandoned",
         "_busy",
         "_changed",
         "_complete",
@@ -67,12 +69,14 @@ class Body:
         "_queued",
         "_size",
         "_streamed",
+        "_streams",
+        "_wanted",
         "data",
         "receive",
     )
 
     def __init__(self, receive: Receive) -> None:
-        self.receive = receive
+        self.receive: Receive = receive
         self.data: bytes | None = None  # the whole of it, once it was read whole
         self._parts: list[bytes] | None = None  # what is here of it until then
         self._size = 0  # of the parts, in bytes
@@ -81,9 +85,12 @@ class Body:
         self._complete = False  # the last chunk was received
         self._left = False  # the client was seen to leave
         self._streamed = False  # chunks were handed out and kept by nobody
+        self._wanted = False  # somebody has asked for it
+        self._abandoned = False  # nobody had, and it was thrown away
         self._busy = False  # a call of receive() is in flight
         self._changed: anyio.Event | None = None  # set when that ends, or when a chunk is taken
         self._poll: asyncio.Task[None] | None = None
+        self._streams: list[AsyncGenerator[bytes]] | None = None
 
     async def read(self, limit: int | None, timeout: float | None) -> bytes:
         """Read the whole body, once; later calls give the same bytes.
@@ -98,8 +105,8 @@ class Body:
             ContentTooLarge: it is over ``limit``, told as the bytes arrive.
             RequestTimeout: a message did not come in time.
         """
-        if self._streamed and self.data is None:
-            raise _consumed()
+        if self.data is None:
+            self._want()
         while self.data is None and (limit is None or self._size <= limit):
             chunk = await self._next(timeout)
             if chunk is None:
@@ -117,7 +124,7 @@ class Body:
             raise ContentTooLarge("max_body_size", limit or 0)
         return self.data
 
-    async def stream(self, timeout: float | None) -> AsyncGenerator[bytes]:
+    def stream(self, timeout: float | None) -> AsyncGenerator[bytes]:
         """Hand out the chunks as they arrive, once; none is empty.
 
         Raises:
@@ -125,12 +132,17 @@ class Body:
             ClientDisconnect: the client left before its end.
             RequestTimeout: a message did not come in time.
         """
+        chunks = self._stream(timeout)
+        # Whoever breaks off a loop leaves the generator open: it is closed with the request.
+        self._streams = [*(self._streams or ()), chunks]
+        return chunks
+
+    async def _stream(self, timeout: float | None) -> AsyncGenerator[bytes]:
         if self.data is not None:
             if self.data:
                 yield self.data
             return
-        if self._streamed:
-            raise _consumed()
+        self._want()
         self._streamed = True
         # A reader that was cancelled half-way has left these.
         parts, self._parts = self._parts, None
@@ -146,30 +158,39 @@ class Body:
         Raises:
             BodyConsumed: it was streamed.
         """
-        if self._streamed:
-            raise _consumed()
-        ahead = self._parts if self.data is None else [self.data]
-        finished = False
+        if self.data is None:
+            self._want()
+        begun = finished = False
 
         async def receive() -> Message:
-            nonlocal ahead, finished
+            nonlocal begun, finished
             if not finished:
-                if ahead:
-                    chunk: bytes | None = b"".join(ahead)
-                    ahead = None
-                    finished = self.data is not None
-                else:
-                    self._streamed = self.data is None
-                    try:
-                        chunk = await self._next(None)
-                    except ClientDisconnect:
-                        return {"type": "http.disconnect"}
-                    finished = chunk is None or (self._complete and not self._queue)
+                try:
+                    chunk = await self._resume() if not begun else await self._next(None)
+                except ClientDisconnect:
+                    return {"type": "http.disconnect"}
+                begun = True
+                finished = chunk is None or self.data is not None or self._is_at_end
                 return {"type": "http.request", "body": chunk or b"", "more_body": not finished}
             await self.wait_disconnected()
             return {"type": "http.disconnect"}
 
         return receive
+
+    async def _resume(self) -> bytes | None:
+        """Give what was read so far, or the next chunk where that is nothing."""
+        if self.data is not None:
+            return self.data
+        self._want()
+        self._streamed = True
+        if self._parts is None:
+            return await self._next(None)
+        parts, self._parts = self._parts, None
+        return b"".join(parts)
+
+    @property
+    def _is_at_end(self) -> bool:
+        return self._complete and not self._queue
 
     async def is_disconnected(self) -> bool:
         """Tell whether the client has left, without waiting for it."""
@@ -195,7 +216,9 @@ class Body:
             self._poll.result()
 
     def _start_poll(self) -> asyncio.Task[None]:
-        # A call that is cancelled might take its message along, so this one is left in flight.
+        # A call that is cancelled might take its message along, so this one is left in flight. It
+        # counts from now on, not from when its task runs.
+        self._busy = True
         self._poll = asyncio.get_running_loop().create_task(self._fill())
         return self._poll
 
@@ -203,17 +226,17 @@ class Body:
         """Wait until the client has left.
 
         Args:
-            abandon: throw the body away where it is over 1 MiB and nobody reads it, instead of
-                waiting for a reader: a client could hide its leaving behind it.
+            abandon: throw the body away where it is over 1 MiB and nobody has asked for it,
+                instead of waiting for a reader: a client could hide its leaving behind it.
         """
         while not self._left:
             if self._queued >= READ_AHEAD:
-                if abandon and not self._streamed:
-                    self._streamed = True
+                if abandon and not self._wanted:
+                    self._abandoned = True
                     self._queue = None
                     self._queued = 0
-                    continue
-                await self._change()
+                else:
+                    await self._change()
             elif self._busy:
                 await self._change()
             elif abandon or asyncio_task() is None:
@@ -222,16 +245,22 @@ class Body:
                 await asyncio.wait([self._start_poll()])
 
     @property
-    def polled(self) -> bool:
-        """Whether a poll may be in flight, so that there is something to close."""
-        return self._poll is not None
+    def is_open(self) -> bool:
+        """Whether there may be something to close."""
+        return self._poll is not None or self._streams is not None
 
     async def close(self) -> None:
-        """Stop a poll that is in flight."""
+        """Close the generators that were left open, and stop a poll that is in flight."""
+        streams, self._streams = self._streams, None
+        for chunks in streams or ():
+            await chunks.aclose()
         poll, self._poll = self._poll, None
         if poll is not None and not poll.done():
             poll.cancel()
             await asyncio.wait([poll])
+            # A task that was cancelled before it ran has not said so itself.
+            self._busy = False
+            self._notify()
 
     async def _next(self, timeout: float | None) -> bytes | None:
         """Give the next chunk, ``None`` after the last one."""
@@ -266,7 +295,10 @@ class Body:
         finally:
             self._busy = False
             self._notify()
-        if chunk:
+        if not chunk:
+            # A `receive` that is always ready with nothing must not hold up the loop.
+            await anyio.lowlevel.checkpoint()
+        elif not self._abandoned:
             if self._queue is None:
                 self._queue = deque()
             self._queue.append(chunk)
@@ -283,6 +315,20 @@ class Body:
             return None
         raise RuntimeError(f"the server sent {kind!r} where an HTTP message was due")
 
+    def _want(self) -> None:
+        """Note that somebody asks for the body."""
+        if self._abandoned:
+            raise BodyConsumed(
+                "the body was thrown away when it passed 1 MiB: a response was under way, and "
+                "nobody had asked for it; read it, or start to, before the response"
+            )
+        if self._streamed:
+            raise BodyConsumed(
+                "the body was streamed, which keeps nothing: call body() first where it is needed "
+                "twice"
+            )
+        self._wanted = True
+
     async def _change(self) -> None:
         if self._changed is None:
             self._changed = anyio.Event()
@@ -292,9 +338,3 @@ class Body:
         if self._changed is not None:
             self._changed.set()
             self._changed = None
-
-
-def _consumed() -> BodyConsumed:
-    return BodyConsumed(
-        "the body was streamed, which keeps nothing: call body() first, where it is needed twice"
-    )

@@ -10,15 +10,16 @@ import asyncio
 import functools
 import inspect
 import types
-from collections.abc import Awaitable, Callable, Generator
-from typing import Any, ParamSpec, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from contextlib import AbstractContextManager
+from typing import Any, ParamSpec, TypeVar, cast
 
 import anyio
 import anyio.to_thread
 
 from asgikit.exceptions import RequestTimeout
 
-__all__ = ["call", "is_async_callable", "run_in_thread", "run_watched", "shielded", "wait_within"]
+__all__ = ["Watch", "call", "is_async_callable", "run_in_thread", "shielded", "wait_within"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -37,13 +38,13 @@ def is_async_callable(function: Callable[..., Any]) -> bool:
     while isinstance(function, functools.partial):
         function = function.func
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
-        getattr(function, "__call__", None)  # noqa: B004 - its kind is asked for, not its being
+        type(function).__call__
     )
 
 
-async def run_in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+async def run_in_thread(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
     """Run ``function`` in a worker thread and give its result; cancelling waits for its end."""
-    return await anyio.to_thread.run_sync(functools.partial(function, *args, **kwargs))
+    return await shielded(anyio.to_thread.run_sync(functools.partial(function, *args, **kwargs)))
 
 
 async def call(function: Callable[[], Any]) -> Any:
@@ -57,11 +58,27 @@ async def call(function: Callable[[], Any]) -> Any:
     return await result if inspect.isawaitable(result) else result
 
 
-async def shielded(awaitable: Awaitable[T]) -> T:
-    """Await to the end, also where the task is cancelled meanwhile, on both event loops."""
-    with anyio.CancelScope(shield=True):
-        result = await awaitable
-    return result  # noqa: RET504 - mypy takes the scope for one that may swallow an error
+async def shielded(work: Coroutine[Any, Any, T]) -> T:
+    """Run ``work`` to its end, on asyncio in a task of its own; being cancelled waits for it.
+
+    anyio's shield is for its own scopes: ``task.cancel()``, which servers use, goes through it.
+    """
+    if asyncio_task() is None:
+        # A cancel scope could swallow an error, says its type; not a shield.
+        shield = cast("AbstractContextManager[object, None]", anyio.CancelScope(shield=True))
+        with shield:
+            return await work
+    task = asyncio.get_running_loop().create_task(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is None or task.cancelled():
+        return task.result()
+    task.exception()
+    raise cancelled
 
 
 async def wait_within(seconds: float | None, awaitable: Awaitable[T]) -> T:
@@ -85,6 +102,10 @@ async def wait_within(seconds: float | None, awaitable: Awaitable[T]) -> T:
     except StopIteration as done:
         result: T = done.value
         return result
+    if asyncio_task() is None:  # trio, hosted by asyncio
+        with anyio.move_on_after(seconds):
+            return await _finish(steps, step)
+        raise _timeout(seconds)
     timer = asyncio.timeout(seconds)
     try:
         async with timer:
@@ -106,93 +127,95 @@ def _finish(steps: Generator[Any, Any, T], step: Any) -> Generator[Any, Any, T]:
         while True:
             try:
                 sent = yield step
-            except GeneratorExit:
-                steps.close()
-                raise
-            except BaseException as error:  # noqa: BLE001 - it is the awaitable's to handle
+            except BaseException as error:
+                # Any iterator will do for an awaitable: granian's can only go forward.
+                if not hasattr(steps, "throw"):
+                    raise
                 step = steps.throw(error)
             else:
-                step = steps.send(sent)
+                step = next(steps) if sent is None else steps.send(sent)
     except StopIteration as done:
         result: T = done.value
         return result
 
 
-async def run_watched(work: Awaitable[None], watch: Callable[[], Awaitable[None]]) -> bool:
-    """Run ``work`` until ``watch()`` returns, which cancels it.
+class Watch:
+    """Runs some work until something else happens, which cancels it.
 
-    Returns:
-        Whether ``work`` came to its own end.
-    """
-    task = asyncio_task()
-    if task is None:
-        return await _run_watched_anyio(work, watch)
-    return await _AsyncioWatch(task, watch).run(work)
+    Args:
+        wait: returns when it has happened.
 
-
-async def _run_watched_anyio(work: Awaitable[None], watch: Callable[[], Awaitable[None]]) -> bool:
-    finished = False
-    failure: Exception | None = None
-
-    async def watcher() -> None:
-        await watch()
-        group.cancel_scope.cancel()
-
-    async with anyio.create_task_group() as group:
-        group.start_soon(watcher)
-        try:
-            await work
-            finished = True
-        except Exception as error:  # noqa: BLE001 - raised below, out of the group's own group
-            failure = error
-        group.cancel_scope.cancel()
-    if failure is not None:
-        raise failure
-    return finished
-
-
-class _AsyncioWatch:
-    """A watch on one task, which starts once that task first waits.
-
-    Most responses are sent without waiting once: a handle for the loop's next turn costs them a
-    quarter of what a task costs.
+    Attributes:
+        fired: whether it has.
     """
 
-    __slots__ = ("cancelled", "error", "task", "watch", "watcher")
+    __slots__ = ("_cancels", "_error", "_is_over", "_task", "_wait", "_watcher", "fired")
 
-    def __init__(self, task: asyncio.Task[Any], watch: Callable[[], Awaitable[None]]) -> None:
-        self.task = task
-        self.watch = watch
-        self.watcher: asyncio.Task[None] | None = None
-        self.cancelled = False
-        self.error: Exception | None = None
+    def __init__(self, wait: Callable[[], Awaitable[None]]) -> None:
+        self.fired = False
+        self._wait = wait
+        self._error: Exception | None = None
+        self._is_over = False
+        self._watcher: asyncio.Task[None] | None = None
 
-    async def run(self, work: Awaitable[None]) -> bool:
+    async def run(self, work: Awaitable[None]) -> None:
+        """Await ``work``; where that was cancelled by ``wait``, return all the same."""
+        task = asyncio_task()
+        if task is None:
+            await self._run_anyio(work)
+        else:
+            await self._run_asyncio(work, task)
+        if self._error is not None:
+            raise self._error
+
+    async def _run_asyncio(self, work: Awaitable[None], task: asyncio.Task[Any]) -> None:
+        self._task = task
+        # Others may have cancelled it before, and been refused.
+        self._cancels = task.cancelling() + 1
+        # The watch starts once the task waits for the first time. Most responses are sent without:
+        # a handle for the loop's next turn costs them a quarter of what a task costs.
         start = asyncio.get_running_loop().call_soon(self._start)
         try:
             await work
         except asyncio.CancelledError:
             # Ours, unless somebody else has cancelled the task as well.
-            if not self.cancelled or self.task.cancelling() > 1:
+            if not self.fired or task.cancelling() > self._cancels:
                 raise
         finally:
+            self._is_over = True
             start.cancel()
-            if self.cancelled:
-                self.task.uncancel()
-            elif self.watcher is not None:
-                self.watcher.cancel()
-                await asyncio.wait([self.watcher])
-        if self.error is not None:
-            raise self.error
-        return not self.cancelled
+            if self.fired:
+                task.uncancel()
+            elif self._watcher is not None:
+                self._watcher.cancel()
+                await asyncio.wait([self._watcher])
 
     def _start(self) -> None:
-        self.watcher = asyncio.get_running_loop().create_task(self._run())
+        self._watcher = asyncio.get_running_loop().create_task(self._watch_asyncio())
 
-    async def _run(self) -> None:
+    async def _watch_asyncio(self) -> None:
         try:
-            await self.watch()
+            await self._wait()
         except Exception as error:  # noqa: BLE001 - raised in the task that is watched
-            self.error = error
-        self.cancelled = True
-        self.task.cancel()
+            self._error = error
+        if not self._is_over:
+            self.fired = True
+            self._task.cancel()
+
+    async def _run_anyio(self, work: Awaitable[None]) -> None:
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._watch_anyio, group.cancel_scope)
+            try:
+                await work
+            except Exception as error:  # noqa: BLE001 - raised by itself, not in the group's group
+                self._error = error
+            self._is_over = True
+            group.cancel_scope.cancel()
+
+    async def _watch_anyio(self, scope: anyio.CancelScope) -> None:
+        try:
+            await self._wait()
+        except Exception as error:  # noqa: BLE001 - as above
+            self._error = error
+        self.fired = True
+        scope.cancel()

@@ -71,7 +71,7 @@ class HTTPError(Exception):
     'Not Found'
     """
 
-    response_started = False
+    response_started: bool = False
 
     def __init__(
         self,
@@ -87,13 +87,13 @@ class HTTPError(Exception):
         if not 400 <= status_code <= 599:
             raise ValueError(f"status_code must be from 400 to 599, not {status_code!r}")
         super().__init__(status_code, detail)
-        self.status_code = status_code
-        self.detail = detail
-        self.headers = headers
-        self.title = title if title is not None else _phrase(status_code)
-        self.type = type
-        self.instance = instance
-        self.extensions = extensions
+        self.status_code: int = status_code
+        self.detail: str | None = detail
+        self.headers: Mapping[str, str] | Iterable[tuple[str, str]] | None = headers
+        self.title: str = title if title is not None else _phrase(status_code)
+        self.type: str = type
+        self.instance: str | None = instance
+        self.extensions: Mapping[str, Any] | None = extensions
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Exceptions pickle as `cls(*args)`; subclasses here take other arguments.
@@ -110,9 +110,13 @@ def _restore(cls: type[HTTPError], args: tuple[Any, ...], state: dict[str, Any])
     return error
 
 
+# What RFC 9110 calls them; CPython did so from 3.13 on.
+_PHRASES = {413: "Content Too Large", 416: "Range Not Satisfiable", 422: "Unprocessable Content"}
+
+
 def _phrase(status_code: int) -> str:
     try:
-        return HTTPStatus(status_code).phrase
+        return _PHRASES.get(status_code) or HTTPStatus(status_code).phrase
     except ValueError:
         return "Error"
 
@@ -166,9 +170,9 @@ class ContentTooLarge(HTTPError):
     """
 
     def __init__(self, limit: str, maximum: int) -> None:
-        super().__init__(413, f"Over {limit}, which is {maximum}.", title="Content Too Large")
-        self.limit = limit
-        self.maximum = maximum
+        super().__init__(413, f"Over {limit}, which is {maximum}.")
+        self.limit: str = limit
+        self.maximum: int = maximum
 
 
 class UnsupportedMediaType(HTTPError):
@@ -202,9 +206,8 @@ class RangeNotSatisfiable(HTTPError):
             416,
             f"There are {size} bytes.",
             {"content-range": f"bytes */{size}"},
-            title="Range Not Satisfiable",
         )
-        self.size = size
+        self.size: int = size
 
 
 class ClientDisconnect(OSError):

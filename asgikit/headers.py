@@ -163,7 +163,8 @@ class Headers(_Fields):
     r"""The header fields of a request: a read-only view of what the server gave.
 
     Any byte may be in a value, and in a name too: both are read as ISO-8859-1, and a key that
-    this cannot write is absent. Names in upper case, which ASGI forbids, are found all the same.
+    this cannot write is absent. A name in upper case, which ASGI forbids, is found where there is
+    none of it in lower case.
 
     Args:
         raw: ``(name, value)`` pairs of bytes. A list is kept as it is, and must not change once
@@ -176,18 +177,19 @@ class Headers(_Fields):
     ['accept', 'via', 'via']
     """
 
-    __slots__ = ("_groups", "_index", "_is_folded", "_was_asked")
+    __slots__ = ("_groups", "_index", "_odd", "_was_asked")
 
-    # The first value of each name, and whether its names are in lower case for sure; and all
-    # values, of a request that repeats a name.
+    # The first value of each name; all values, of a request that repeats a name; and all values
+    # of the names that are not in lower case, by the names that they should have had.
     _index: dict[bytes, bytes] | None
-    _groups: dict[bytes, list[str]] | None
+    _groups: dict[bytes, list[bytes]] | None
+    _odd: dict[bytes, list[bytes]] | None
 
     def __init__(self, raw: Iterable[tuple[bytes, bytes]]) -> None:
         self._raw = raw if type(raw) is list else list(raw)
         self._index = None
-        self._is_folded = False
         self._groups = None
+        self._odd = None
         self._was_asked = False
 
     def __getitem__(self, key: str) -> str:
@@ -211,43 +213,43 @@ class Headers(_Fields):
                 if field[0] == name:
                     return field[1].decode("latin-1")
         value = self._get_index().get(name)
-        if value is None and not self._is_folded:
-            value = self._fold_index().get(name)
-        return None if value is None else value.decode("latin-1")
+        if value is None:
+            odd = self._get_odd().get(name)
+            return odd[0].decode("latin-1") if odd else None
+        return value.decode("latin-1")
+
+    def _all(self, key: object) -> list[str]:
+        name = _raw_name(key)
+        return [] if name is None else [v.decode("latin-1") for v in self.raw_values(name)]
+
+    def raw_values(self, name: bytes) -> list[bytes]:
+        """Give all values of the field of that lower-case name as they came."""
+        index = self._get_index()
+        if name not in index:
+            return self._get_odd().get(name, []).copy()
+        if len(index) == len(self._raw):
+            return [index[name]]
+        # A list for each name, made once: a scan for each call would be quadratic.
+        if self._groups is None:
+            self._groups = _group(self._raw)
+        return self._groups[name].copy()
 
     def _get_index(self) -> dict[bytes, bytes]:
         index = self._index
         if index is None:
-            index = self._index = dict(self._raw)
+            index = dict(self._raw)
             if len(index) != len(self._raw):
-                return self._fold_index()
+                # From the end, so that the first value is the one that stays.
+                index = dict(reversed(self._raw))
+            self._index = index
         return index
 
-    def _fold_index(self) -> dict[bytes, bytes]:
-        # From the end, so that the first value is the one that stays.
-        index = self._index = {name.lower(): value for name, value in reversed(self._raw)}
-        self._is_folded = True
-        return index
-
-    def raw_values(self, name: bytes) -> list[bytes]:
-        """Give all values of the field of that lower-case name as they came."""
-        index = self._index
-        if index is not None and len(index) == len(self._raw) and name in index:
-            return [index[name]]
-        # Two names of one length are few, and each lower() costs.
-        size = len(name)
-        return [value for key, value in self._raw if len(key) == size and key.lower() == name]
-
-    def _all(self, key: object) -> list[str]:
-        first = self._first(key)
-        if first is None:
-            return []
-        if len(self._fold_index() if not self._is_folded else self._index or ()) == len(self._raw):
-            return [first]
-        # A list for each name, made once: a scan for each call would be quadratic.
-        if self._groups is None:
-            self._groups = _group((name, value.decode("latin-1")) for name, value in self._raw)
-        return self._groups[_raw_name(key) or b""].copy()
+    def _get_odd(self) -> dict[bytes, list[bytes]]:
+        if self._odd is None:
+            self._odd = _group(
+                (name.lower(), value) for name, value in self._raw if name != name.lower()
+            )
+        return self._odd
 
 
 class MutableHeaders(_Fields, MutableMultiMapping[str]):

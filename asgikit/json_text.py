@@ -9,7 +9,9 @@ from __future__ import annotations
 import dataclasses
 import enum
 import re
+import secrets
 from collections.abc import Callable, Iterator, Mapping
+from itertools import groupby, islice
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import orjson
@@ -32,15 +34,23 @@ _BOM = b"\xef\xbb\xbf"
 _DIGITS_TO_ZERO = bytes.maketrans(b"-123456789", b"0000000000")
 
 # string = quotation-mark *char quotation-mark
-_STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 # int    = zero / ( digit1-9 *DIGIT )
 #
 # 2**64 has 20 digits and -2**63 has 19; shorter ones orjson reads as they are. With a fraction or
-# an exponent it is a float.
-_LONG_INTEGER = rb"(?<![-+.0-9eE])-?+[1-9][0-9]{18,}+(?![.eE])"
-_STRING_OR_LONG_INTEGER = re.compile(_STRING + rb"|" + _LONG_INTEGER, re.DOTALL)
-# The tokens of a text known to be JSON; commas, colons and white space are passed over.
-_TOKEN = re.compile(rb"[\[\]{}]|" + _STRING + rb'|[^\s\[\]{}",:]++', re.DOTALL)
+# an exponent it is a float, and before a colon it is no JSON. The first character stands before
+# all, so that the search skips to it.
+_STRING_OR_LONG_INTEGER = re.compile(
+    rb"""["\-1-9](?:
+        (?<=") [^"\\]*+ (?:\\.[^"\\]*+)*+ " |
+        (?<![-+.0-9eE].) (?:(?<=[1-9])|(?<=-)[1-9]) [0-9]{18,}+ (?![.eE]|\s*+:)
+    )""",
+    re.DOTALL | re.VERBOSE,
+)
+
+# What orjson writes alone and at once, unless it is an integer too long for it.
+_FLAT = frozenset({bool, float, int, str, type(None)})
+_BATCH = 1000
+_FLOAT_KEYS = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 
 
 def parse_json(text: bytes) -> Any:
@@ -56,13 +66,24 @@ def parse_json(text: bytes) -> Any:
     {'n': [1, 2.5, 123456789012345678901234567890]}
     """
     if _has_long_integer(text):
-        return _parse_exact(text)
+        return _parse_exact(text.removeprefix(_BOM))
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError as error:
         if text.startswith(_BOM):
-            return parse_json(text[3:])
-        raise InvalidJSON(f"Not JSON: {error}.") from None
+            return _loads(text.removeprefix(_BOM))
+        raise _invalid(error) from None
+
+
+def _loads(text: bytes) -> Any:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise _invalid(error) from None
+
+
+def _invalid(error: ValueError) -> InvalidJSON:
+    return InvalidJSON(f"Not JSON: {error}.")
 
 
 def _has_long_integer(text: bytes) -> bool:
@@ -71,54 +92,47 @@ def _has_long_integer(text: bytes) -> bool:
 
 
 def _parse_exact(text: bytes) -> Any:
-    text = text.removeprefix(_BOM)
-    # With its long integers out of the way the text is JSON exactly when it was JSON with them.
-    short = _STRING_OR_LONG_INTEGER.sub(
-        lambda match: match.group() if match.group().startswith(b'"') else b"0", text
-    )
-    try:
-        orjson.loads(short)
-    except orjson.JSONDecodeError as error:
-        raise InvalidJSON(f"Not JSON: {error}.") from None
+    integers: list[int] = []
+    # No client can guess it, to have a string of its own taken for an integer.
+    mark = f"{secrets.token_hex(16)}:"
 
-    # No recursion: nesting is the client's to choose.
-    root: list[Any] = []
-    parents: list[list[Any] | dict[str, Any]] = []
-    container: list[Any] | dict[str, Any] = root
-    name: str | None = None
-    for match in _TOKEN.finditer(text):
+    def put_aside(match: re.Match[bytes]) -> bytes:
         token = match.group()
-        if token in b"]}":
-            container = parents.pop()
-            continue
-        value: Any
-        if token == b"[":
-            value = []
-        elif token == b"{":
-            value = {}
-        else:
-            value = _parse_scalar(token)
-        if isinstance(container, list):
-            container.append(value)
-        elif name is None:
-            name = value
-            continue
-        else:
-            container[name] = value
-            name = None
-        if token in b"[{":
-            parents.append(container)
-            container = value
-    return root[0]
+        if token.startswith(b'"'):
+            return token
+        integers.append(_parse_integer(token))
+        return b'"%b%d"' % (mark.encode("ascii"), len(integers) - 1)
+
+    marked = _STRING_OR_LONG_INTEGER.sub(put_aside, text)
+    value = [_loads(marked)]
+    _put_back(value, mark, integers)
+    return value[0]
 
 
-def _parse_scalar(token: bytes) -> Any:
-    digits = token.removeprefix(b"-")
-    if len(digits) < 19 or not digits.isdigit():
-        return orjson.loads(token)
-    if len(digits) > MAX_DIGITS:
-        raise InvalidJSON(f"An integer has {len(digits)} digits; {MAX_DIGITS} are read.")
-    return int(token)
+def _parse_integer(token: bytes) -> int:
+    digits = len(token.removeprefix(b"-"))
+    try:
+        if digits <= MAX_DIGITS:
+            return int(token)
+    except ValueError:
+        pass  # more than the interpreter was told to convert
+    raise InvalidJSON(f"An integer has {digits} digits; {MAX_DIGITS} are read.")
+
+
+def _put_back(value: list[Any], mark: str, integers: list[int]) -> None:
+    # No recursion: nesting is the client's to choose.
+    containers: list[list[Any] | dict[str, Any]] = [value]
+    while containers:
+        container: Any = containers.pop()
+        members = container.items() if isinstance(container, dict) else enumerate(container)
+        for key, member in members:
+            kind = type(member)
+            if kind is str:
+                if member.startswith(mark):
+                    # Of what is there already, so that the loop may go on.
+                    container[key] = integers[int(member[len(mark) :])]
+            elif (kind is list or kind is dict) and member:
+                containers.append(member)
 
 
 def format_json(content: Any, default: Default | None = None) -> bytes:
@@ -163,28 +177,93 @@ def _orjson_default(default: Default | None) -> Default:
 def _format_exact(content: Any, default: Default | None) -> bytes:
     text = bytearray()
     # No recursion: what a client nested comes back here. Each level is what is still to be
-    # written of it, and how it ends.
-    levels: list[tuple[Iterator[tuple[bytes, Any]], bytes]] = [(iter([(b"", content)]), b"")]
+    # written of it: pieces of text, and containers, which are levels of their own.
+    levels: list[Iterator[Any]] = [iter([_open(content, default)])]
     while levels:
-        if len(levels) > MAX_DEPTH + 1:
+        depth = len(levels)
+        if depth > MAX_DEPTH + 1:
             raise ValueError(f"nested more than {MAX_DEPTH} deep, or within itself")
-        members, end = levels[-1]
-        for lead, member in members:
-            value = _plain(member, default)
-            text += lead
-            if isinstance(value, Mapping):
-                text += b"{"
-                levels.append((_members(value), b"}"))
+        for piece in levels[-1]:
+            if isinstance(piece, bytes):
+                text += piece
+            elif isinstance(piece, Mapping):
+                levels.append(_format_members(_items(piece), default, depth))
                 break
-            if isinstance(value, list | tuple):
-                text += b"["
-                levels.append((_elements(value), b"]"))
+            else:
+                levels.append(_format_elements(iter(piece), default, depth))
                 break
-            text += _format_scalar(value)
         else:
-            text += end
             levels.pop()
     return bytes(text)
+
+
+def _format_elements(values: Iterator[Any], default: Default | None, depth: int) -> Iterator[Any]:
+    yield b"["
+    comma = b""
+    while batch := list(islice(values, _BATCH)):
+        whole = _format_whole(batch, depth)
+        if whole is not None:
+            yield comma + whole
+            comma = b","
+            continue
+        for is_flat, run in groupby(batch, lambda value: type(value) in _FLAT):
+            for piece in _pieces([*run], default, is_flat=is_flat):
+                yield comma
+                yield piece
+                comma = b","
+    yield b"]"
+
+
+def _pieces(values: list[Any], default: Default | None, *, is_flat: bool) -> Iterator[Any]:
+    if is_flat:
+        yield _format_flat(values)
+    else:
+        for value in values:
+            yield _open(value, default)
+
+
+def _format_members(
+    items: Iterator[tuple[Any, Any]], default: Default | None, depth: int
+) -> Iterator[Any]:
+    yield b"{"
+    comma = b""
+    while batch := dict(islice(items, _BATCH)):
+        whole = _format_whole(batch, depth)
+        if whole is not None:
+            yield comma + whole
+            comma = b","
+            continue
+        for key, value in batch.items():
+            yield comma + orjson.dumps(_format_key(key)) + b":"
+            yield _open(value, default)
+            comma = b","
+    yield b"}"
+
+
+def _format_whole(batch: list[Any] | dict[Any, Any], depth: int) -> bytes | None:
+    """Write by orjson what it can, without the brackets.
+
+    On the upper levels alone: where it fails deep down, all above it was written in vain.
+    """
+    if depth > 8:
+        return None
+    try:
+        return orjson.dumps(batch)[1:-1]
+    except TypeError:
+        return None
+
+
+def _format_flat(values: list[Any]) -> bytes:
+    try:
+        return orjson.dumps(values)[1:-1]
+    except TypeError:
+        return b",".join([_format_scalar(value) for value in values])
+
+
+def _open(value: Any, default: Default | None) -> Any:
+    """Write a scalar; leave a mapping, a list or a tuple to the next level."""
+    value = _plain(value, default)
+    return value if isinstance(value, Mapping | list | tuple) else _format_scalar(value)
 
 
 def _plain(value: Any, default: Default | None) -> Any:
@@ -218,24 +297,12 @@ def _items(mapping: Mapping[Any, Any]) -> Iterator[tuple[Any, Any]]:
     return ((key, mapping[key]) for key in dict.fromkeys(mapping))
 
 
-def _members(mapping: Mapping[Any, Any]) -> Iterator[tuple[bytes, Any]]:
-    comma = b""
-    for key, value in _items(mapping):
-        yield comma + orjson.dumps(_format_key(key)) + b":", value
-        comma = b","
-
-
-def _elements(values: list[Any] | tuple[Any, ...]) -> Iterator[tuple[bytes, Any]]:
-    comma = b""
-    for value in values:
-        yield comma, value
-        comma = b","
-
-
 def _format_key(key: Any) -> str:
     if isinstance(key, str):
         return key
-    if key is None or isinstance(key, bool | int | float):
+    if isinstance(key, float):
+        return _FLOAT_KEYS.get(repr(float(key)), repr(float(key)))
+    if key is None or isinstance(key, bool | int):
         return _format_scalar(key).decode()
     raise TypeError(f"a JSON object has str keys, or scalars made so; not {type(key).__name__}")
 

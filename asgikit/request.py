@@ -78,6 +78,9 @@ class State(MutableMapping[str, Any]):
         except KeyError:
             raise AttributeError(f"the state has no {name!r}") from None
 
+    def __reduce__(self) -> tuple[type[State], tuple[MutableMapping[str, Any]]]:
+        return State, (self._entries,)
+
     def __repr__(self) -> str:
         return f"State({sorted(self._entries)})"
 
@@ -122,10 +125,10 @@ class Request(Mapping[str, Any], Generic[StateT]):
         *,
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
-        self.scope = scope
-        self.receive = receive
-        self.send = send
-        self.limits = limits
+        self.scope: Scope = scope
+        self.receive: Receive | None = receive
+        self.send: Send | None = send
+        self.limits: Limits = limits
         self._body: Body | None = None
         self._cookies: dict[str, str] | None = None
         self._headers: Headers | None = None
@@ -164,8 +167,11 @@ class Request(Mapping[str, Any], Generic[StateT]):
     def __len__(self) -> int:
         return len(self.scope)
 
-    __eq__ = object.__eq__
-    __hash__ = object.__hash__
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __hash__(self) -> int:
+        return id(self)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.method} {self.path!r}>"
@@ -174,14 +180,14 @@ class Request(Mapping[str, Any], Generic[StateT]):
 
     @property
     def method(self) -> str:
-        """The method, in upper case as servers give it."""
-        method: str = self.scope["method"]
+        """The method, in upper case as servers give it; GET where the scope is no request's."""
+        method: str = self.scope.get("method", "GET")
         return method
 
     @property
     def path(self) -> str:
         """The path, percent-decoded, with ``root_path`` before it where an app is mounted."""
-        path: str = self.scope["path"]
+        path: str = self.scope.get("path", "")
         return path
 
     @property
@@ -224,7 +230,7 @@ class Request(Mapping[str, Any], Generic[StateT]):
     @property
     def host(self) -> str | None:
         """The Host field in lower case; ``None`` where absent, repeated or malformed."""
-        return request_host(self.scope["headers"])
+        return request_host(self.headers.raw)
 
     @property
     def query_params(self) -> QueryParams:
@@ -247,7 +253,7 @@ class Request(Mapping[str, Any], Generic[StateT]):
         """The header fields."""
         headers = self._headers
         if headers is None:
-            headers = self._headers = Headers(self.scope["headers"])
+            headers = self._headers = Headers(self.scope.get("headers") or ())
         return headers
 
     @property
@@ -335,7 +341,7 @@ class Request(Mapping[str, Any], Generic[StateT]):
         """
         return await self._sized_body().read(self.limits.max_body_size, self.limits.body_timeout)
 
-    async def stream(self) -> AsyncGenerator[bytes]:
+    def stream(self) -> AsyncGenerator[bytes]:
         """Hand out the body as it arrives, once, whatever its size; no chunk is empty.
 
         Raises:
@@ -343,8 +349,7 @@ class Request(Mapping[str, Any], Generic[StateT]):
             ClientDisconnect: the client left before its end.
             RequestTimeout: nothing came for ``body_timeout``.
         """
-        async for chunk in self._shared_body().stream(self.limits.body_timeout):
-            yield chunk
+        return self._shared_body().stream(self.limits.body_timeout)
 
     async def text(self) -> str:
         """Read the body as UTF-8, the one encoding of the web, whatever ``charset`` says.
@@ -407,7 +412,6 @@ class Request(Mapping[str, Any], Generic[StateT]):
 
     async def close(self) -> None:
         """Let go of what the request holds; ``to_asgi`` and ``request_response`` do it."""
-        self._body = None
         await forget_bodies(self.scope)
 
     def _sized_body(self) -> Body:
@@ -428,7 +432,7 @@ class Request(Mapping[str, Any], Generic[StateT]):
         """Tell whether Content-Length deserves a closer look: most are one, and short."""
         digits = len(str(limit))
         found = False
-        for name, value in self.scope["headers"]:
+        for name, value in self.headers.raw:
             if name == b"content-length":
                 if found or len(value) >= digits or not value.isdigit():
                     return True

@@ -29,7 +29,7 @@ __all__ = [
     "Response",
 ]
 
-logger = logging.getLogger("asgikit")
+logger: logging.Logger = logging.getLogger("asgikit")
 
 Content: TypeAlias = str | bytes | bytearray | memoryview | None
 HeadersArgument: TypeAlias = Mapping[str, str] | Iterable[tuple[str | bytes, str | bytes]]
@@ -77,8 +77,7 @@ class Response:
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        if cls.media_type is not None:
-            cls._fields = (cls._content_type(cls.media_type),)
+        cls._fields = () if cls.media_type is None else (cls._content_type(cls.media_type),)
         cls._encodes = cls.render is Response.render and cls.charset == "utf-8"
         cls._responds = cls.__call__ is Response.__call__
 
@@ -93,13 +92,18 @@ class Response:
         if type(content) is str and self._encodes:
             self._body = content.encode()
         else:
-            self._body = self.render(content)
+            self._body = body = self.render(content)
+            if type(body) is not bytes:
+                raise TypeError(
+                    f"the body of {type(self).__name__} was rendered as {type(body).__name__}: "
+                    "render() and dumps= give bytes"
+                )
         if headers is None and media_type is None:
             # What `_prepare` comes to: a call less saves 4 % of a small response.
-            self.status_code = status_code
+            self.status_code: int = status_code
             if status_code != 200:
                 check_status(status_code)
-            self.background = background
+            self.background: Callable[[], Any] | None = background
             self._headers: MutableHeaders | None = None
             self._raw: RawHeaders | None = None
         else:
@@ -123,7 +127,7 @@ class Response:
         own = self._fields if media_type is None else (self._content_type(media_type),)
         self._raw = raw = [*own]
         if headers is not None:
-            pairs = headers.items() if isinstance(headers, Mapping) else headers
+            pairs: Any = headers.items() if isinstance(headers, Mapping) else headers
             given = [check_field(name, value) for name, value in pairs]
             names = {name for name, _ in given}
             self._raw = raw = [*(field for field in own if field[0] not in names), *given]
@@ -227,7 +231,10 @@ class Response:
         'theme=dark; Path=/; Max-Age=3600; HttpOnly; SameSite=Lax'
         """
         if expires is not None and isinstance(expires, int | float):
-            expires = datetime.now(UTC) + timedelta(seconds=expires)
+            try:
+                expires = datetime.now(UTC) + timedelta(seconds=expires)
+            except OverflowError:
+                raise ValueError(f"no date is {expires!r} seconds from now") from None
         cookie = format_set_cookie(
             key,
             value,
@@ -286,26 +293,20 @@ class Response:
     @overload
     async def __call__(self, receive: Receive, send: Send, /) -> None: ...
     @overload
-    async def __call__(self, scope: Scope, receive: Receive, send: Send, /) -> None: ...
-    async def __call__(self, *args: Any) -> None:
+    async def __call__(self, scope: Any, receive: Any, send: Any, /) -> None: ...
+    async def __call__(
+        self, scope_or_receive: Any, receive_or_send: Any, send: Any = None, /
+    ) -> None:
         """Send it: as ``response(scope, receive, send)``, or as ``response(receive, send)``.
 
         With the scope it honours HEAD; without, it answers as to a GET.
         """
-        if len(args) == 3:
-            scope, receive, send = args
-            if scope["type"] != "http":
-                return await answer_other(scope, receive, send)
-            await self._respond(scope, receive, send)
-        elif len(args) == 2:
-            receive, send = args
-            await self._respond(None, receive, send)
+        if send is None:
+            await self._respond(None, scope_or_receive, receive_or_send)
+        elif scope_or_receive["type"] == "http":
+            await self._respond(scope_or_receive, receive_or_send, send)
         else:
-            raise TypeError(
-                "a response is awaited as response(receive, send) or response(scope, receive, "
-                f"send), not with {len(args)} arguments"
-            )
-        return None
+            await answer_other(scope_or_receive, receive_or_send, send)
 
     async def _respond(
         self,
@@ -316,29 +317,38 @@ class Response:
         """Send it; what a subclass that is sent otherwise has in its own way."""
         body = self._body
         raw = self._raw
-        if raw is None:
-            size = len(body)
-            headers = [*self._fields, _LENGTHS[size] if size < 1024 else _format_length(size)]
-        elif self._headers is None:
-            headers = [*raw]
-        else:
-            headers = self._checked_headers()
-        if scope is not None and scope["method"] == "HEAD":
-            headers, _ = self._for_status(headers)
-            body = b""
-        elif self.status_code != 200 or self._headers is not None:
-            headers, has_content = self._for_status(headers)
-            if not has_content:
-                body = b""
-            elif self._headers is not None:
-                check_length(headers, len(body))
         try:
+            if raw is None:
+                size = len(body)
+                headers = [*self._fields, _LENGTHS[size] if size < 1024 else _format_length(size)]
+            elif self._headers is None:
+                headers = [*raw]
+            else:
+                headers = self._checked_headers()
+            if scope is not None and scope["method"] == "HEAD":
+                headers, has_content = self._for_status(headers)
+                if has_content:
+                    # To a HEAD it may be the length of something else (RFC 9110, section 8.6).
+                    promised_length(headers)
+                body = b""
+            elif self.status_code != 200 or self._headers is not None:
+                headers, has_content = self._for_status(headers)
+                if not has_content:
+                    body = b""
+                elif self._headers is not None:
+                    check_length(headers, len(body))
             await send(
                 {"type": "http.response.start", "status": self.status_code, "headers": headers}
             )
             await send({"type": "http.response.body", "body": body})
         except OSError as error:
             logger.debug("the client left: %r", error)
+        except Exception as error:
+            if isinstance(error, HTTPError):  # out of a middleware's send
+                error.response_started = True
+            if self.background is not None:
+                await run_background(self.background)
+            raise
         if self.background is not None:
             await run_background(self.background)
 
@@ -364,14 +374,14 @@ class Response:
 class PlainTextResponse(Response):
     """Text, as ``text/plain``."""
 
-    media_type = "text/plain"
+    media_type: ClassVar[str | None] = "text/plain"
     __slots__ = ()
 
 
 class HTMLResponse(Response):
     """Text, as ``text/html``."""
 
-    media_type = "text/html"
+    media_type: ClassVar[str | None] = "text/html"
     __slots__ = ()
 
 
@@ -396,7 +406,7 @@ class JSONResponse(Response):
     b'{"id":1,"tags":["a","b"]}'
     """
 
-    media_type = "application/json"
+    media_type: ClassVar[str | None] = "application/json"
     __slots__ = ("_default", "_dumps")
 
     def __init__(
@@ -471,7 +481,7 @@ class ProblemResponse(Response):
     b'{"type":"about:blank","title":"Not Found","status":404,"detail":"No such user."}'
     """
 
-    media_type = "application/problem+json"
+    media_type: ClassVar[str | None] = "application/problem+json"
     __slots__ = ()
 
     def __init__(

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
-from typing import Any, NoReturn, TypeAlias, cast
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
+from typing import Any, NoReturn, TypeAlias
 
+import anyio
 import anyio.lowlevel
 
 from asgikit.asgi import Message, Receive, Scope, Send
 from asgikit.body import Body, shared_body
-from asgikit.concurrency import run_in_thread, run_watched, shielded
+from asgikit.concurrency import Watch, run_in_thread, shielded
 from asgikit.exceptions import ContentLengthMismatch, HTTPError
 from asgikit.responses import (
     HeadersArgument,
@@ -28,7 +29,6 @@ Chunk: TypeAlias = str | bytes | bytearray | memoryview
 TURN = 128
 
 _END: Any = object()
-_LAST: Message = {"type": "http.response.body", "body": b""}
 
 
 class StreamingResponse(Response):
@@ -48,6 +48,7 @@ class StreamingResponse(Response):
 
     Raises:
         TypeError: ``content`` is no iterable of chunks.
+        ValueError: ``content_length`` is negative; and as :class:`Response`.
 
     >>> async def count():
     ...     for number in range(3):
@@ -56,7 +57,7 @@ class StreamingResponse(Response):
     <StreamingResponse 200>
     """
 
-    __slots__ = ("content",)
+    __slots__ = ("_is_drawn", "content")
 
     def __init__(
         self,
@@ -69,14 +70,17 @@ class StreamingResponse(Response):
         content_length: int | None = None,
     ) -> None:
         if not hasattr(content, "__aiter__") and (
-            not hasattr(content, "__iter__") or isinstance(content, str | bytes | bytearray)
+            not hasattr(content, "__iter__") or isinstance(content, Chunk)
         ):
             raise TypeError(
                 f"StreamingResponse draws from an iterable of chunks, not {type(content).__name__}"
             )
-        self.content = content
+        self.content: AsyncIterable[Chunk] | Iterable[Chunk] = content
+        self._is_drawn = False
         self._prepare(status_code, headers, media_type, background)
         if content_length is not None:
+            if content_length < 0:
+                raise ValueError(f"content_length must not be negative, but is {content_length}")
             self.headers["content-length"] = str(content_length)
 
     @property
@@ -89,41 +93,55 @@ class StreamingResponse(Response):
         raise AttributeError(f"{type(self).__name__} draws its body from what it was made with")
 
     async def _respond(self, scope: Scope | None, receive: Receive, send: Send) -> None:
-        async def watch() -> None:
+        async def left() -> None:
             body = Body(receive) if scope is None else shared_body(scope, receive)
             await body.wait_disconnected(abandon=True)
 
+        watch = Watch(left)
         head = scope is not None and scope["method"] == "HEAD"
         try:
-            if not await run_watched(self._send(send, head=head), watch):
-                logger.debug("the client left")
+            await watch.run(self._send(send, watch, head=head))
         except Exception:
             if self.background is not None:
                 await shielded(run_background(self.background))
             raise
+        if watch.fired:
+            logger.debug("the client left")
         if self.background is not None:
             await shielded(run_background(self.background))
 
-    async def _send(self, send: Send, *, head: bool) -> None:
-        chunks = _draw(self.content)
-        started = False
+    async def _send(self, send: Send, watch: Watch, *, head: bool) -> None:
+        chunks = self._draw()
         try:
             headers, has_content = self._for_status(self._checked_headers())
+            due = None if self._headers is None else promised_length(headers)
             start = {"type": "http.response.start", "status": self.status_code, "headers": headers}
             if head or not has_content:
-                await _send_all(send, start, _LAST)
-                return
-            due = None if self._headers is None else promised_length(headers)
-            plain = False  # started, and nothing to count
-            turn = TURN
+                await _send_all(send, start, _last())
+            else:
+                await self._send_chunks(chunks, send, watch, start, due)
+        finally:
+            await _close(chunks)
+
+    async def _send_chunks(
+        self,
+        chunks: AsyncIterator[Chunk],
+        send: Send,
+        watch: Watch,
+        start: Message,
+        due: int | None,
+    ) -> None:
+        """Send all, ``start`` before the first chunk; ``due`` bytes, where they were promised."""
+        started = plain = False  # plain: started, and nothing to count
+        turn = TURN
+        try:
             async for chunk in chunks:
+                if watch.fired:  # and the iterator went on all the same
+                    return
                 if chunk.__class__ is not bytes:
                     chunk = Response.render(self, chunk)  # noqa: PLW2901 - the same, as bytes
                 if not plain:
-                    if due is not None:
-                        due -= len(chunk)
-                        if due < 0:
-                            raise ContentLengthMismatch(f"{-due} bytes over Content-Length")
+                    due = _count(due, len(chunk))
                     if not started:
                         started = True
                         if not await _send_all(send, start):
@@ -138,14 +156,40 @@ class StreamingResponse(Response):
                 if not turn:
                     turn = TURN
                     await anyio.lowlevel.checkpoint()
+            if watch.fired:
+                return
             if due:
                 raise ContentLengthMismatch(f"{due} bytes less than Content-Length says")
-            await _send_all(send, _LAST) if started else await _send_all(send, start, _LAST)
+            await _send_all(send, *([] if started else [start]), _last())
         except HTTPError as error:
             error.response_started = started
             raise
-        finally:
-            await _close(chunks)
+
+    def _draw(self) -> AsyncIterator[Chunk]:
+        content: Any = self.content
+        # `isinstance` of an abstract class costs ten times as much.
+        is_async = hasattr(content, "__aiter__")
+        if self._is_drawn or _finished(content):
+            raise RuntimeError("this response has sent its iterator already: make one a request")
+        # An iterable may be drawn from again; an iterator belongs to whoever is first.
+        self._is_drawn = hasattr(content, "__anext__" if is_async else "__next__")
+        if is_async:
+            chunks: AsyncIterator[Chunk] = aiter(content)
+            return chunks
+        return _ThreadedIterator(content)
+
+
+def _count(due: int | None, size: int) -> int | None:
+    if due is None:
+        return None
+    if size > due:
+        raise ContentLengthMismatch(f"{size - due} bytes more than Content-Length says")
+    return due - size
+
+
+def _last() -> Message:
+    # A new one each time: middleware may change what it is handed.
+    return {"type": "http.response.body", "body": b""}
 
 
 async def _send_all(send: Send, *messages: Message) -> bool:
@@ -159,15 +203,6 @@ async def _send_all(send: Send, *messages: Message) -> bool:
     return True
 
 
-def _draw(content: AsyncIterable[Chunk] | Iterable[Chunk]) -> AsyncIterator[Chunk]:
-    if _finished(content):
-        raise RuntimeError("the iterator of this response was sent already: make one a request")
-    # `isinstance` of an abstract class costs ten times as much.
-    if hasattr(content, "__aiter__"):
-        return aiter(cast("AsyncIterable[Chunk]", content))
-    return _ThreadedIterator(cast("Iterable[Chunk]", content))
-
-
 def _finished(iterator: object) -> bool:
     """Tell whether ``iterator`` is a generator that came to its end."""
     return getattr(iterator, "ag_frame", iterator) is None or (
@@ -178,27 +213,39 @@ def _finished(iterator: object) -> bool:
 class _ThreadedIterator:
     """A sync iterable, drawn and closed in worker threads: it may wait as long as it likes."""
 
-    __slots__ = ("iterator",)
+    __slots__ = ("content", "iterator")
 
     def __init__(self, content: Iterable[Chunk]) -> None:
-        self.iterator = iter(content)
+        self.content = content
+        self.iterator: Iterator[Chunk] | None = None
 
     def __aiter__(self) -> AsyncIterator[Chunk]:
         return self
 
     async def __anext__(self) -> Chunk:
-        chunk = await run_in_thread(next, self.iterator, _END)
+        chunk = await run_in_thread(self._next)
         if chunk is _END:
             raise StopAsyncIteration
         return chunk
 
+    def _next(self) -> Chunk:
+        if self.iterator is None:
+            self.iterator = iter(self.content)
+        return next(self.iterator, _END)
+
     async def aclose(self) -> None:
-        close = getattr(self.iterator, "close", None)
-        if close is not None and not _finished(self.iterator):
+        iterator: Any = self.iterator
+        if iterator is None and hasattr(self.content, "__next__"):
+            # It was never drawn from, but is to be closed all the same.
+            iterator = self.content
+        close = getattr(iterator, "close", None)
+        if close is not None and not _finished(iterator):
             await run_in_thread(close)
 
 
 async def _close(iterator: AsyncIterator[Chunk]) -> None:
     close = getattr(iterator, "aclose", None)
     if close is not None and not _finished(iterator):
-        await shielded(close())
+        # In this task, since what the generator has open may be bound to it.
+        with anyio.CancelScope(shield=True):
+            await close()

@@ -29,7 +29,9 @@ def reference(raw: Iterable[Iterable[bytes]], key: str) -> list[str]:
         wanted = key.encode("iso-8859-1").lower()
     except UnicodeEncodeError:
         return []
-    return [str(value, "iso-8859-1") for name, value in raw if name.lower() == wanted]
+    fields = [(name, str(value, "iso-8859-1")) for name, value in raw]
+    values = [value for name, value in fields if name == wanted]
+    return values or [value for name, value in fields if name.lower() == wanted]
 
 
 @pytest.fixture(params=[Headers, MutableHeaders])
@@ -154,8 +156,9 @@ def test_any_byte_is_read_as_iso_8859_1() -> None:
     ("raw", "key", "values"),
     [
         ([(b"X-A", b"1")], "x-a", ["1"]),  # a server that keeps the case
-        ([(b"X-A", b"1"), (b"x-a", b"2")], "x-a", ["1", "2"]),
-        ([(b"x-a", b"1"), (b"X-A", b"2")], "X-A", ["1", "2"]),
+        ([(b"X-A", b"1"), (b"X-a", b"2")], "x-a", ["1", "2"]),
+        ([(b"X-A", b"1"), (b"x-a", b"2")], "x-a", ["2"]),  # ASGI's spelling wins, for each accessor
+        ([(b"x-a", b"1"), (b"X-A", b"2")], "X-A", ["1"]),
         ([[b"x-a", b"1"], [b"x-a", b"2"]], "x-a", ["1", "2"]),  # JSON has no tuples
         ([(b"x-k", b"1")], "x-" + KELVIN, []),
         ([("x-" + KELVIN).encode(), b"1"], "x-k", []),
@@ -170,9 +173,10 @@ def test_odd_scopes_are_read_too(raw: Any, key: str, values: list[str]) -> None:
     raw = [raw] if raw and isinstance(raw[0], bytes) else raw
     headers = Headers(raw)
 
-    assert headers.getall(key, []) == values
-    assert headers.get(key) == (values[0] if values else None)
-    assert (key in headers) is bool(values)
+    # Each on a view of its own: the first question is answered in another way than the next ones.
+    assert Headers(raw).getall(key, []) == headers.getall(key, []) == values
+    assert Headers(raw).get(key) == headers.get(key) == (values[0] if values else None)
+    assert (key in Headers(raw)) is (key in headers) is bool(values)
     assert list(headers) == [name.lower().decode("iso-8859-1") for name, _ in raw]
 
 
@@ -200,9 +204,9 @@ def test_the_view_equals_a_field_by_field_reading(
 
     for key in keys:
         values = reference(raw, key)
-        assert headers.getall(key, []) == values
-        assert headers.get(key) == next(iter(values), None)
-        assert (key in headers) is bool(values)
+        assert Headers(raw).getall(key, []) == headers.getall(key, []) == values
+        assert Headers(raw).get(key) == headers.get(key) == next(iter(values), None)
+        assert (key in Headers(raw)) is (key in headers) is bool(values)
         assert headers[key] == values[0] if values else key not in headers
     assert list(headers.items()) == [
         (name.lower().decode("latin-1"), value.decode("latin-1")) for name, value in raw
