@@ -14,7 +14,7 @@ from typing import Any, TypeAlias, TypeVar, overload
 
 from asgikit.asgi import ASGIApp, Message, Receive, Scope, Send, answer_other
 from asgikit.body import KEY
-from asgikit.concurrency import is_async_callable, run_in_thread
+from asgikit.concurrency import call_in_thread, is_async_callable
 from asgikit.exceptions import ClientDisconnect, HTTPError
 from asgikit.limits import DEFAULT_LIMITS, Limits
 from asgikit.request import Request
@@ -69,7 +69,7 @@ class HandlerApp(App):
         super().__init__(lifespan, on_error)
         self._handler = handler
         self._handle = (
-            handler if is_async_callable(handler) else functools.partial(_in_thread, handler)
+            handler if is_async_callable(handler) else functools.partial(call_in_thread, handler)
         )
         self._make_request: Callable[[Any, Any, Any], Request[Any]]
         if limits is not DEFAULT_LIMITS:
@@ -191,11 +191,6 @@ async def _respond(response: Any, scope: Scope, receive: Receive, send: Send) ->
         await _call(response, (scope, receive), send)
 
 
-async def _in_thread(handler: Callable[[Any], Any], request: Request[Any]) -> Any:
-    answer: Any = await run_in_thread(handler, request)
-    return await answer if inspect.isawaitable(answer) else answer
-
-
 async def _call(app: Any, args: tuple[Any, ...], send: Send) -> None:
     if not callable(app):
         raise TypeError(
@@ -219,6 +214,9 @@ def _takes(function: Any, count: int) -> bool:
         if not code.co_flags & inspect.CO_VARARGS and not code.co_kwonlyargcount:
             most = code.co_argcount
             return most - len(function.__defaults__ or ()) <= count <= most
+    static = inspect.getattr_static(type(function), "__call__", None)
+    if isinstance(static, staticmethod):
+        function = static.__func__
     try:
         # What a decorator put around it is called, not what it put that around.
         signature = inspect.signature(function, follow_wrapped=False)

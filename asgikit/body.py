@@ -62,11 +62,13 @@ class Body:
         "_busy",
         "_changed",
         "_complete",
+        "_failure",
         "_left",
         "_parts",
         "_poll",
         "_queue",
         "_queued",
+        "_readers",
         "_size",
         "_streamed",
         "_streams",
@@ -85,10 +87,12 @@ class Body:
         self._complete = False  # the last chunk was received
         self._left = False  # the client was seen to leave
         self._streamed = False  # chunks were handed out and kept by nobody
+        self._readers = 0  # that gather the whole of it
         self._wanted = False  # somebody has asked for it
         self._abandoned = False  # nobody had, and it was thrown away
         self._busy = False  # a call of receive() is in flight
         self._changed: anyio.Event | None = None  # set when that ends, or when a chunk is taken
+        self._failure: Exception | None = None  # of a receive() that nobody waited for
         self._poll: asyncio.Task[None] | None = None
         self._streams: list[AsyncGenerator[bytes]] | None = None
 
@@ -107,22 +111,34 @@ class Body:
         """
         if self.data is None:
             self._want()
-        while self.data is None and (limit is None or self._size <= limit):
-            chunk = await self._next(timeout)
-            if chunk is None:
-                self.data = b"".join(self._parts or ())
-                self._parts = None
-            elif self._complete and not self._size and not self._queue:
-                # Most bodies come in one message.
-                self.data = chunk
-                self._size = len(chunk)
-            elif chunk:
-                self._parts = self._parts or []
-                self._parts.append(chunk)
-                self._size += len(chunk)
+            self._readers += 1
+            try:
+                await self._collect(limit, timeout)
+            finally:
+                self._readers -= 1
         if self.data is None or (limit is not None and self._size > limit):
             raise ContentTooLarge("max_body_size", limit or 0)
         return self.data
+
+    async def _collect(self, limit: int | None, timeout: float | None) -> None:
+        """Gather the chunks until the last one, or until they are over ``limit``."""
+        while limit is None or self._size <= limit:
+            chunk = await self._next(timeout)
+            if self.data is not None:
+                return  # somebody else has read the rest
+            if chunk is None:
+                self.data = b"".join(self._parts or ())
+                self._parts = None
+                return
+            if self._complete and not self._size and not self._queue:
+                # Most bodies come in one message.
+                self.data = chunk
+                self._size = len(chunk)
+                return
+            if chunk:
+                self._parts = self._parts or []
+                self._parts.append(chunk)
+                self._size += len(chunk)
 
     def stream(self, timeout: float | None) -> AsyncGenerator[bytes]:
         """Hand out the chunks as they arrive, once; none is empty.
@@ -142,6 +158,8 @@ class Body:
             if self.data:
                 yield self.data
             return
+        if self._readers:
+            raise BodyConsumed("the body is being read whole just now: use what that gives")
         self._want()
         self._streamed = True
         # A reader that was cancelled half-way has left these.
@@ -164,29 +182,32 @@ class Body:
 
         async def receive() -> Message:
             nonlocal begun, finished
-            if not finished:
-                try:
-                    chunk = await self._resume() if not begun else await self._next(None)
-                except ClientDisconnect:
-                    return {"type": "http.disconnect"}
-                begun = True
-                finished = chunk is None or self.data is not None or self._is_at_end
-                return {"type": "http.request", "body": chunk or b"", "more_body": not finished}
-            await self.wait_disconnected()
-            return {"type": "http.disconnect"}
+            if finished:
+                await self.wait_disconnected()
+                return {"type": "http.disconnect"}
+            ahead = None if begun else self._hand_over()
+            begun = True
+            try:
+                chunk = await self._next(None) if ahead is None else ahead
+            except ClientDisconnect:
+                return {"type": "http.disconnect"}
+            finished = chunk is None or self._is_read or self._is_at_end
+            return {"type": "http.request", "body": chunk or b"", "more_body": not finished}
 
         return receive
 
-    async def _resume(self) -> bytes | None:
-        """Give what was read so far, or the next chunk where that is nothing."""
+    def _hand_over(self) -> bytes | None:
+        """Give what was read so far, for good where that is not the whole."""
         if self.data is not None:
             return self.data
         self._want()
         self._streamed = True
-        if self._parts is None:
-            return await self._next(None)
         parts, self._parts = self._parts, None
-        return b"".join(parts)
+        return None if parts is None else b"".join(parts)
+
+    @property
+    def _is_read(self) -> bool:
+        return self.data is not None
 
     @property
     def _is_at_end(self) -> bool:
@@ -212,15 +233,25 @@ class Body:
         if not self._busy:
             self._start_poll()
         await asyncio.sleep(0)
-        if self._poll is not None and self._poll.done():
-            self._poll.result()
+        self._raise_failure()
 
     def _start_poll(self) -> asyncio.Task[None]:
         # A call that is cancelled might take its message along, so this one is left in flight. It
         # counts from now on, not from when its task runs.
         self._busy = True
-        self._poll = asyncio.get_running_loop().create_task(self._fill())
+        self._poll = asyncio.get_running_loop().create_task(self._run_poll())
         return self._poll
+
+    async def _run_poll(self) -> None:
+        try:
+            await self._fill()
+        except Exception as error:  # noqa: BLE001 - kept for who asks next
+            self._failure = error
+
+    def _raise_failure(self) -> None:
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            raise failure
 
     async def wait_disconnected(self, *, abandon: bool = False) -> None:
         """Wait until the client has left.
@@ -243,6 +274,7 @@ class Body:
                 await self._fill()
             else:
                 await asyncio.wait([self._start_poll()])
+                self._raise_failure()
 
     @property
     def is_open(self) -> bool:
@@ -253,7 +285,9 @@ class Body:
         """Close the generators that were left open, and stop a poll that is in flight."""
         streams, self._streams = self._streams, None
         for chunks in streams or ():
-            await chunks.aclose()
+            # One that is read by another task just now is that one's to close.
+            if not getattr(chunks, "ag_running", False):
+                await chunks.aclose()
         poll, self._poll = self._poll, None
         if poll is not None and not poll.done():
             poll.cancel()
@@ -295,19 +329,20 @@ class Body:
         finally:
             self._busy = False
             self._notify()
-        if not chunk:
-            # A `receive` that is always ready with nothing must not hold up the loop.
-            await anyio.lowlevel.checkpoint()
-        elif not self._abandoned:
-            if self._queue is None:
-                self._queue = deque()
+        if chunk and not self._abandoned:
+            self._queue = self._queue or deque()
             self._queue.append(chunk)
             self._queued += len(chunk)
+        elif not self._left:
+            # A `receive` that is always ready, with nothing, must not hold up the loop.
+            await anyio.lowlevel.checkpoint()
 
     def _take(self, message: Message) -> bytes | None:
         kind = message["type"]
         if kind == "http.request":
-            self._complete = self._complete or not message.get("more_body", False)
+            if self._complete:
+                return None  # there is no more to come, whatever this is
+            self._complete = not message.get("more_body", False)
             body: bytes = message.get("body", b"")
             return body
         if kind == "http.disconnect":

@@ -7,6 +7,7 @@ a cancel scope or a task group of anyio's costs some 50 us there, a plain task 1
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import inspect
 import types
@@ -19,7 +20,15 @@ import anyio.to_thread
 
 from asgikit.exceptions import RequestTimeout
 
-__all__ = ["Watch", "call", "is_async_callable", "run_in_thread", "shielded", "wait_within"]
+__all__ = [
+    "Watch",
+    "call",
+    "call_in_thread",
+    "is_async_callable",
+    "run_in_thread",
+    "shielded",
+    "wait_within",
+]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -47,14 +56,17 @@ async def run_in_thread(function: Callable[P, T], /, *args: P.args, **kwargs: P.
     return await shielded(anyio.to_thread.run_sync(functools.partial(function, *args, **kwargs)))
 
 
-async def call(function: Callable[[], Any]) -> Any:
-    """Call ``function`` where it belongs: async ones on the loop, others in a thread.
-
-    An awaitable that comes out of a thread is awaited here.
-    """
+async def call(function: Callable[..., Any], *args: Any) -> Any:
+    """Call ``function`` where it belongs: async ones on the loop, others in a thread."""
     if is_async_callable(function):
-        return await function()
-    result = await run_in_thread(function)
+        return await function(*args)
+    return await call_in_thread(function, *args)
+
+
+async def call_in_thread(function: Callable[..., Any], *args: Any) -> Any:
+    """Call ``function`` in a worker thread, and await here what comes out of it to be awaited."""
+    # trio lets no coroutine out of a thread, but looks at nothing else.
+    (result,) = await run_in_thread(lambda: (function(*args),))
     return await result if inspect.isawaitable(result) else result
 
 
@@ -69,16 +81,18 @@ async def shielded(work: Coroutine[Any, Any, T]) -> T:
         with shield:
             return await work
     task = asyncio.get_running_loop().create_task(work)
-    cancelled: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.wait([task])
-        except asyncio.CancelledError as error:
-            cancelled = error
-    if cancelled is None or task.cancelled():
-        return task.result()
-    task.exception()
-    raise cancelled
+    try:
+        await asyncio.wait([task])
+    except asyncio.CancelledError:
+        # A scope of anyio's would cancel again each turn of the loop.
+        with anyio.CancelScope(shield=True):
+            while not task.done():
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.wait([task])
+        if not task.cancelled():
+            task.exception()
+        raise
+    return task.result()
 
 
 async def wait_within(seconds: float | None, awaitable: Awaitable[T]) -> T:
@@ -89,12 +103,10 @@ async def wait_within(seconds: float | None, awaitable: Awaitable[T]) -> T:
     """
     if seconds is None:
         return await awaitable
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
+    if asyncio_task() is None:
         with anyio.move_on_after(seconds):
             return await awaitable
-        raise _timeout(seconds) from None
+        raise _timeout(seconds)
     steps = awaitable.__await__()
     try:
         # What is there already comes with the first step and needs no timer: that saves 2 us.
@@ -102,10 +114,6 @@ async def wait_within(seconds: float | None, awaitable: Awaitable[T]) -> T:
     except StopIteration as done:
         result: T = done.value
         return result
-    if asyncio_task() is None:  # trio, hosted by asyncio
-        with anyio.move_on_after(seconds):
-            return await _finish(steps, step)
-        raise _timeout(seconds)
     timer = asyncio.timeout(seconds)
     try:
         async with timer:
@@ -126,14 +134,14 @@ def _finish(steps: Generator[Any, Any, T], step: Any) -> Generator[Any, Any, T]:
     try:
         while True:
             try:
-                sent = yield step
+                yield step  # asyncio sends nothing back
             except BaseException as error:
                 # Any iterator will do for an awaitable: granian's can only go forward.
                 if not hasattr(steps, "throw"):
                     raise
                 step = steps.throw(error)
             else:
-                step = next(steps) if sent is None else steps.send(sent)
+                step = next(steps)
     except StopIteration as done:
         result: T = done.value
         return result
@@ -160,35 +168,36 @@ class Watch:
 
     async def run(self, work: Awaitable[None]) -> None:
         """Await ``work``; where that was cancelled by ``wait``, return all the same."""
-        task = asyncio_task()
+        try:
+            loop = asyncio.get_running_loop()
+            task = asyncio.current_task(loop)
+        except RuntimeError:
+            task = None
         if task is None:
             await self._run_anyio(work)
         else:
-            await self._run_asyncio(work, task)
+            self._task = task
+            # Others may have cancelled it before, and been refused.
+            self._cancels = task.cancelling() + 1
+            # The watch starts once the task waits for the first time. Most responses are sent
+            # without: a handle for the loop's next turn costs a quarter of what a task costs.
+            start = loop.call_soon(self._start)
+            try:
+                await work
+            except asyncio.CancelledError:
+                # Ours, unless somebody else has cancelled the task as well.
+                if not self.fired or task.cancelling() > self._cancels:
+                    raise
+            finally:
+                self._is_over = True
+                start.cancel()
+                if self.fired:
+                    task.uncancel()
+                elif self._watcher is not None:
+                    self._watcher.cancel()
+                    await asyncio.wait([self._watcher])
         if self._error is not None:
             raise self._error
-
-    async def _run_asyncio(self, work: Awaitable[None], task: asyncio.Task[Any]) -> None:
-        self._task = task
-        # Others may have cancelled it before, and been refused.
-        self._cancels = task.cancelling() + 1
-        # The watch starts once the task waits for the first time. Most responses are sent without:
-        # a handle for the loop's next turn costs them a quarter of what a task costs.
-        start = asyncio.get_running_loop().call_soon(self._start)
-        try:
-            await work
-        except asyncio.CancelledError:
-            # Ours, unless somebody else has cancelled the task as well.
-            if not self.fired or task.cancelling() > self._cancels:
-                raise
-        finally:
-            self._is_over = True
-            start.cancel()
-            if self.fired:
-                task.uncancel()
-            elif self._watcher is not None:
-                self._watcher.cancel()
-                await asyncio.wait([self._watcher])
 
     def _start(self) -> None:
         self._watcher = asyncio.get_running_loop().create_task(self._watch_asyncio())
@@ -216,6 +225,6 @@ class Watch:
         try:
             await self._wait()
         except Exception as error:  # noqa: BLE001 - as above
-            self._error = error
-        self.fired = True
+            self._error = self._error or error
+        self.fired = not self._is_over
         scope.cancel()

@@ -327,9 +327,11 @@ class MutableHeaders(_Fields, MutableMultiMapping[str]):
 
     def setdefault(self, key: str, default: str = "") -> str:
         """Give the first value of ``key``, after adding ``default`` where there is none."""
-        if key not in self:
+        value = self.get(key)
+        if value is None:
             self.add(key, default)
-        return self[key]
+            value = self._raw[-1][1].decode("latin-1")
+        return value
 
     @overload
     def popone(self, key: str) -> str: ...

@@ -38,10 +38,11 @@ _DIGITS_TO_ZERO = bytes.maketrans(b"-123456789", b"0000000000")
 #
 # 2**64 has 20 digits and -2**63 has 19; shorter ones orjson reads as they are. With a fraction or
 # an exponent it is a float, and before a colon it is no JSON. The first character stands before
-# all, so that the search skips to it.
+# all, so that the search skips to it. A string that does not close is taken to the end, so that
+# nothing in it is looked at twice.
 _STRING_OR_LONG_INTEGER = re.compile(
     rb"""["\-1-9](?:
-        (?<=") [^"\\]*+ (?:\\.[^"\\]*+)*+ " |
+        (?<=") [^"\\]*+ (?:\\.[^"\\]*+)*+ "?+ |
         (?<![-+.0-9eE].) (?:(?<=[1-9])|(?<=-)[1-9]) [0-9]{18,}+ (?![.eE]|\s*+:)
     )""",
     re.DOTALL | re.VERBOSE,

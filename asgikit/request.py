@@ -168,10 +168,10 @@ class Request(Mapping[str, Any], Generic[StateT]):
         return len(self.scope)
 
     def __eq__(self, other: object) -> bool:
-        return self is other
+        return True if self is other else NotImplemented
 
     def __hash__(self) -> int:
-        return id(self)
+        return object.__hash__(self)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.method} {self.path!r}>"

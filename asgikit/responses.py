@@ -14,10 +14,19 @@ from urllib.parse import quote
 
 from asgikit.asgi import RawHeaders, Receive, Scope, Send, answer_other
 from asgikit.concurrency import call
-from asgikit.exceptions import ContentLengthMismatch, HTTPError
+from asgikit.exceptions import HTTPError
 from asgikit.headers import MutableHeaders
+from asgikit.http.content import (
+    SMALL_LENGTHS,
+    check_length,
+    check_status,
+    format_length,
+    format_type,
+    has_content,
+    promised_length,
+)
 from asgikit.http.cookies import format_set_cookie
-from asgikit.http.grammar import check_field, parse_digits
+from asgikit.http.grammar import check_field
 from asgikit.json_text import format_json
 
 __all__ = [
@@ -38,9 +47,6 @@ SameSite: TypeAlias = Literal["lax", "strict", "none"]
 # What may stand in a URI reference besides letters, digits and "-._~" (RFC 3986, section 2); "%" is
 # the start of an escape that is there already.
 _URI_RESERVED = ":/?#[]@!$&'()*+,;=%"
-
-# Most bodies are short: looking their field up saves 4 % of a small response.
-_LENGTHS = [(b"content-length", b"%d" % size) for size in range(1024)]
 
 
 class Response:
@@ -77,7 +83,7 @@ class Response:
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        cls._fields = () if cls.media_type is None else (cls._content_type(cls.media_type),)
+        cls._fields = () if cls.media_type is None else (format_type(cls.media_type, cls.charset),)
         cls._encodes = cls.render is Response.render and cls.charset == "utf-8"
         cls._responds = cls.__call__ is Response.__call__
 
@@ -109,7 +115,7 @@ class Response:
         else:
             raw = self._prepare(status_code, headers, media_type, background)
             if self._headers is None:
-                raw.append(_format_length(len(self._body)))
+                raw.append(format_length(len(self._body)))
 
     def _prepare(
         self,
@@ -124,7 +130,7 @@ class Response:
         self.background = background
         # Made when somebody asks for it: from then on, sending looks at the fields again.
         self._headers = None
-        own = self._fields if media_type is None else (self._content_type(media_type),)
+        own = self._fields if media_type is None else (format_type(media_type, self.charset),)
         self._raw = raw = [*own]
         if headers is not None:
             pairs: Any = headers.items() if isinstance(headers, Mapping) else headers
@@ -140,14 +146,8 @@ class Response:
         """Give the list of fields itself, made where there was no need for one yet."""
         raw = self._raw
         if raw is None:
-            raw = self._raw = [*self._fields, _format_length(len(self._body))]
+            raw = self._raw = [*self._fields, format_length(len(self._body))]
         return raw
-
-    @classmethod
-    def _content_type(cls, media_type: str) -> tuple[bytes, bytes]:
-        if media_type.startswith("text/") and "charset=" not in media_type.lower():
-            media_type = f"{media_type}; charset={cls.charset}"
-        return check_field("content-type", media_type)
 
     def render(self, content: Any) -> bytes:
         """Make the body of ``content``: the one hook of a subclass."""
@@ -233,7 +233,7 @@ class Response:
         if expires is not None and isinstance(expires, int | float):
             try:
                 expires = datetime.now(UTC) + timedelta(seconds=expires)
-            except OverflowError:
+            except (OverflowError, ValueError):
                 raise ValueError(f"no date is {expires!r} seconds from now") from None
         cookie = format_set_cookie(
             key,
@@ -320,20 +320,23 @@ class Response:
         try:
             if raw is None:
                 size = len(body)
-                headers = [*self._fields, _LENGTHS[size] if size < 1024 else _format_length(size)]
+                headers = [
+                    *self._fields,
+                    SMALL_LENGTHS[size] if size < 1024 else format_length(size),
+                ]
             elif self._headers is None:
                 headers = [*raw]
             else:
                 headers = self._checked_headers()
             if scope is not None and scope["method"] == "HEAD":
-                headers, has_content = self._for_status(headers)
-                if has_content:
+                headers, is_open = self._for_status(headers)
+                if is_open:
                     # To a HEAD it may be the length of something else (RFC 9110, section 8.6).
                     promised_length(headers)
                 body = b""
             elif self.status_code != 200 or self._headers is not None:
-                headers, has_content = self._for_status(headers)
-                if not has_content:
+                headers, is_open = self._for_status(headers)
+                if not is_open:
                     body = b""
                 elif self._headers is not None:
                     check_length(headers, len(body))
@@ -361,13 +364,13 @@ class Response:
     def _for_status(self, headers: RawHeaders) -> tuple[RawHeaders, bool]:
         """Give the fields as the status lets them be, and whether content may follow them."""
         check_status(self.status_code)
-        if self.status_code not in (204, 205, 304) and self.status_code >= 200:
+        if has_content(self.status_code):
             return headers, True
-        # No content may follow. A 205 tells its end by a length of zero, the others by their
-        # status (RFC 9110, sections 6.4.1, 8.6 and 15.3.6).
+        # A 205 tells its end by a length of zero, the others by their status (RFC 9110, sections
+        # 8.6 and 15.3.6).
         headers = [field for field in headers if field[0] != b"content-length"]
         if self.status_code == 205:
-            headers.append(_format_length(0))
+            headers.append(format_length(0))
         return headers, False
 
 
@@ -522,41 +525,6 @@ class ProblemResponse(Response):
             extensions=error.extensions,
             headers=error.headers,
         )
-
-
-def check_status(status_code: int) -> None:
-    """Refuse what is no status code (:rfc:`9110`, section 15)."""
-    if not 100 <= status_code <= 999:
-        raise ValueError(f"a status code has three digits, unlike {status_code!r}")
-
-
-def promised_length(headers: RawHeaders) -> int | None:
-    """Give the bytes that Content-Length promises, if it promises any.
-
-    Raises:
-        ContentLengthMismatch: it cannot be kept, since it is no number, or there are two.
-    """
-    lengths = [value.decode("latin-1") for name, value in headers if name == b"content-length"]
-    if not lengths:
-        return None
-    length = parse_digits(lengths[0])
-    if length is None or len(lengths) > 1:
-        raise ContentLengthMismatch(f"Content-Length is one number, not {', '.join(lengths)!r}")
-    return length
-
-
-def check_length(headers: RawHeaders, size: int) -> None:
-    """Refuse a Content-Length that is not the body's ``size`` in bytes."""
-    promised = promised_length(headers)
-    if promised is not None and promised != size:
-        raise ContentLengthMismatch(
-            f"Content-Length promises {promised} bytes, and the body has {size}: leave it out, it "
-            "is made from the body"
-        )
-
-
-def _format_length(size: int) -> tuple[bytes, bytes]:
-    return b"content-length", b"%d" % size
 
 
 async def run_background(background: Callable[[], Any]) -> None:

@@ -12,13 +12,8 @@ from asgikit.asgi import Message, Receive, Scope, Send
 from asgikit.body import Body, shared_body
 from asgikit.concurrency import Watch, run_in_thread, shielded
 from asgikit.exceptions import ContentLengthMismatch, HTTPError
-from asgikit.responses import (
-    HeadersArgument,
-    Response,
-    logger,
-    promised_length,
-    run_background,
-)
+from asgikit.http.content import promised_length
+from asgikit.responses import HeadersArgument, Response, logger, run_background
 
 __all__ = ["StreamingResponse"]
 
@@ -105,8 +100,6 @@ class StreamingResponse(Response):
             if self.background is not None:
                 await shielded(run_background(self.background))
             raise
-        if watch.fired:
-            logger.debug("the client left")
         if self.background is not None:
             await shielded(run_background(self.background))
 
@@ -132,30 +125,29 @@ class StreamingResponse(Response):
         due: int | None,
     ) -> None:
         """Send all, ``start`` before the first chunk; ``due`` bytes, where they were promised."""
-        started = plain = False  # plain: started, and nothing to count
-        turn = TURN
+        started = False
+        rest = 0  # chunks until there is something to do besides sending
         try:
             async for chunk in chunks:
                 if watch.fired:  # and the iterator went on all the same
                     return
                 if chunk.__class__ is not bytes:
                     chunk = Response.render(self, chunk)  # noqa: PLW2901 - the same, as bytes
-                if not plain:
+                if due is not None:
                     due = _count(due, len(chunk))
-                    if not started:
-                        started = True
-                        if not await _send_all(send, start):
-                            return
-                    plain = due is None
                 try:
+                    if not rest:
+                        rest = TURN
+                        if started:
+                            await anyio.lowlevel.checkpoint()
+                        else:
+                            started = True
+                            await send(start)
+                    rest -= 1
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})
                 except OSError as error:
                     logger.debug("the client left: %r", error)
                     return
-                turn -= 1
-                if not turn:
-                    turn = TURN
-                    await anyio.lowlevel.checkpoint()
             if watch.fired:
                 return
             if due:
@@ -179,9 +171,7 @@ class StreamingResponse(Response):
         return _ThreadedIterator(content)
 
 
-def _count(due: int | None, size: int) -> int | None:
-    if due is None:
-        return None
+def _count(due: int, size: int) -> int:
     if size > due:
         raise ContentLengthMismatch(f"{size - due} bytes more than Content-Length says")
     return due - size

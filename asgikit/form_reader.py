@@ -1,0 +1,349 @@
+"""Forms off the wire: one loop collects them, the other hands out their parts as they arrive."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Generator, Iterable
+from functools import partial
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from anyio.lowlevel import checkpoint
+from multidict import MultiDict, MultiDictProxy
+
+from asgikit.exceptions import BodyConsumed, ContentTooLarge
+from asgikit.form_types import (
+    MULTIPART,
+    URLENCODED,
+    decode_text,
+    is_urlencoded,
+    parse_boundary,
+)
+from asgikit.forms import Event, FormParser, PartHead
+from asgikit.headers import Headers
+from asgikit.query import parse_urlencoded
+from asgikit.uploads import GATHER, Spool, UploadFile, close_uploads, run_to_end
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from asgikit.body import Body
+    from asgikit.limits import Limits
+
+__all__ = ["FormData", "Part"]
+
+#: Bytes that are parsed at a time, however large the message that brings them.
+STEP = 64 * 1024
+#: Bytes of an urlencoded body that are parsed in a thread.
+LARGE = 256 * 1024
+#: Seconds of parsing after which others get their turn, also where the whole body is there.
+STRETCH = 0.01
+
+
+class FormData(MultiDictProxy[str | UploadFile]):
+    """The fields of a form, in order, repeated ones kept; the first value wins.
+
+    Args:
+        fields: of the form.
+        uploads: the files among them; looked for where they are not given.
+
+    >>> form = FormData(MultiDict([("tag", "a"), ("tag", "b")]))
+    >>> form["tag"], form.getall("tag")
+    ('a', ['a', 'b'])
+    """
+
+    __slots__ = ("_uploads",)
+
+    def __init__(
+        self, fields: MultiDict[str | UploadFile], uploads: Iterable[UploadFile] | None = None
+    ) -> None:
+        super().__init__(fields)
+        # Whoever knows them saves a look at each value.
+        self._uploads = uploads
+
+    async def close(self) -> None:
+        """Close the files, save those that were detached; text fields stay."""
+        uploads = self._uploads
+        if uploads is None:
+            uploads = [value for value in self.values() if isinstance(value, UploadFile)]
+        if uploads:
+            await close_uploads(uploads)
+
+
+class PendingForm:
+    """A form to be read: await it, or use it as a context manager that closes its files."""
+
+    __slots__ = ("_form", "_limits", "_read")
+
+    _form: FormData
+
+    def __init__(self, read: Callable[[Limits], Awaitable[FormData]], limits: Limits) -> None:
+        self._read = read
+        self._limits = limits
+
+    def __await__(self) -> Generator[Any, Any, FormData]:
+        return self._read(self._limits).__await__()
+
+    async def __aenter__(self) -> FormData:
+        form = self._form = await self._read(self._limits)
+        return form
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._form.close()
+
+
+async def read_form(
+    body: Body, content_type: str | None, is_over: Callable[[int], bool], limits: Limits
+) -> FormData:
+    """Read a form whole: text fields into memory, files as :class:`~asgikit.UploadFile`.
+
+    Args:
+        body: of the request.
+        content_type: the field as it was sent.
+        is_over: tells whether Content-Length is over a number of bytes.
+        limits: each is enforced while reading.
+
+    Raises:
+        BodyConsumed: the body was streamed before, as a multipart form is.
+        ClientDisconnect: the client left before its end.
+        ContentTooLarge: it is over a limit.
+        InvalidForm: it does not parse.
+        RequestTimeout: nothing came for ``body_timeout``.
+        UnsupportedMediaType: it is no form.
+    """
+    if not is_urlencoded(content_type):
+        boundary = parse_boundary(content_type, accepted=[URLENCODED, MULTIPART])
+        return await _read_multipart(_Source(body, boundary, is_over, limits), limits)
+    limit = limits.max_text_size
+    _check_length(is_over, "max_text_size", limit)
+    try:
+        data = await body.read(limit, limits.body_timeout)
+    except ContentTooLarge as error:
+        # The body has only one name for its limit.
+        raise ContentTooLarge("max_text_size", error.maximum) from None
+    max_fields, max_size = limits.max_fields, limits.max_field_size
+    if len(data) < LARGE:
+        fields = parse_urlencoded(data, max_fields=max_fields, max_size=max_size)
+    else:
+        # At its worst, 1 MiB takes 50 ms.
+        parse = partial(parse_urlencoded, data, max_fields=max_fields, max_size=max_size)
+        fields = await run_to_end(parse)
+    return FormData(MultiDict(fields), ())
+
+
+async def _read_multipart(source: _Source, limits: Limits) -> FormData:
+    spool = Spool(limits.spool_size)
+    try:
+        return FormData(MultiDict(await _collect(source, spool)), spool.uploads)
+    except BaseException:
+        await close_uploads(spool.uploads)
+        await source.close()
+        raise
+
+
+def _check_length(is_over: Callable[[int], bool], name: str, limit: int | None) -> None:
+    if limit is not None and is_over(limit):
+        raise ContentTooLarge(name, limit)
+
+
+async def _collect(source: _Source, spool: Spool) -> list[tuple[str, str | UploadFile]]:
+    fields: list[tuple[str, str | UploadFile]] = []
+    name = ""
+    content_type: str | None = None
+    upload: UploadFile | None = None
+    text: bytes | bytearray | memoryview = b""
+    while (events := await source.next()) is not None:
+        for event in events:
+            if event is None:
+                if upload is None:
+                    fields.append((name, decode_text(name, content_type, text)))
+                    text = b""
+                else:
+                    spool.end(upload)
+                    fields.append((name, upload))
+                    upload = None
+            elif isinstance(event, PartHead):
+                name, filename, _ = event.disposition
+                content_type = event.content_type
+                if filename is not None:
+                    upload = spool.begin(event)
+            elif upload is not None:
+                spool.add(upload, event)
+            elif text:
+                # One buffer that grows: pieces could be many, and of one byte each.
+                text = text if isinstance(text, bytearray) else bytearray(text)
+                text += event
+            else:
+                text = event
+        if spool.due >= GATHER:
+            await spool.flush()
+    if spool.due:
+        await spool.flush()
+    return fields
+
+
+class Part:
+    """One part of a multipart body, as it arrives; an async iterator of its bytes.
+
+    Nothing of it is kept: what is not read by the time the next part is asked for is skipped.
+
+    Attributes:
+        name: of the field.
+        filename: of a file, the last component of the path that was sent; else :obj:`None`.
+        raw_filename: all that was sent.
+        content_type: the client's word for what it is.
+        headers: its header fields.
+    """
+
+    __slots__ = (
+        "_ended",
+        "_parts",
+        "content_type",
+        "filename",
+        "headers",
+        "name",
+        "raw_filename",
+    )
+
+    def __init__(self, head: PartHead, parts: Parts) -> None:
+        self._parts = parts
+        self._ended = False
+        self.name, self.filename, self.raw_filename = head.disposition
+        self.content_type = head.content_type
+        self.headers = Headers(head.raw_headers)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        """Give the next bytes, as many as came at once.
+
+        Raises:
+            BodyConsumed: the next part was asked for before.
+        """
+        parts = self._parts
+        if self._ended:
+            raise StopAsyncIteration
+        if parts.current is not self:
+            raise BodyConsumed(f"{self!r} is over: read a part before you ask for the next one")
+        # A body that ends in the middle of a part is an error of the parser's.
+        while not parts.events:
+            await parts.receive()
+        event = parts.events.pop()
+        if event is None or isinstance(event, PartHead):
+            self._ended = True
+            raise StopAsyncIteration
+        return event if type(event) is bytes else bytes(event)
+
+    async def read(self) -> bytes:
+        """Read the rest of it into memory."""
+        return b"".join([data async for data in self])
+
+    async def text(self) -> str:
+        """Read a text field.
+
+        Raises:
+            InvalidForm: it does not decode, or its charset is not one of the web's old ones.
+        """
+        return decode_text(self.name, self.content_type, await self.read())
+
+    def __repr__(self) -> str:
+        return f"<Part {self.name!r}>"
+
+
+class Parts:
+    """The parts of a multipart body, as they arrive.
+
+    Attributes:
+        current: the part that was handed out last.
+        events: what was received and not yet handed out; the next one is the last of the list.
+    """
+
+    __slots__ = ("_source", "current", "events")
+
+    def __init__(self, source: _Source) -> None:
+        self._source = source
+        self.current: Part | None = None
+        self.events: list[Event] = []
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Part:
+        """Give the next part, past what is left of this one."""
+        self.current = None
+        while True:
+            while self.events:
+                event = self.events.pop()
+                if isinstance(event, PartHead):
+                    part = self.current = Part(event, self)
+                    return part
+            if not await self.receive():
+                raise StopAsyncIteration
+
+    async def receive(self) -> bool:
+        """Receive some more events; tell whether the body goes on."""
+        try:
+            events = await self._source.next()
+        except BaseException:
+            await self._source.close()
+            raise
+        if events is None:
+            return False
+        events.reverse()
+        self.events = events
+        return True
+
+
+def iter_parts(
+    body: Body, content_type: str | None, is_over: Callable[[int], bool], limits: Limits
+) -> Parts:
+    """Hand out the parts of a multipart body as they arrive, once; nothing is kept.
+
+    It takes what :func:`read_form` takes. The same limits hold, and the same errors are raised:
+    those that are known ahead here, the others by the parts.
+
+    Raises:
+        ContentTooLarge: its Content-Length is over ``max_form_size``.
+        InvalidForm: its Content-Type has no boundary.
+        UnsupportedMediaType: it is not multipart.
+    """
+    return Parts(_Source(body, parse_boundary(content_type), is_over, limits))
+
+
+class _Source:
+    """What happens in a multipart body, as it arrives."""
+
+    __slots__ = ("_chunk", "_deadline", "_parser", "_start", "_stream")
+
+    def __init__(
+        self, body: Body, boundary: str, is_over: Callable[[int], bool], limits: Limits
+    ) -> None:
+        _check_length(is_over, "max_form_size", limits.max_form_size)
+        self._parser = FormParser(boundary, limits)
+        self._stream = body.stream(limits.body_timeout)
+        self._chunk = b""  # a large one, not all of which is parsed yet
+        self._start = 0  # of the rest of it
+        self._deadline = perf_counter() + STRETCH
+
+    async def next(self) -> list[Event] | None:
+        """Give what happens in the next bytes, :obj:`None` at the end."""
+        if self._start < len(self._chunk):
+            chunk = self._chunk[self._start : self._start + STEP]
+            self._start += STEP
+        else:
+            chunk = await anext(self._stream, b"")
+            if not chunk:
+                self._parser.finish()
+                return None
+            if len(chunk) > STEP:
+                self._chunk = chunk
+                self._start = STEP
+                chunk = chunk[:STEP]
+        if perf_counter() > self._deadline:
+            await checkpoint()
+            self._deadline = perf_counter() + STRETCH
+        return self._parser.feed(chunk)
+
+    async def close(self) -> None:
+        """Let go of a body that is not read to its end."""
+        await self._stream.aclose()

@@ -1,0 +1,111 @@
+"""What a form says of itself: its media type, its boundary, and the charset of its text."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from asgikit.exceptions import InvalidForm, UnsupportedMediaType
+from asgikit.http.grammar import OWS
+from asgikit.http.media_types import parse_media_type
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["decode_text", "is_urlencoded", "parse_boundary"]
+
+URLENCODED = "application/x-www-form-urlencoded"
+MULTIPART = "multipart/form-data"
+
+# boundary      = 0*69<bchars> bcharsnospace                       (RFC 2046, section 5.1.1)
+# bcharsnospace = DIGIT / ALPHA / "'" / "(" / ")" / "+" / "_" / ","
+#               / "-" / "." / "/" / ":" / "=" / "?"
+# bchars        = bcharsnospace / " "
+#
+# Clients are not so careful: anything visible is taken, and 256 bytes of it.
+_is_boundary = re.compile(r"[\x20-\x7e]{0,255}(?<=[^ ])").fullmatch
+# What nearly every client sends; this saves the general reader's 5 us.
+_parse_common = re.compile(
+    r"multipart/form-data; ?boundary=([!#$%&'*+.^_`|~0-9A-Za-z-]{1,256})"
+).fullmatch
+
+# The charsets a text part may name, and nothing else: what Python calls a codec does not only
+# decode text, and some take quadratic time.
+_CODECS = {
+    "utf-8": "utf-8",
+    "utf8": "utf-8",
+    "us-ascii": "ascii",
+    "iso-8859-1": "iso-8859-1",
+    **{f"windows-125{digit}": f"cp125{digit}" for digit in range(9)},
+}
+
+
+def is_urlencoded(content_type: str | None) -> bool:
+    """Tell whether a form of this Content-Type is urlencoded; its parameters mean nothing."""
+    return content_type is not None and (
+        content_type == URLENCODED or _essence(content_type) == URLENCODED
+    )
+
+
+def parse_boundary(content_type: str | None, *, accepted: Iterable[str] = (MULTIPART,)) -> str:
+    """Read the boundary out of the Content-Type of a multipart form.
+
+    Args:
+        content_type: the field value.
+        accepted: media types to name where it is of another one.
+
+    Raises:
+        InvalidForm: it has no boundary, more than one, or one that can not be.
+        UnsupportedMediaType: it is not multipart.
+
+    >>> parse_boundary('multipart/form-data; boundary="a b"')
+    'a b'
+    """
+    content_type = content_type or ""
+    common = _parse_common(content_type)
+    if common is not None:
+        return common[1]
+    if _essence(content_type) != MULTIPART:
+        names = " or ".join(accepted)
+        raise UnsupportedMediaType(f"A form is sent as {names}.", accepted=accepted)
+    media_type = parse_media_type(content_type)
+    boundary = "" if media_type is None else media_type.parameters.get("boundary", "")
+    if _is_boundary(boundary) is None:
+        raise InvalidForm("The Content-Type of a multipart form has one boundary.")
+    return boundary
+
+
+def _essence(content_type: str) -> str:
+    return content_type.partition(";")[0].strip(OWS).lower()
+
+
+def decode_text(name: str, content_type: str | None, data: bytes | bytearray | memoryview) -> str:
+    r"""Decode the value of a text field: as UTF-8, where the part names no other charset.
+
+    The field ``_charset_`` (:rfc:`7578`, section 4.6) is one like any other.
+
+    Raises:
+        InvalidForm: it does not decode; or its charset is none of UTF-8, US-ASCII, ISO-8859-1
+            and windows-1250 to 1258.
+
+    >>> decode_text("a", "text/plain; charset=windows-1251", b"\xc4\xe0")
+    'Да'
+    """
+    # Some clients say so for each field; to read it costs 15 us.
+    is_plain = content_type is None or content_type == "text/plain; charset=utf-8"
+    codec = "utf-8" if is_plain else _codec(content_type or "")
+    try:
+        # Never the client's own word: one of the table above.
+        return str(data, codec)
+    except UnicodeDecodeError as error:
+        raise InvalidForm(f"The field {name!r} is not {codec}, at byte {error.start}.") from None
+
+
+def _codec(content_type: str) -> str:
+    if "charset" not in content_type.lower():
+        return "utf-8"
+    media_type = parse_media_type(content_type)
+    codec = None if media_type is None else _CODECS.get(media_type.charset or "utf-8")
+    if codec is None:
+        raise InvalidForm("The charset of a part is not one that is accepted.")
+    return codec

@@ -1,0 +1,119 @@
+"""Bodies of forms, built here, and what is in them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+BOUNDARY = "X"
+CONTENT_TYPE = "multipart/form-data; boundary=X"
+DISPOSITION = 'Content-Disposition: form-data; name="a"'
+
+
+@dataclass(frozen=True)
+class File:
+    """A file of a form: what it is called, and what is in it."""
+
+    filename: str
+    data: bytes
+    content_type: str | None = None
+
+
+def part(data: bytes, *lines: str) -> bytes:
+    """Write a part with header ``lines``, delimiter and all."""
+    head = "".join(f"{line}\r\n" for line in lines or (DISPOSITION,))
+    return b"--X\r\n" + head.encode() + b"\r\n" + data + b"\r\n"
+
+
+def text(name: str, data: bytes) -> bytes:
+    """Write a text field."""
+    return part(data, f'Content-Disposition: form-data; name="{name}"')
+
+
+def file(name: str, filename: str, data: bytes, *lines: str) -> bytes:
+    """Write a file; ``lines`` are further header lines."""
+    disposition = f'Content-Disposition: form-data; name="{name}"; filename="{filename}"'
+    return part(data, disposition, *lines)
+
+
+def body(*parts: bytes, end: bytes = b"--X--\r\n") -> bytes:
+    """Put a body together."""
+    return b"".join(parts) + end
+
+
+Items = list[tuple[str, str | File]]
+
+# Every byte, and all that looks like the start of a delimiter.
+HOSTILE = bytes(range(256)) + b"\r\n--Y\r\n--\r\n-\r\r\n\r--X\n--X\r"
+
+VALID: dict[str, tuple[bytes, Items]] = {
+    "one field": (body(text("a", b"1")), [("a", "1")]),
+    "no field": (b"--X--\r\n", []),
+    "empty names and values": (body(text("", b""), text("a", b"")), [("", ""), ("a", "")]),
+    "order and repetition": (
+        body(text("a", b"1"), text("b", b"2"), text("a", b"3")),
+        [("a", "1"), ("b", "2"), ("a", "3")],
+    ),
+    "a file": (
+        body(file("f", "x.txt", b"data", "Content-Type: text/plain")),
+        [("f", File("x.txt", b"data", "text/plain"))],
+    ),
+    "an empty file input": (
+        body(file("f", "", b"", "Content-Type: application/octet-stream")),
+        [("f", File("", b"", "application/octet-stream"))],
+    ),
+    "a field between files": (
+        body(file("f", "1", b"one"), text("a", b"v"), file("f", "2", b"two")),
+        [("f", File("1", b"one")), ("a", "v"), ("f", File("2", b"two"))],
+    ),
+    "bytes of every kind": (
+        body(file("f", "x", HOSTILE), file("g", "y", b"\r\n" + HOSTILE)),
+        [("f", File("x", HOSTILE)), ("g", File("y", b"\r\n" + HOSTILE))],
+    ),
+    "names beyond ASCII": (
+        body(file("naïve", "żółw 日本.txt", b"D")),
+        [("naïve", File("żółw 日本.txt", b"D"))],
+    ),
+    "text beyond ASCII": (body(text("a", "žlutý 🐎".encode())), [("a", "žlutý 🐎")]),
+    "a quoted name": (body(text("a%22b", b"v")), [('a"b', "v")]),
+    "a charset": (
+        body(part(b"caf\xe9", DISPOSITION, "Content-Type: text/plain; charset=ISO-8859-1")),
+        [("a", "café")],
+    ),
+    # Old browsers' way to tell the charset; no current one sends it unasked.
+    "_charset_": (
+        body(text("_charset_", b"iso-8859-1"), text("a", "é".encode())),
+        [("_charset_", "iso-8859-1"), ("a", "é")],
+    ),
+    "header names in any case": (
+        body(part(b"v", 'cOnTeNt-dIsPoSiTiOn: form-data; name="a"')),
+        [("a", "v")],
+    ),
+    "white space around values": (
+        body(part(b"v", f'{DISPOSITION}; filename="x" ', "Content-Type: \ttext/plain\t")),
+        [("a", File("x", b"v", "text/plain"))],
+    ),
+    "other header fields": (
+        body(part(b"v", "X-Other: ž\t1", DISPOSITION, "Content-Length: 700", "X-Empty:")),
+        [("a", "v")],  # the delimiter says where it ends, not a length
+    ),
+    "an encoding": (
+        body(part(b"dg==", DISPOSITION, "Content-Transfer-Encoding: base64")),
+        [("a", "dg==")],  # none is undone (RFC 7578, section 4.7)
+    ),
+    "a preamble": (b"A form.\r\n--Y\r\n--\r\n" + body(text("a", b"v")), [("a", "v")]),
+    "empty lines before": (b"\r\n\r\n" + body(text("a", b"v")), [("a", "v")]),
+    "an epilogue": (body(text("a", b"v")) + body(text("b", b"no")), [("a", "v")]),
+    "white space after a delimiter": (
+        body(text("a", b"v"), end=b"--X \t\r\n") + body(text("b", b"w"))[len(b"--X\r\n") :],
+        [("a", "v"), ("b", "w")],
+    ),
+    "a directory in a name": (
+        body(file("f", "C:\\fakepath\\x.txt", b"v")),
+        [("f", File("x.txt", b"v"))],
+    ),
+}
+
+
+def first_complete(data: bytes) -> int:
+    """Give the size of the shortest prefix of ``data`` that is a whole form."""
+    return data.index(b"--X--") + len(b"--X--")

@@ -1,0 +1,1 @@
+"""Fuzz targets, for atheris; `python -m tests.fuzz.fuzz_multipart --help` tells how they run."""

@@ -1,0 +1,93 @@
+"""Any bytes as a multipart form: an answer or an ``HTTPError``, and the same in any chunks.
+
+Runs where atheris is installed::
+
+    python -m tests.fuzz.fuzz_multipart -max_total_time=60 [FOLDER OF BODIES]
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import sys
+from typing import Any
+
+from asgikit import HTTPError, Limits
+from asgikit.form_types import decode_text, is_urlencoded, parse_boundary
+from asgikit.forms import FormParser, PartHead
+from asgikit.query import parse_urlencoded
+from tests.form_bodies import BOUNDARY, CONTENT_TYPE, VALID
+
+LIMITS = Limits(
+    max_form_size=100_000,
+    max_fields=20,
+    max_files=10,
+    max_text_size=20_000,
+    max_field_size=10_000,
+    max_file_size=50_000,
+)
+
+
+def parse(boundary: str, chunks: list[bytes]) -> object:
+    """Give the form, :obj:`None` where it is refused.
+
+    Of two faults in one chunk, the later one may be the one that is told.
+    """
+    items: list[tuple[str, str | None, str | bytes]] = []
+    try:
+        parser = FormParser(boundary, LIMITS)
+        head: PartHead | None = None
+        data = bytearray()
+        for chunk in chunks:
+            for event in parser.feed(chunk):
+                if isinstance(event, PartHead):
+                    head = event
+                elif event is not None:
+                    data += event
+                elif head is not None:
+                    name, filename, _ = head.disposition
+                    is_text = filename is None
+                    value = decode_text(name, head.content_type, data) if is_text else bytes(data)
+                    items.append((name, filename, value))
+                    data.clear()
+        parser.finish()
+    except HTTPError:
+        return None
+    return items
+
+
+def check(data: bytes) -> None:
+    """Hold ``data`` to it: its first line is a Content-Type where it has one, the rest a body.
+
+    Raises:
+        AssertionError: it is read in two ways.
+    """
+    first, line_end, rest = data.partition(b"\0\n")
+    content_type, body = (first.decode("latin-1"), rest) if line_end else (CONTENT_TYPE, data)
+    try:
+        if is_urlencoded(content_type):
+            parse_urlencoded(body, max_fields=20, max_size=10_000)
+        boundary = parse_boundary(content_type)
+    except HTTPError:
+        boundary = BOUNDARY
+    whole = parse(boundary, [body])
+    size = 1 + len(body) % 13
+    for step in (size, 64):
+        chunks = [body[start : start + step] for start in range(0, len(body), step)]
+        if parse(boundary, chunks) != whole:
+            raise AssertionError(f"chunks of {step} bytes change what {body!r} is")
+
+
+def main() -> None:
+    """Run under atheris, from the bodies of our own tests on."""
+    atheris: Any = importlib.import_module("atheris")
+    logging.disable()
+    for data, _ in VALID.values():
+        check(data)
+    atheris.instrument_all()
+    atheris.Setup(sys.argv, check)
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()

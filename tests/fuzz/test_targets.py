@@ -1,0 +1,40 @@
+"""The fuzz targets themselves: that they run, and that they see a fault."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.form_bodies import VALID
+from tests.fuzz import fuzz_multipart
+
+
+@pytest.mark.parametrize("name", VALID)
+def test_a_valid_form_passes(name: str) -> None:
+    fuzz_multipart.check(VALID[name][0])
+
+
+@pytest.mark.property
+@given(st.sampled_from([data for data, _ in VALID.values()]), st.integers(0), st.binary())
+def test_a_form_with_a_hole_passes(data: bytes, at: int, patch: bytes) -> None:
+    start = at % len(data)
+    fuzz_multipart.check(data[:start] + patch + data[start + len(patch) :])
+
+
+@pytest.mark.property
+@given(st.text(max_size=80), st.binary())
+def test_any_content_type_passes(content_type: str, data: bytes) -> None:
+    fuzz_multipart.check(content_type.encode("latin-1", "replace") + b"\0\n" + data)
+
+
+@pytest.mark.parametrize("data", [b"a=1&b=%41", b"&" * 100])
+def test_an_urlencoded_form_passes(data: bytes) -> None:
+    fuzz_multipart.check(b"application/x-www-form-urlencoded\0\n" + data)
+
+
+def test_a_difference_between_chunkings_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fuzz_multipart, "parse", lambda _, chunks: len(chunks))
+
+    with pytest.raises(AssertionError, match="change what"):
+        fuzz_multipart.check(b"ab" * 50)

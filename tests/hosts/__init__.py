@@ -1,0 +1,1 @@
+"""asgikit inside other frameworks, adapters and clients, in process."""

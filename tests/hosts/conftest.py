@@ -1,0 +1,26 @@
+"""One client for all hosts."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from contextlib import AbstractAsyncContextManager
+
+
+@pytest.fixture
+def client_of() -> Callable[[Any], AbstractAsyncContextManager[httpx.AsyncClient]]:
+    """Open a client whose requests go straight into an app."""
+
+    @asynccontextmanager
+    async def open_client(app: Any) -> AsyncIterator[httpx.AsyncClient]:
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://host.test") as client:
+            yield client
+
+    return open_client

@@ -1,0 +1,1 @@
+"""asgikit behind real servers, over real sockets."""

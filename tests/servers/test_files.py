@@ -1,0 +1,261 @@
+"""Files on the wire, and what happens to them while they are sent."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+from contextlib import contextmanager, suppress
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from .harness import SETUPS, Server, until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from .client import Connection
+
+MODIFIED = "Sun, 06 Nov 1994 08:49:37 GMT"
+MiB = 1024 * 1024
+
+_numbers = count()
+
+
+@pytest.fixture(scope="module", params=SETUPS, ids=[setup.name for setup in SETUPS])
+def server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Generator[Server]:
+    """The folder ``files`` behind each set-up."""
+    folder = tmp_path_factory.mktemp(f"files-{request.param.name}")
+    (folder / "files").mkdir()
+    with Server(request.param, "served.files:app", folder) as server:
+        yield server
+
+
+def make(server: Server, content: bytes | int, name: str = "") -> str:
+    """Make a file for ``server`` to send, of a content or of a size; give its name."""
+    name = name or f"file-{next(_numbers)}"
+    path = server.folder / "files" / name
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        with path.open("wb") as file:
+            file.truncate(content)
+    os.utime(path, (784111777, 784111777))
+    return name
+
+
+@contextmanager
+def quiet(server: Server) -> Generator[None]:
+    """Nothing that happens here is worth an alarm to the server."""
+    before = len(server.alarms)
+    yield
+    assert server.alarms[before:] == []
+
+
+def processes(server: Server) -> list[Path]:
+    """Give the folders of /proc of all processes of ``server``."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(ProcessLookupError):
+            if os.getpgid(int(process.name)) == server.pid:
+                found.append(process)
+    return found
+
+
+def descriptors(server: Server, name: str) -> list[Path]:
+    """Give the descriptors that ``server`` has of the file ``name``."""
+    target = str(server.folder / "files" / name)
+    return [
+        link
+        for process in processes(server)
+        for link in (process / "fd").iterdir()
+        if read_link(link).removesuffix(" (deleted)") == target
+    ]
+
+
+def read_link(link: Path) -> str:
+    try:
+        return os.readlink(link)
+    except FileNotFoundError:  # closed since
+        return ""
+
+
+def memory(server: Server) -> int:
+    """Give the bytes that ``server`` holds in memory of its own."""
+    status = "".join((process / "status").read_text() for process in processes(server))
+    return sum(int(kilobytes) for kilobytes in re.findall(r"RssAnon:\s+(\d+) kB", status)) * 1024
+
+
+def test_the_answers_to_every_condition_and_range(server: Server) -> None:
+    name = make(server, b"0123456789", "digits.txt")
+    with server.connect() as connection, quiet(server):
+        target = f"/send/{name}"
+        etag = connection.ask("GET", target).get("etag")
+        for lines, status, content_range, body in [
+            ([], 200, None, b"0123456789"),
+            (["Range: bytes=0-1,500-600"], 206, "bytes 0-1/10", b"01"),
+            (["Range: pages=1-2"], 200, None, b"0123456789"),
+            (["Range: bytes=-100"], 206, "bytes 0-9/10", b"0123456789"),
+            (["Range: bytes=0-0"], 206, "bytes 0-0/10", b"0"),
+            (["Range: bytes=0-0", f"If-Range: {etag}"], 206, "bytes 0-0/10", b"0"),
+            (["Range: bytes=0-0", "If-Range: W/" + str(etag)], 200, None, b"0123456789"),
+            (["Range: bytes=0-0", f"If-None-Match: {etag}"], 304, None, b""),
+            (['If-None-Match: "zz"', f"If-Modified-Since: {MODIFIED}"], 200, None, b"0123456789"),
+            ([f"If-Modified-Since: {MODIFIED}"], 304, None, b""),
+            (['If-Match: "other"'], 412, None, b""),
+            (["If-Match: *"], 200, None, b"0123456789"),
+        ]:
+            answer = connection.ask("GET", target, *lines)
+            assert (answer.status, answer.body) == (status, body), lines
+            assert answer.get("content-range") == content_range
+        beyond = connection.ask("GET", target, "Range: bytes=-0")
+        assert (beyond.status, beyond.get("content-range")) == (416, "bytes */10")
+        head = connection.ask("HEAD", target, "Range: bytes=0-1")
+        assert (head.status, head.get("content-length")) == (200, "10")
+        parts = connection.ask("GET", target, "Range: bytes=0-1,8-9")
+        assert parts.status == 206
+        assert parts.get("content-length") == str(len(parts.body))
+
+
+@pytest.mark.parametrize("query", ["", "?plain"])
+@pytest.mark.parametrize("size", [0, 1, 100_000, 3 * MiB + 1])
+def test_a_file_arrives_as_it_is(server: Server, size: int, query: str) -> None:
+    content = os.urandom(size)
+    name = make(server, content)
+    with server.connect() as connection, quiet(server):
+        answer = connection.ask("GET", f"/send/{name}{query}")
+        assert (answer.status, answer.get("content-length")) == (200, str(size))
+        assert answer.body == content
+        # On the same connection: nothing was left over.
+        assert connection.ask("HEAD", f"/send/{name}{query}").status == 200
+        assert connection.ask("GET", f"/send/{name}{query}").body == content
+    until(lambda: descriptors(server, name) == [], "end of the sending")
+
+
+def test_a_folder_is_served(server: Server) -> None:
+    make(server, b"page", "index.html")
+    make(server, b"let a = 1", "app.js")
+    make(server, b"gz", "app.js.gz")
+    with server.connect() as connection, quiet(server):
+        assert connection.ask("GET", "/static/").body == b"page"
+        redirect = connection.ask("GET", "/static?a=%20")
+        assert (redirect.status, redirect.get("location")) == (307, "/static/?a=%20")
+        script = connection.ask("GET", "/static/app.js", "Accept-Encoding: gzip;q=0")
+        assert (script.body, script.get("vary")) == (b"let a = 1", "accept-encoding")
+        zipped = connection.ask("GET", "/static/app.js", "Accept-Encoding: gzip")
+        assert (zipped.body, zipped.get("content-encoding")) == (b"gz", "gzip")
+        assert connection.ask("POST", "/static/app.js", body=b"").get("allow") == "GET, HEAD"
+        for hostile in ("/static/../log", "/static/%2e%2e%2flog", "/static/..%5clog"):
+            assert connection.ask("GET", hostile).status in {400, 404}
+
+
+def test_what_is_no_file_is_a_404_at_once(server: Server) -> None:
+    folder = server.folder / "files" / "odd"
+    folder.mkdir()
+    os.mkfifo(folder / "fifo")
+    # A path may be too long for the address of a socket.
+    descriptor = os.open(folder, os.O_PATH)
+    with socket.socket(socket.AF_UNIX) as unix:
+        unix.bind(f"/proc/self/fd/{descriptor}/socket")
+    os.close(descriptor)
+    with server.connect() as connection, quiet(server):
+        for name in ("odd", "odd/fifo", "odd/socket", "odd/none", "x" * 300):
+            for query in ("", "?plain"):
+                answer = connection.ask("GET", f"/send/{name}{query}")
+                assert answer.status == 404
+                assert answer.json()["title"] == "Not Found"
+            assert connection.ask("HEAD", f"/send/{name}").status == 404
+
+
+def test_what_must_not_be_read_is_a_403(server: Server) -> None:
+    make(server, b"secret", "forbidden")
+    with server.connect() as connection, quiet(server):
+        assert connection.ask("GET", "/send/forbidden?plain").status == 403
+        assert connection.ask("GET", "/static/forbidden").status == 403
+        assert connection.ask("GET", "/send/forbidden?plain").json()["title"] == "Forbidden"
+
+
+def test_a_file_deleted_before_it_is_sent_is_a_404(server: Server) -> None:
+    with server.connect() as connection, quiet(server):
+        for query in ("", "&plain"):
+            name = make(server, b"0123456789")
+            answer = connection.ask("GET", f"/send/{name}?happens=delete&before{query}")
+            assert answer.status == 404
+
+
+@pytest.mark.parametrize("size", [1000, 3 * MiB])
+@pytest.mark.parametrize("happening", ["grow", "delete"])
+def test_a_file_that_grows_or_goes_is_sent_as_it_was(
+    server: Server, size: int, happening: str
+) -> None:
+    content = os.urandom(size)
+    name = make(server, content)
+    with server.connect() as connection, quiet(server):
+        answer = connection.ask("GET", f"/send/{name}?plain&happens={happening}")
+        assert answer.get("content-length") == str(size)
+        assert answer.body == content
+        # Not a byte more: it would be read as the head of the next answer.
+        assert connection.ask("GET", "/send/none").status == 404
+
+
+def test_a_file_that_shrinks_breaks_the_connection(server: Server) -> None:
+    if server.setup.name == "daphne":
+        pytest.skip("daphne leaves the connection open after an error")
+    name = make(server, 3 * MiB)
+    with server.connect() as connection:
+        connection.send_head("GET", f"/send/{name}?plain&happens=shrink&marks=shrunk")
+        with pytest.raises(ConnectionError):
+            connection.read_answer()
+    server.await_mark("shrunk", "background")
+    until(lambda: descriptors(server, name) == [], "end of the sending")
+    until(lambda: re.search("ContentLengthMismatch|shorter", server.log), "word of it in the log")
+
+
+@pytest.mark.parametrize(
+    "leave", [lambda c: c.close(), lambda c: c.reset()], ids=["close", "reset"]
+)
+def test_a_client_that_leaves_mid_file_ends_the_reading(
+    server: Server, leave: Callable[[Connection], None]
+) -> None:
+    name = make(server, 64 * MiB)
+    marks = f"left-{next(_numbers)}"
+    # granian notes each message that nobody is there for.
+    before = server.log.count("Traceback")
+    with server.connect() as connection:
+        connection.send_head("GET", f"/send/{name}?plain&marks={marks}")
+        assert connection.read_head().status == 200
+        leave(connection)
+        assert server.await_mark(marks, "background") == ["background"]
+        until(lambda: descriptors(server, name) == [], "end of the reading")
+    assert server.log.count("Traceback") == before
+
+
+def test_little_is_read_ahead_of_a_client_that_stalls(server: Server) -> None:
+    if server.setup.name == "daphne":
+        pytest.skip("daphne takes all that it is given into memory")
+    name = make(server, 64 * MiB)
+    with server.connect() as connection:
+        # So that what every sending needs is there.
+        assert connection.ask("GET", f"/send/{name}?plain", "Range: bytes=0-4000000").status == 206
+    with server.connect() as connection:
+        before = memory(server)
+        connection.send_head("GET", f"/send/{name}?plain")
+        assert connection.read_head().status == 200
+        seen = [-1]
+
+        def stalls() -> bool:
+            for link in descriptors(server, name):
+                information = (link.parent.parent / "fdinfo" / link.name).read_text()
+                seen.append(int(information.split("\n")[0].split("\t")[1]))
+            # Some time without a byte.
+            return len(seen) > 50 and len(set(seen[-50:])) == 1
+
+        until(stalls, "stall")
+        # What the sockets of both sides take, and a hop.
+        assert seen[-1] < 16 * MiB
+        assert memory(server) - before < 3 * MiB

@@ -1,0 +1,160 @@
+"""Files behind nginx as a reverse proxy: kept, checked again, and asked for in parts."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from .client import Connection
+from .harness import SETUPS, Server, until
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from pathlib import Path
+
+SETUP = next(setup for setup in SETUPS if setup.name == "uvicorn-h11-asyncio")
+
+CONTENT = bytes(range(256)) * 400
+STOP_BOUND = 10.0
+
+CONFIGURATION = """
+{user}
+daemon off;
+error_log stderr warn;
+pid {folder}/pid;
+events {{ }}
+http {{
+    access_log off;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    scgi_temp_path {folder}/scgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    proxy_cache_path {folder}/cache keys_zone=files:1m;
+    proxy_http_version 1.1;
+    keepalive_requests 1000000;
+    server {{
+        listen 127.0.0.1:{port};
+        location / {{
+            proxy_pass http://127.0.0.1:{behind};
+        }}
+        location /static/ {{
+            proxy_pass http://127.0.0.1:{behind};
+            proxy_cache files;
+            proxy_cache_revalidate on;
+            add_header X-Cache $upstream_cache_status always;
+        }}
+    }}
+}}
+"""
+
+
+def find_nginx() -> str:
+    """Give nginx's path; without it, skip the test, but fail in CI, which installs it."""
+    # Debian has it where only root looks.
+    found = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    if found is None:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("nginx is not installed")
+    return found
+
+
+@contextmanager
+def nginx(behind: int, folder: Path) -> Generator[int]:
+    """Run nginx before the port ``behind``; give its own port."""
+    program = find_nginx()
+    folder.mkdir()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+    configuration = folder / "conf"
+    # Started by root, its workers would be somebody else, to whom this folder is closed.
+    user = "user root;" if os.geteuid() == 0 else ""
+    configuration.write_text(
+        CONFIGURATION.format(user=user, folder=folder, port=port, behind=behind)
+    )
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [program, "-p", str(folder), "-c", str(configuration), "-e", "stderr"],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        until(lambda: process.poll() is not None or _listens(port), "nginx listening")
+        assert process.poll() is None, (folder / "log").read_text()
+        yield port
+    finally:
+        process.terminate()
+        process.wait(STOP_BOUND)
+
+
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except ConnectionError:
+        return False
+    return True
+
+
+@pytest.fixture
+def origin(tmp_path: Path) -> Generator[Server]:
+    files = tmp_path / "files"
+    files.mkdir()
+    (files / "data.bin").write_bytes(CONTENT)
+    with Server(SETUP, "served.files:app", tmp_path) as server:
+        yield server
+
+
+def test_what_is_kept_is_checked_again_by_a_304(origin: Server, tmp_path: Path) -> None:
+    with nginx(origin.port, tmp_path / "nginx") as port, Connection(port) as connection:
+        # It is fresh for a second.
+        first = connection.ask("GET", "/static/brief/data.bin")
+        assert (first.body, first.get("x-cache")) == (CONTENT, "MISS")
+        states = []
+
+        def checks_again() -> bool:
+            answer = connection.ask("GET", "/static/brief/data.bin")
+            assert answer.body == CONTENT
+            assert answer.get("etag") == first.get("etag")
+            states.append(answer.get("x-cache"))
+            return states[-1] not in {"HIT", "MISS"}
+
+        until(checks_again, "second look")
+
+        assert states[-1] == "REVALIDATED"
+        assert '"GET /static/brief/data.bin HTTP/1.1" 304' in origin.log
+
+        # Another content is another tag.
+        (origin.folder / "files/data.bin").write_bytes(b"new")
+        until(lambda: connection.ask("GET", "/static/brief/data.bin").body == b"new", "new content")
+
+
+@pytest.mark.parametrize("target", ["/send/data.bin", "/static/data.bin"])
+def test_ranges_and_conditions_pass_through(origin: Server, tmp_path: Path, target: str) -> None:
+    with nginx(origin.port, tmp_path / "nginx") as port, Connection(port) as connection:
+        for _ in ("missed", "kept"):
+            whole = connection.ask("GET", target)
+            assert (whole.status, whole.body) == (200, CONTENT)
+            part = connection.ask("GET", target, "Range: bytes=1000-1999")
+            assert (part.status, part.body) == (206, CONTENT[1000:2000])
+            assert part.get("content-range") == f"bytes 1000-1999/{len(CONTENT)}"
+            parts = connection.ask("GET", target, "Range: bytes=0-0,-1")
+            assert parts.status == 206
+            assert str(parts.get("content-type")).startswith("multipart/byteranges")
+            assert parts.get("content-length") == str(len(parts.body))
+            last = connection.ask(
+                "GET", target, f"Range: bytes=-5\r\nIf-Range: {whole.get('etag')}"
+            )
+            assert (last.status, last.body) == (206, CONTENT[-5:])
+            stale = connection.ask("GET", target, 'Range: bytes=-5\r\nIf-Range: "stale"')
+            assert (stale.status, stale.body) == (200, CONTENT)
+            beyond = connection.ask("GET", target, "Range: bytes=999999-")
+            assert beyond.status == 416
+            same = connection.ask("GET", target, f"If-None-Match: {whole.get('etag')}")
+            assert (same.status, same.body) == (304, b"")

@@ -1,0 +1,93 @@
+"""The face has the names that the documentation promises, and nothing by accident."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import subprocess
+import sys
+
+import pytest
+
+import asgikit
+
+WRAPPERS = {"request_response", "to_asgi"}
+RESPONSES = {
+    "HTMLResponse",
+    "JSONResponse",
+    "PlainTextResponse",
+    "ProblemResponse",
+    "RedirectResponse",
+    "Response",
+    "StreamingResponse",
+}
+REQUEST = {
+    "Address",
+    "Headers",
+    "Limits",
+    "DEFAULT_LIMITS",
+    "MutableHeaders",
+    "QueryParams",
+    "Request",
+    "State",
+    "URL",
+}
+ERRORS = {
+    "BadRequest",
+    "BodyConsumed",
+    "ClientDisconnect",
+    "ContentLengthMismatch",
+    "ContentTooLarge",
+    "HTTPError",
+    "InvalidForm",
+    "InvalidHeader",
+    "InvalidJSON",
+    "PreconditionFailed",
+    "RangeNotSatisfiable",
+    "RequestTimeout",
+    "ResponseStarted",
+    "UnsupportedMediaType",
+}
+TYPES = {"ASGIApp", "Message", "Receive", "Scope", "Send"}
+
+
+@pytest.mark.parametrize("name", sorted(WRAPPERS | RESPONSES | REQUEST | ERRORS | TYPES))
+def test_a_promised_name_is_there(name: str) -> None:
+    assert name in asgikit.__all__
+    assert hasattr(asgikit, name)
+
+
+def test_every_name_is_public_and_named_once() -> None:
+    assert len(set(asgikit.__all__)) == len(asgikit.__all__)
+    assert [name for name in asgikit.__all__ if name.startswith("_")] == []
+
+
+@pytest.mark.parametrize("name", asgikit.__all__)
+def test_a_name_of_the_face_is_that_of_its_module(name: str) -> None:
+    value = getattr(asgikit, name)
+    if inspect.isclass(value) or inspect.isfunction(value):
+        home = importlib.import_module(value.__module__)
+        assert home.__name__.startswith("asgikit.")
+        assert name in home.__all__
+        assert getattr(home, name) is value
+
+
+def test_every_public_class_and_function_of_the_face_is_documented() -> None:
+    values = [getattr(asgikit, name) for name in asgikit.__all__]
+    documented = [value for value in values if inspect.isclass(value) or inspect.isfunction(value)]
+
+    assert [value.__name__ for value in documented if not inspect.getdoc(value)] == []
+
+
+def test_importing_everything_imports_no_server_and_no_framework() -> None:
+    peers = ["uvicorn", "hypercorn", "daphne", "granian", "starlette", "trio", "httpx", "pytest"]
+    program = (
+        "import sys, asgikit, asgikit.testing\n"
+        f"sys.exit(', '.join(name for name in {peers} if name in sys.modules) or 0)"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=False
+    )
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -1,0 +1,163 @@
+"""What a type checker must accept: responses and wrapped apps wherever an ASGI app is due."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from asgiref.typing import ASGI3Application
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.types import ASGIApp as StarletteApp
+
+from asgikit import (
+    ASGIApp,
+    HTTPError,
+    JSONResponse,
+    Limits,
+    PlainTextResponse,
+    ProblemResponse,
+    Receive,
+    RedirectResponse,
+    Request,
+    Response,
+    Scope,
+    Send,
+    StreamingResponse,
+    request_response,
+    to_asgi,
+)
+
+
+class MyRequest(Request):
+    """A request class of the user's own."""
+
+
+@asynccontextmanager
+async def lifespan() -> AsyncGenerator[dict[str, Any]]:
+    yield {"pool": object()}
+
+
+def on_error(_request: Request, error: HTTPError) -> Response:
+    return ProblemResponse.from_error(error)
+
+
+# Handlers: async and sync, bare and with arguments.
+
+
+@request_response
+async def async_handler(request: Request) -> JSONResponse:
+    return JSONResponse(await request.json())
+
+
+@request_response
+def sync_handler(request: Request) -> Response:
+    return PlainTextResponse(request.path)
+
+
+@request_response(limits=Limits(max_body_size=1), lifespan=lifespan, on_error=on_error)
+async def handler_with_arguments(request: Request) -> ASGIApp:
+    return RedirectResponse(str(request.url))
+
+
+@request_response(request_class=MyRequest)
+async def handler_with_a_class(request: MyRequest) -> Response:
+    return Response(await request.body())
+
+
+# ASGI 2 structures and ASGI 3 apps.
+
+
+@to_asgi
+def from_function(scope: Scope) -> JSONResponse:
+    return JSONResponse({"path": Request(scope).path})
+
+
+@to_asgi(lifespan=lifespan)
+def with_lifespan(scope: Scope) -> JSONResponse:
+    return JSONResponse({"path": Request(scope).path})
+
+
+@to_asgi
+async def from_coroutine(_scope: Scope) -> Response:
+    return Response()
+
+
+@to_asgi
+async def from_asgi3(scope: Scope, receive: Receive, send: Send) -> None:
+    await Response()(scope, receive, send)
+
+
+class Class:
+    def __init__(self, scope: Scope) -> None:
+        self.scope = scope
+
+    async def __call__(self, receive: Receive, send: Send) -> None:
+        await Response()(self.scope, receive, send)
+
+
+def closure(scope: Scope) -> Callable[[Receive, Send], Any]:
+    async def instance(receive: Receive, send: Send) -> None:
+        await Response()(scope, receive, send)
+
+    return instance
+
+
+def partial(scope: Scope) -> Callable[[Receive, Send], Any]:
+    return functools.partial(from_asgi3, scope)
+
+
+@to_asgi
+class Decorated(Class):
+    """mypy does not know what a decorator makes of a class; it must not mind it."""
+
+
+streamed = StreamingResponse(iter([b"a", b"b"]))
+
+for_starlette: list[StarletteApp] = [
+    Response(),
+    PlainTextResponse("a"),
+    JSONResponse({}),
+    streamed,
+    async_handler,
+    sync_handler,
+    handler_with_arguments,
+    handler_with_a_class,
+    from_function,
+    with_lifespan,
+    from_coroutine,
+    from_asgi3,
+    to_asgi(Class),
+    to_asgi(closure),
+    to_asgi(partial),
+    request_response(lambda request: Response(request.path)),
+]
+
+for_asgiref: list[ASGI3Application] = [
+    Response(),
+    JSONResponse({}),
+    streamed,
+    async_handler,
+    handler_with_arguments,
+    from_function,
+    to_asgi(Class),
+    to_asgi(closure),
+]
+
+wrapped = to_asgi(GZipMiddleware(async_handler))
+
+
+async def both_conventions(scope: Scope, receive: Receive, send: Send) -> None:
+    response = Response()
+    await response(receive, send)
+    await response(scope, receive, send)
+    await async_handler(scope, receive, send)
+
+
+async def json_by_a_reader_of_ones_own(request: Request) -> int:
+    def loads(data: bytes) -> int:
+        return len(data)
+
+    number: int = await request.json(loads=loads)
+    return number

@@ -1,0 +1,26 @@
+"""What a type checker must refuse: every line that says so, and no other."""
+
+from __future__ import annotations
+
+from asgikit import PlainTextResponse, Receive, Request, Scope, Send, request_response, to_asgi
+
+
+async def calls(scope: Scope, receive: Receive, send: Send) -> None:
+    response = PlainTextResponse("a")
+    await response(receive)  # refused
+    await response(scope, receive, send, 1)  # refused
+
+
+request_response(3)  # refused
+request_response(limits=3)  # refused
+to_asgi(lifespan=3)  # refused
+
+
+def no_handler(_request: Request) -> int:
+    return 3
+
+
+request_response(no_handler)  # refused
+
+PlainTextResponse({"a": 1})  # refused
+PlainTextResponse("a", status_code="200")  # refused
