@@ -24,6 +24,7 @@ from asgikit.exceptions import (
     ResponseStarted,
     UnsupportedMediaType,
 )
+from asgikit.form_reader import FormData, Part
 from asgikit.headers import Headers, MutableHeaders
 from asgikit.limits import DEFAULT_LIMITS, Limits
 from asgikit.query import QueryParams
@@ -37,6 +38,7 @@ from asgikit.responses import (
     Response,
 )
 from asgikit.streaming import StreamingResponse
+from asgikit.uploads import UploadFile
 from asgikit.url import URL
 
 __all__ = [
@@ -49,6 +51,7 @@ __all__ = [
     "ClientDisconnect",
     "ContentLengthMismatch",
     "ContentTooLarge",
+    "FormData",
     "HTMLResponse",
     "HTTPError",
     "Headers",
@@ -59,6 +62,7 @@ __all__ = [
     "Limits",
     "Message",
     "MutableHeaders",
+    "Part",
     "PlainTextResponse",
     "PreconditionFailed",
     "ProblemResponse",
@@ -75,6 +79,7 @@ __all__ = [
     "State",
     "StreamingResponse",
     "UnsupportedMediaType",
+    "UploadFile",
     "request_response",
     "to_asgi",
 ]

@@ -118,7 +118,7 @@ class ScopeApp(App):
         self, app: Callable[..., Any], lifespan: Lifespan | None, on_error: OnError | None
     ) -> None:
         super().__init__(lifespan, on_error)
-        self._app = app
+        self._app: Callable[..., Any] = app
         self._is_asgi3 = isinstance(app, Response) or _takes(app, 3)
         if not isinstance(app, Response) and self._is_asgi3 == _takes(app, 1):
             raise TypeError(
@@ -137,7 +137,8 @@ class ScopeApp(App):
         if kind != "http" and not (self._is_asgi3 and kind == "websocket"):
             return await self._answer_other(scope, receive, send)
         if kind != "http":
-            return await self._app(scope, receive, send)  # type: ignore[no-any-return]
+            await self._app(scope, receive, send)
+            return None
         forgets = KEY not in scope
         request: Request[Any] = Request(scope, receive, send)
         try:
@@ -197,8 +198,9 @@ async def _call(app: Any, args: tuple[Any, ...], send: Send) -> None:
             f"an app or a handler gives a response, such as JSONResponse(...), not {app!r}"
         )
     tracked = _TrackedSend(send)
+    instance: Any = app
     try:
-        await app(*args, tracked)
+        await instance(*args, tracked)
     except HTTPError as error:
         error.response_started = tracked.started
         raise

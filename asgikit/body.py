@@ -123,7 +123,7 @@ class Body:
     async def _collect(self, limit: int | None, timeout: float | None) -> None:
         """Gather the chunks until the last one, or until they are over ``limit``."""
         while limit is None or self._size <= limit:
-            chunk = await self._next(timeout)
+            chunk = await self.next(timeout)
             if self.data is not None:
                 return  # somebody else has read the rest
             if chunk is None:
@@ -154,21 +154,27 @@ class Body:
         return chunks
 
     async def _stream(self, timeout: float | None) -> AsyncGenerator[bytes]:
+        for part in self.start():
+            yield part
+        while (chunk := await self.next(timeout)) is not None:
+            if chunk:
+                yield chunk
+
+    def start(self) -> list[bytes]:
+        """Claim the body for a reader that calls :meth:`next`, and give what is here of it.
+
+        Raises:
+            BodyConsumed: it was streamed before, or somebody is reading it whole.
+        """
         if self.data is not None:
-            if self.data:
-                yield self.data
-            return
+            return [self.data] if self.data else []
         if self._readers:
             raise BodyConsumed("the body is being read whole just now: use what that gives")
         self._want()
         self._streamed = True
         # A reader that was cancelled half-way has left these.
         parts, self._parts = self._parts, None
-        for part in parts or ():
-            yield part
-        while (chunk := await self._next(timeout)) is not None:
-            if chunk:
-                yield chunk
+        return parts or []
 
     def replay(self) -> Receive:
         """Make a ``receive`` for the next app: what was read so far, then live messages.
@@ -188,7 +194,7 @@ class Body:
             ahead = None if begun else self._hand_over()
             begun = True
             try:
-                chunk = await self._next(None) if ahead is None else ahead
+                chunk = await self.next(None) if ahead is None else ahead
             except ClientDisconnect:
                 return {"type": "http.disconnect"}
             finished = chunk is None or self._is_read or self._is_at_end
@@ -296,7 +302,7 @@ class Body:
             self._busy = False
             self._notify()
 
-    async def _next(self, timeout: float | None) -> bytes | None:
+    async def next(self, timeout: float | None) -> bytes | None:
         """Give the next chunk, ``None`` after the last one."""
         while not self._queue:
             if self._complete:

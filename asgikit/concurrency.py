@@ -52,8 +52,31 @@ def is_async_callable(function: Callable[..., Any]) -> bool:
 
 
 async def run_in_thread(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run ``function`` in a worker thread and give its result; cancelling waits for its end."""
-    return await shielded(anyio.to_thread.run_sync(functools.partial(function, *args, **kwargs)))
+    """Run ``function`` in a worker thread and give its result; cancelling waits for its end.
+
+    anyio waits for it where a scope of its own is cancelled. ``task.cancel()``, which servers use,
+    goes through that.
+    """
+    work = functools.partial(function, *args, **kwargs)
+    if asyncio_task() is None:
+        return await anyio.to_thread.run_sync(work)
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[None] | None = None
+
+    def run() -> T:
+        nonlocal ended
+        ended = loop.create_future()
+        try:
+            return work()
+        finally:
+            loop.call_soon_threadsafe(ended.set_result, None)
+
+    try:
+        return await anyio.to_thread.run_sync(run)
+    except asyncio.CancelledError:
+        if ended is not None:
+            await _wait_cancelled(ended)
+        raise
 
 
 async def call(function: Callable[..., Any], *args: Any) -> Any:
@@ -84,15 +107,20 @@ async def shielded(work: Coroutine[Any, Any, T]) -> T:
     try:
         await asyncio.wait([task])
     except asyncio.CancelledError:
-        # A scope of anyio's would cancel again each turn of the loop.
-        with anyio.CancelScope(shield=True):
-            while not task.done():
-                with contextlib.suppress(asyncio.CancelledError):
-                    await asyncio.wait([task])
+        await _wait_cancelled(task)
         if not task.cancelled():
             task.exception()
         raise
     return task.result()
+
+
+async def _wait_cancelled(future: asyncio.Future[Any]) -> None:
+    """Wait for ``future`` on asyncio, however often the task is cancelled meanwhile."""
+    # A scope of anyio's would cancel again each turn of the loop.
+    with anyio.CancelScope(shield=True):
+        while not future.done():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait([future])
 
 
 async def wait_within(seconds: float | None, awaitable: Awaitable[T]) -> T:
@@ -168,14 +196,11 @@ class Watch:
 
     async def run(self, work: Awaitable[None]) -> None:
         """Await ``work``; where that was cancelled by ``wait``, return all the same."""
-        try:
-            loop = asyncio.get_running_loop()
-            task = asyncio.current_task(loop)
-        except RuntimeError:
-            task = None
+        task = asyncio_task()
         if task is None:
             await self._run_anyio(work)
         else:
+            loop = asyncio.get_running_loop()
             self._task = task
             # Others may have cancelled it before, and been refused.
             self._cancels = task.cancelling() + 1

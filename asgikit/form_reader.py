@@ -136,7 +136,6 @@ async def _read_multipart(source: _Source, limits: Limits) -> FormData:
         return FormData(MultiDict(await _collect(source, spool)), spool.uploads)
     except BaseException:
         await close_uploads(spool.uploads)
-        await source.close()
         raise
 
 
@@ -282,11 +281,7 @@ class Parts:
 
     async def receive(self) -> bool:
         """Receive some more events; tell whether the body goes on."""
-        try:
-            events = await self._source.next()
-        except BaseException:
-            await self._source.close()
-            raise
+        events = await self._source.next()
         if events is None:
             return False
         events.reverse()
@@ -313,15 +308,16 @@ def iter_parts(
 class _Source:
     """What happens in a multipart body, as it arrives."""
 
-    __slots__ = ("_chunk", "_deadline", "_parser", "_start", "_stream")
+    __slots__ = ("_body", "_chunk", "_deadline", "_parser", "_start", "_timeout")
 
     def __init__(
         self, body: Body, boundary: str, is_over: Callable[[int], bool], limits: Limits
     ) -> None:
         _check_length(is_over, "max_form_size", limits.max_form_size)
         self._parser = FormParser(boundary, limits)
-        self._stream = body.stream(limits.body_timeout)
-        self._chunk = b""  # a large one, not all of which is parsed yet
+        self._body = body
+        self._timeout = limits.body_timeout
+        self._chunk = b"".join(body.start())  # a large one, not all of which is parsed yet
         self._start = 0  # of the rest of it
         self._deadline = perf_counter() + STRETCH
 
@@ -331,10 +327,11 @@ class _Source:
             chunk = self._chunk[self._start : self._start + STEP]
             self._start += STEP
         else:
-            chunk = await anext(self._stream, b"")
-            if not chunk:
+            received = await self._body.next(self._timeout)
+            if received is None:
                 self._parser.finish()
                 return None
+            chunk = received
             if len(chunk) > STEP:
                 self._chunk = chunk
                 self._start = STEP
@@ -343,7 +340,3 @@ class _Source:
             await checkpoint()
             self._deadline = perf_counter() + STRETCH
         return self._parser.feed(chunk)
-
-    async def close(self) -> None:
-        """Let go of a body that is not read to its end."""
-        await self._stream.aclose()

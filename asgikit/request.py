@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 from asgikit.asgi import Address, Receive, Scope, Send, extensions, parse_address
 from asgikit.body import Body, forget_bodies, shared_body
 from asgikit.exceptions import BadRequest, ContentTooLarge, InvalidHeader, InvalidJSON
+from asgikit.form_reader import FormData, Parts, PendingForm, iter_parts, read_form
 from asgikit.headers import Headers
 from asgikit.http.cookies import parse_cookies
 from asgikit.http.grammar import parse_digits, strip_ows
@@ -107,6 +108,7 @@ class Request(Mapping[str, Any], Generic[StateT]):
         "__weakref__",
         "_body",
         "_cookies",
+        "_form",
         "_headers",
         "_json",
         "_query_params",
@@ -131,6 +133,7 @@ class Request(Mapping[str, Any], Generic[StateT]):
         self.limits: Limits = limits
         self._body: Body | None = None
         self._cookies: dict[str, str] | None = None
+        self._form: FormData | None = None
         self._headers: Headers | None = None
         self._json = _UNREAD
         self._query_params: QueryParams | None = None
@@ -150,6 +153,7 @@ class Request(Mapping[str, Any], Generic[StateT]):
         request.limits = DEFAULT_LIMITS
         request._body = None
         request._cookies = None
+        request._form = None
         request._headers = None
         request._json = _UNREAD
         request._query_params = None
@@ -391,6 +395,24 @@ class Request(Mapping[str, Any], Generic[StateT]):
             )
         return self._json
 
+    def form(self, *, limits: Limits | None = None) -> PendingForm:
+        """Read a form: ``await`` it, or ``async with`` it to close its files in the end."""
+        return PendingForm(self._read_form, limits or self.limits)
+
+    async def _read_form(self, limits: Limits) -> FormData:
+        form = self._form
+        if form is None:
+            form = self._form = await read_form(
+                self._shared_body(), self.content_type, self._is_over, limits
+            )
+        return form
+
+    def parts(self, *, limits: Limits | None = None) -> Parts:
+        """Hand out the parts of a multipart body as they arrive; nothing is kept."""
+        return iter_parts(
+            self._shared_body(), self.content_type, self._is_over, limits or self.limits
+        )
+
     def replay(self) -> Receive:
         """Make a ``receive`` for the next app: what :meth:`body` has read, then live messages.
 
@@ -412,6 +434,9 @@ class Request(Mapping[str, Any], Generic[StateT]):
 
     async def close(self) -> None:
         """Let go of what the request holds; ``to_asgi`` and ``request_response`` do it."""
+        form, self._form = self._form, None
+        if form is not None:
+            await form.close()
         await forget_bodies(self.scope)
 
     def _sized_body(self) -> Body:
@@ -422,11 +447,16 @@ class Request(Mapping[str, Any], Generic[StateT]):
         """
         body = self._shared_body()
         limit = self.limits.max_body_size
-        if body.data is None and limit is not None and self._may_exceed(limit):
-            length = self.content_length
-            if length is not None and length > limit:
-                raise ContentTooLarge("max_body_size", limit)
+        if body.data is None and limit is not None and self._is_over(limit):
+            raise ContentTooLarge("max_body_size", limit)
         return body
+
+    def _is_over(self, limit: int) -> bool:
+        """Tell whether Content-Length is over ``limit``."""
+        if not self._may_exceed(limit):
+            return False
+        length = self.content_length
+        return length is not None and length > limit
 
     def _may_exceed(self, limit: int) -> bool:
         """Tell whether Content-Length deserves a closer look: most are one, and short."""

@@ -18,6 +18,7 @@ from asgikit.concurrency import (
     Watch,
     asyncio_task,
     call,
+    call_in_thread,
     is_async_callable,
     run_in_thread,
     shielded,
@@ -152,6 +153,13 @@ async def test_a_function_is_called_in_a_thread() -> None:
 
 async def test_what_a_thread_gives_is_awaited_on_the_loop() -> None:
     assert await call(sync_after) == "tea"
+    assert await call_in_thread(after, 2) == "tea"
+    assert await call(lambda: [after]) == [after]
+
+
+async def test_what_is_called_gets_its_arguments() -> None:
+    assert await call(after, 1) == "tea"
+    assert await call(max, 1, 2) == 2
 
 
 # Threads.
@@ -293,12 +301,24 @@ async def test_an_error_behind_a_shield_gives_way_to_the_cancel() -> None:
 
 
 @on_asyncio
-async def test_work_that_cancels_itself_behind_a_shield_is_cancelled() -> None:
+@pytest.mark.parametrize("cancelled", [False, True])
+async def test_work_that_cancels_itself_behind_a_shield_is_cancelled(cancelled: bool) -> None:
+    begun = anyio.Event()
+    go_on = anyio.Event()
+
     async def work() -> None:
+        begun.set()
+        await go_on.wait()
         raise asyncio.CancelledError
 
+    task = asyncio.ensure_future(shielded(work()))
+    await begun.wait()
+    if cancelled:
+        task.cancel()
+        await after(2)
+    go_on.set()
     with pytest.raises(asyncio.CancelledError):
-        await shielded(work())
+        await task
 
 
 # Bounds.

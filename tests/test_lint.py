@@ -43,8 +43,9 @@ ALLOWED = [
     Allowed("http/grammar.py", "parse_digits", "int()", "the one door: ASCII digits, counted"),
     Allowed("http/grammar.py", "parse_digits", "isdigit()", "after isascii()"),
     Allowed("http/media_types.py", "", "split()", "of the module's own table"),
-    Allowed("json_text.py", "_parse_scalar", "isdigit()", "of bytes, which has ASCII digits alone"),
-    Allowed("json_text.py", "_parse_scalar", "int()", "of such digits, at most MAX_DIGITS"),
+    Allowed("json_text.py", "_parse_integer", "int()", "of a regex's digits, at most MAX_DIGITS"),
+    Allowed("json_text.py", "_put_back", "int()", "of digits that we wrote ourselves"),
+    Allowed("request.py", "Request._may_exceed", "isdigit()", "of bytes, whose digits are ASCII's"),
     Allowed("files.py", "add_validators", "int()", "of the clock"),
 ]
 

@@ -254,7 +254,7 @@ def test_an_error_keeps_what_is_not_about_the_content() -> None:
 
 positions = st.integers(0, 60).map(str) | st.just("")
 ranges = st.tuples(positions, positions).map("-".join)
-fields = st.lists(ranges, min_size=1, max_size=20).map(lambda sets: "bytes=" + ",".join(sets))
+fields = st.lists(ranges, min_size=1, max_size=6).map(lambda sets: "bytes=" + ",".join(sets))
 
 
 @pytest.mark.property
