@@ -24,6 +24,7 @@ from asgikit.exceptions import (
     ResponseStarted,
     UnsupportedMediaType,
 )
+from asgikit.files import FileResponse
 from asgikit.form_reader import FormData, Part
 from asgikit.headers import Headers, MutableHeaders
 from asgikit.limits import DEFAULT_LIMITS, Limits
@@ -37,6 +38,7 @@ from asgikit.responses import (
     RedirectResponse,
     Response,
 )
+from asgikit.staticfiles import StaticFiles
 from asgikit.streaming import StreamingResponse
 from asgikit.uploads import UploadFile
 from asgikit.url import URL
@@ -51,6 +53,7 @@ __all__ = [
     "ClientDisconnect",
     "ContentLengthMismatch",
     "ContentTooLarge",
+    "FileResponse",
     "FormData",
     "HTMLResponse",
     "HTTPError",
@@ -77,6 +80,7 @@ __all__ = [
     "Scope",
     "Send",
     "State",
+    "StaticFiles",
     "StreamingResponse",
     "UnsupportedMediaType",
     "UploadFile",

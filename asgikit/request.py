@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, MutableMapping
 from json import JSONDecodeError
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
@@ -11,15 +12,19 @@ from asgikit.body import Body, forget_bodies, shared_body
 from asgikit.exceptions import BadRequest, ContentTooLarge, InvalidHeader, InvalidJSON
 from asgikit.form_reader import FormData, Parts, PendingForm, iter_parts, read_form
 from asgikit.headers import Headers
+from asgikit.http.conditional import ETag, evaluate_preconditions, format_etag
 from asgikit.http.cookies import parse_cookies
 from asgikit.http.grammar import parse_digits, strip_ows
 from asgikit.http.media_types import MediaType, parse_media_type
+from asgikit.http.selection import read_wishes
 from asgikit.json_text import parse_json
 from asgikit.limits import DEFAULT_LIMITS, Limits
 from asgikit.query import QueryParams, parse_query
 from asgikit.url import URL, base_url, quote_path, request_host, request_url
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from typing_extensions import TypeVar as TypeVarWithDefault
 
     StateT = TypeVarWithDefault("StateT", default="State")
@@ -330,6 +335,47 @@ class Request(Mapping[str, Any], Generic[StateT]):
             entries = self.scope["state"] = {}
         state: Any = State(entries)
         return state  # type: ignore[no-any-return] # a protocol of the user's own, by word
+
+    def check_preconditions(
+        self,
+        *,
+        etag: str | ETag | None = None,
+        last_modified: datetime | float | None = None,
+    ) -> int | None:
+        """Evaluate the preconditions ahead of the work (:rfc:`9110`, section 13.2.2).
+
+        Args:
+            etag: what stands between the quotes of the entity tag as it is now; an
+                :class:`~asgikit.http.conditional.ETag` for a weak one.
+            last_modified: when there was a change; an aware datetime or POSIX seconds. Where both
+                are absent there is nothing yet: If-Match fails, ``If-None-Match: *`` holds.
+
+        Returns:
+            304 or 412, the status to answer with; or ``None`` to do what was asked.
+
+        Raises:
+            ValueError: ``etag`` has quotes, or ``last_modified`` no time zone.
+
+        >>> request = Request({"type": "http", "method": "PUT", "path": "/",
+        ...                    "headers": [(b"if-match", b'"1"')]})
+        >>> request.check_preconditions(etag="2")
+        412
+        """
+        if isinstance(etag, str):
+            format_etag(etag)
+            etag = ETag(etag)
+        wishes = read_wishes(self.scope["headers"])
+        return evaluate_preconditions(
+            method=self.method,
+            if_match=wishes.get(b"if-match"),
+            if_unmodified_since=wishes.get(b"if-unmodified-since"),
+            if_none_match=wishes.get(b"if-none-match"),
+            if_modified_since=wishes.get(b"if-modified-since"),
+            etag=etag,
+            last_modified=last_modified,
+            exists=etag is not None or last_modified is not None,
+            now=time.time(),
+        )
 
     # The body.
 

@@ -6,7 +6,9 @@ at once.
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Literal, Self, TypeAlias, overload
@@ -16,6 +18,7 @@ from asgikit.asgi import RawHeaders, Receive, Scope, Send, answer_other
 from asgikit.concurrency import call
 from asgikit.exceptions import HTTPError
 from asgikit.headers import MutableHeaders
+from asgikit.http.conditional import format_etag
 from asgikit.http.content import (
     SMALL_LENGTHS,
     check_length,
@@ -27,6 +30,7 @@ from asgikit.http.content import (
 )
 from asgikit.http.cookies import format_set_cookie
 from asgikit.http.grammar import check_field
+from asgikit.http.selection import Selection, answer_precondition, has_wishes, read_wishes
 from asgikit.json_text import format_json
 
 __all__ = [
@@ -60,6 +64,9 @@ class Response:
         media_type: of the body, in the place of the class's own; text gets ``charset``.
         background: called without arguments once in the end, whether the client stayed or left:
             on the event loop if it is async, else in a thread. What it raises is logged.
+        conditional: obey the preconditions of a GET or a HEAD, where the status is 200: answer 304
+            or 412 by the ETag or the Last-Modified of ``headers``. Without an ETag, one is made of
+            the body when it is sent.
 
     Raises:
         ValueError: a header field could not be sent, or the status code is none.
@@ -79,7 +86,7 @@ class Response:
     _encodes: ClassVar[bool] = True
     _responds: ClassVar[bool] = True
 
-    __slots__ = ("_body", "_headers", "_raw", "background", "status_code")
+    __slots__ = ("_body", "_conditional", "_headers", "_raw", "background", "status_code")
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -94,6 +101,8 @@ class Response:
         headers: HeadersArgument | None = None,
         media_type: str | None = None,
         background: Callable[[], Any] | None = None,
+        *,
+        conditional: bool = False,
     ) -> None:
         if type(content) is str and self._encodes:
             self._body = content.encode()
@@ -116,6 +125,13 @@ class Response:
             raw = self._prepare(status_code, headers, media_type, background)
             if self._headers is None:
                 raw.append(format_length(len(self._body)))
+        if conditional:
+            self._make_conditional()
+
+    def _make_conditional(self) -> None:
+        # Only looked at where there are `_headers`: it costs the others nothing.
+        self._conditional = True
+        _ = self.headers
 
     def _prepare(
         self,
@@ -272,6 +288,23 @@ class Response:
             partitioned=partitioned,
         )
 
+    def set_etag(self, etag: str, *, weak: bool = False) -> None:
+        """Set the entity tag (:rfc:`9110`, section 8.8.3).
+
+        Args:
+            etag: what stands between the quotes.
+            weak: it tells content that means the same, not content that is the same.
+
+        Raises:
+            ValueError: it has a quote, a space or another character that no tag can hold.
+
+        >>> response = Response("tea", conditional=True)
+        >>> response.set_etag("v7")
+        >>> response.headers["etag"]
+        '"v7"'
+        """
+        self.headers["etag"] = format_etag(etag, weak=weak)
+
     def add_vary(self, *names: str) -> None:
         """Name request fields that this response depends on (:rfc:`9110`, section 12.5.5)."""
         self.headers.add_vary(*names)
@@ -328,21 +361,14 @@ class Response:
                 headers = [*raw]
             else:
                 headers = self._checked_headers()
-            if scope is not None and scope["method"] == "HEAD":
-                headers, is_open = self._for_status(headers)
-                if is_open:
-                    # To a HEAD it may be the length of something else (RFC 9110, section 8.6).
-                    promised_length(headers)
-                body = b""
-            elif self.status_code != 200 or self._headers is not None:
-                headers, is_open = self._for_status(headers)
-                if not is_open:
-                    body = b""
-                elif self._headers is not None:
-                    check_length(headers, len(body))
-            await send(
-                {"type": "http.response.start", "status": self.status_code, "headers": headers}
-            )
+            status_code = self.status_code
+            if (
+                status_code != 200
+                or self._headers is not None
+                or (scope is not None and scope["method"] == "HEAD")
+            ):
+                status_code, headers, body = self._fit(scope, headers)
+            await send({"type": "http.response.start", "status": status_code, "headers": headers})
             await send({"type": "http.response.body", "body": body})
         except OSError as error:
             logger.debug("the client left: %r", error)
@@ -354,6 +380,45 @@ class Response:
             raise
         if self.background is not None:
             await run_background(self.background)
+
+    def _fit(self, scope: Scope | None, headers: RawHeaders) -> tuple[int, RawHeaders, bytes]:
+        """Give the status, the fields and the body to send, where these are not simply its own."""
+        headers, is_open = self._for_status(headers)
+        if not is_open:
+            return self.status_code, headers, b""
+        is_head = scope is not None and scope["method"] == "HEAD"
+        if is_head:
+            # To a HEAD it may be the length of something else (RFC 9110, section 8.6).
+            promised_length(headers)
+        elif self._headers is not None:
+            check_length(headers, len(self._body))
+        selection = self._select(scope, headers)
+        if selection is None:
+            return self.status_code, headers, b"" if is_head else self._body
+        status_code, headers, _ = selection
+        return status_code, headers, b"" if is_head or status_code != 200 else self._body
+
+    def _select(self, scope: Scope | None, headers: RawHeaders) -> Selection | None:
+        """Decide by the preconditions of the request; the pieces of what is given say nothing."""
+        method = "GET" if scope is None else scope["method"]
+        if (
+            not getattr(self, "_conditional", False)
+            or self.status_code != 200
+            or method not in ("GET", "HEAD")
+        ):
+            return None
+        if all(name != b"etag" for name, _ in headers):
+            headers = headers + self._make_etag()
+        answer = None
+        if scope is not None and has_wishes(scope["headers"]):
+            wishes = read_wishes(scope["headers"])
+            answer = answer_precondition(method, wishes, headers, time.time())
+        return answer or Selection(200, headers, [])
+
+    def _make_etag(self) -> RawHeaders:
+        # Strong: other bytes have another hash.
+        digest = hashlib.blake2b(self._body, digest_size=16).hexdigest()
+        return [(b"etag", b'"%b"' % digest.encode("ascii"))]
 
     def _checked_headers(self) -> RawHeaders:
         """Give the fields to send, looked at once more where somebody has had the list in hand."""
@@ -400,6 +465,7 @@ class JSONResponse(Response):
         background: as of :class:`Response`.
         default: makes a value that JSON cannot hold into one that it can.
         dumps: writes all of ``content`` in the place of ours.
+        conditional: as of :class:`Response`.
 
     Raises:
         TypeError: there is a value that JSON cannot hold.
@@ -422,11 +488,14 @@ class JSONResponse(Response):
         *,
         default: Callable[[Any], Any] | None = None,
         dumps: Callable[[Any], bytes] | None = None,
+        conditional: bool = False,
     ) -> None:
         self._default = default
         self._dumps = dumps
         # Half the cost of super().
         Response.__init__(self, content, status_code, headers, media_type, background)
+        if conditional:
+            self._make_conditional()
 
     def render(self, content: Any) -> bytes:
         """Write ``content`` by ``dumps``, or as JSON."""

@@ -8,7 +8,7 @@ from typing import Any, NoReturn, TypeAlias
 import anyio
 import anyio.lowlevel
 
-from asgikit.asgi import Message, Receive, Scope, Send
+from asgikit.asgi import Message, RawHeaders, Receive, Scope, Send
 from asgikit.body import Body, shared_body
 from asgikit.concurrency import Watch, run_in_thread, shielded
 from asgikit.exceptions import ContentLengthMismatch, HTTPError
@@ -40,6 +40,8 @@ class StreamingResponse(Response):
         media_type: as of :class:`Response`.
         background: as of :class:`Response`.
         content_length: bytes that ``content`` gives, if that is known.
+        conditional: as of :class:`Response`, by the ETag or the Last-Modified of ``headers``
+            alone; nothing is drawn for a 304 or a 412.
 
     Raises:
         TypeError: ``content`` is no iterable of chunks.
@@ -63,6 +65,7 @@ class StreamingResponse(Response):
         background: Callable[[], Any] | None = None,
         *,
         content_length: int | None = None,
+        conditional: bool = False,
     ) -> None:
         if not hasattr(content, "__aiter__") and (
             not hasattr(content, "__iter__") or isinstance(content, Chunk)
@@ -77,6 +80,11 @@ class StreamingResponse(Response):
             if content_length < 0:
                 raise ValueError(f"content_length must not be negative, but is {content_length}")
             self.headers["content-length"] = str(content_length)
+        if conditional:
+            self._make_conditional()
+
+    def _make_etag(self) -> RawHeaders:
+        return []
 
     @property
     def body(self) -> NoReturn:
@@ -93,9 +101,8 @@ class StreamingResponse(Response):
             await body.wait_disconnected(abandon=True)
 
         watch = Watch(left)
-        head = scope is not None and scope["method"] == "HEAD"
         try:
-            await watch.run(self._send(send, watch, head=head))
+            await watch.run(self._send(scope, send, watch))
         except Exception:
             if self.background is not None:
                 await shielded(run_background(self.background))
@@ -103,12 +110,17 @@ class StreamingResponse(Response):
         if self.background is not None:
             await shielded(run_background(self.background))
 
-    async def _send(self, send: Send, watch: Watch, *, head: bool) -> None:
+    async def _send(self, scope: Scope | None, send: Send, watch: Watch) -> None:
         chunks = self._draw()
+        head = scope is not None and scope["method"] == "HEAD"
         try:
             headers, has_content = self._for_status(self._checked_headers())
             due = None if self._headers is None else promised_length(headers)
-            start = {"type": "http.response.start", "status": self.status_code, "headers": headers}
+            status_code = self.status_code
+            if selection := self._select(scope, headers):
+                status_code, headers, _ = selection
+                has_content = status_code == 200
+            start = {"type": "http.response.start", "status": status_code, "headers": headers}
             if head or not has_content:
                 await _send_all(send, start, _last())
             else:

@@ -17,7 +17,20 @@ pytestmark = pytest.mark.skipif(not RUNNER.is_file(), reason="no corpus beside t
 
 @pytest.mark.parametrize(
     "kind",
-    ["query", "cookie", "url", "json", "headers_in", "header_out", "set_cookie", "redirect"],
+    [
+        "query",
+        "cookie",
+        "url",
+        "json",
+        "headers_in",
+        "header_out",
+        "set_cookie",
+        "redirect",
+        "range",
+        "disposition_out",
+        "multipart",
+        "urlencoded",
+    ],
 )
 def test_every_recorded_input_gets_its_right_answer(kind: str) -> None:
     run = subprocess.run(

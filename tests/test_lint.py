@@ -46,7 +46,6 @@ ALLOWED = [
     Allowed("json_text.py", "_parse_integer", "int()", "of a regex's digits, at most MAX_DIGITS"),
     Allowed("json_text.py", "_put_back", "int()", "of digits that we wrote ourselves"),
     Allowed("request.py", "Request._may_exceed", "isdigit()", "of bytes, whose digits are ASCII's"),
-    Allowed("files.py", "add_validators", "int()", "of the clock"),
 ]
 
 # Each one is an invitation: digits and spaces of every script, quadratic readers, silent repairs.
