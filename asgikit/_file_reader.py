@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import functools
 import os
-import queue
-import threading
 from collections.abc import Callable
-from contextlib import suppress
 from stat import S_ISREG
-from typing import Generic, TypeVar
 
-import anyio
-
-from asgikit.concurrency import asyncio_task, run_in_thread
 from asgikit.exceptions import ContentLengthMismatch, HTTPError
 from asgikit.http.ranges import Span
 from asgikit.http.selection import Selection
 
-__all__ = ["FileReader", "hop", "look_at", "refusal"]
-
-T = TypeVar("T")
+__all__ = ["FileReader", "look_at", "refusal"]
 
 #: Bytes that one hop reads: what is held for a client that has stopped reading.
 HOP = 1024 * 1024
@@ -181,100 +171,3 @@ class FileReader:
         descriptor, self.descriptor = self.descriptor, None
         if descriptor is not None:
             os.close(descriptor)
-
-
-class _Threads:
-    """Threads that take one job after the other, started as there is need for them.
-
-    They are asyncio's alone. A ThreadPoolExecutor costs 5 us a job more, ``run_in_executor``, whose
-    threads are the user's to fill, another 8 on uvloop, and 40 on asyncio's own loop.
-    """
-
-    def __init__(self, most: int) -> None:
-        self._jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._lock = threading.Lock()
-        self._idle = 0
-        self._missing = most
-
-    def submit(self, job: Callable[[], None]) -> None:
-        """Have ``job`` done, which raises nothing."""
-        self._jobs.put(job)
-        with self._lock:
-            if self._idle:
-                self._idle -= 1
-                return
-            if not self._missing:
-                return
-            self._missing -= 1
-        threading.Thread(target=self._work, name="asgikit", daemon=True).start()
-
-    def _work(self) -> None:
-        while True:
-            self._jobs.get()()
-            with self._lock:
-                self._idle += 1
-
-
-def _make_threads() -> None:
-    global _threads  # noqa: PLW0603 - a child process has none of its parent's threads
-    _threads = _Threads(min(32, (os.cpu_count() or 1) + 4))
-
-
-_threads: _Threads
-_make_threads()
-# Windows has no fork.
-getattr(os, "register_at_fork", dict)(after_in_child=_make_threads)
-
-
-class _Hop(Generic[T]):
-    """One call in a thread, for one asyncio task."""
-
-    __slots__ = ("_error", "_function", "_future", "_is_done", "_loop", "_result")
-
-    _result: T
-
-    def __init__(self, function: Callable[[], T]) -> None:
-        self._function = function
-        self._error: BaseException | None = None
-        self._is_done = False
-        self._loop = asyncio.get_running_loop()
-        self._future = self._loop.create_future()
-
-    async def run(self) -> T:
-        _threads.submit(self._work)
-        try:
-            await self._future
-        except asyncio.CancelledError:
-            # The thread may be reading from what is closed next. The scope keeps anyio from
-            # cancelling again at every turn; a task's own cancel() may come any number of times,
-            # and what came first is raised in the end.
-            with anyio.CancelScope(shield=True):
-                while not self._is_done:
-                    self._future = self._loop.create_future()
-                    with suppress(asyncio.CancelledError):
-                        await self._future
-            raise
-        if self._error is not None:
-            raise self._error
-        return self._result
-
-    def _work(self) -> None:
-        try:
-            self._result = self._function()
-        except BaseException as error:  # noqa: BLE001 - raised in the task
-            self._error = error
-        # The loop may be closed, if nobody waited for its tasks.
-        with suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._finish)
-
-    def _finish(self) -> None:
-        self._is_done = True
-        if not self._future.done():
-            self._future.set_result(None)
-
-
-async def hop(function: Callable[[], T]) -> T:
-    """Run ``function`` in a worker thread; cancelling waits for its end."""
-    if asyncio_task() is None:
-        return await run_in_thread(function)
-    return await _Hop(function).run()

@@ -168,13 +168,7 @@ class Body:
         """
         if self.data is not None:
             return [self.data] if self.data else []
-        if self._readers:
-            raise BodyConsumed("the body is being read whole just now: use what that gives")
-        self._want()
-        self._streamed = True
-        # A reader that was cancelled half-way has left these.
-        parts, self._parts = self._parts, None
-        return parts or []
+        return self._take_parts() or []
 
     def replay(self) -> Receive:
         """Make a ``receive`` for the next app: what was read so far, then live messages.
@@ -206,10 +200,17 @@ class Body:
         """Give what was read so far, for good where that is not the whole."""
         if self.data is not None:
             return self.data
+        parts = self._take_parts()
+        return None if parts is None else b"".join(parts)
+
+    def _take_parts(self) -> list[bytes] | None:
+        """Take what a reader that was cancelled half-way has left: nobody else gets it now."""
+        if self._readers:
+            raise BodyConsumed("the body is being read whole just now: use what that gives")
         self._want()
         self._streamed = True
         parts, self._parts = self._parts, None
-        return None if parts is None else b"".join(parts)
+        return parts
 
     @property
     def _is_read(self) -> bool:

@@ -10,10 +10,10 @@ import time
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from asgikit._file_reader import FileReader, hop, look_at
+from asgikit._file_reader import FileReader, look_at
 from asgikit.asgi import Message, RawHeaders, Receive, Scope, Send, extensions
 from asgikit.body import Body, shared_body
-from asgikit.concurrency import Watch, shielded
+from asgikit.concurrency import Watch, hop, shielded
 from asgikit.exceptions import HTTPError
 from asgikit.http.content import check_length, check_status, format_type
 from asgikit.http.dates import format_http_date

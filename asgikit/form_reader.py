@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from anyio.lowlevel import checkpoint
 from multidict import MultiDict, MultiDictProxy
 
+from asgikit.concurrency import hop
 from asgikit.exceptions import BodyConsumed, ContentTooLarge
 from asgikit.form_types import (
     MULTIPART,
@@ -21,7 +22,7 @@ from asgikit.form_types import (
 from asgikit.forms import Event, FormParser, PartHead
 from asgikit.headers import Headers
 from asgikit.query import parse_urlencoded
-from asgikit.uploads import GATHER, Spool, UploadFile, close_uploads, run_to_end
+from asgikit.uploads import GATHER, Spool, UploadFile, close_uploads
 
 if TYPE_CHECKING:
     from typing import Self
@@ -126,7 +127,7 @@ async def read_form(
     else:
         # At its worst, 1 MiB takes 50 ms.
         parse = partial(parse_urlencoded, data, max_fields=max_fields, max_size=max_size)
-        fields = await run_to_end(parse)
+        fields = await hop(parse)
     return FormData(MultiDict(fields), ())
 
 

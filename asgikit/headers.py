@@ -194,11 +194,11 @@ class Headers(_Fields):
 
     def __getitem__(self, key: str) -> str:
         index = self._index
-        if index is not None:
+        if index is not None and key.islower():
             try:
-                # All that a look-up costs in lower case: no isinstance, no lower(), no more calls.
+                # All that a look-up costs in lower case: no isinstance, no more calls.
                 return index[key.encode("latin-1")].decode("latin-1")
-            except (AttributeError, KeyError, UnicodeEncodeError):
+            except (KeyError, UnicodeEncodeError):
                 pass
         return super().__getitem__(key)
 
@@ -231,7 +231,9 @@ class Headers(_Fields):
             return [index[name]]
         # A list for each name, made once: a scan for each call would be quadratic.
         if self._groups is None:
-            self._groups = _group(self._raw)
+            self._groups = {}
+            for key, value in self._raw:
+                self._groups.setdefault(key, []).append(value)
         return self._groups[name].copy()
 
     def _get_index(self) -> dict[bytes, bytes]:

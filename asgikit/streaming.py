@@ -242,7 +242,7 @@ class _ThreadedIterator:
             iterator = self.content
         close = getattr(iterator, "close", None)
         if close is not None and not _finished(iterator):
-            await run_in_thread(close)
+            await shielded(run_in_thread(close))
 
 
 async def _close(iterator: AsyncIterator[Chunk]) -> None:

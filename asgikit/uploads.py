@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import secrets
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
-import anyio
-
-from asgikit.concurrency import asyncio_task, run_in_thread
+from asgikit.concurrency import hop
 from asgikit.headers import Headers
 
 if TYPE_CHECKING:
@@ -33,26 +29,6 @@ GATHER = 1024 * 1024
 CHUNK = 256 * 1024
 #: Pieces below this are joined as they come: an object for each would outweigh them.
 SMALL = 4096
-
-
-async def run_to_end(function: Callable[..., T], *args: Any) -> T:
-    """Run ``function`` in a thread and give its result; a cancelled caller waits for its end."""
-    if asyncio_task() is None:
-        return await run_in_thread(function, *args)
-    # asyncio's own executor takes half the time of anyio's threads.
-    future = asyncio.get_running_loop().run_in_executor(None, function, *args)
-    try:
-        return await asyncio.shield(future)
-    except asyncio.CancelledError:
-        # Nothing is closed or freed under the thread, however often the caller is cancelled. The
-        # shield is against anyio's scopes, which do so at every turn of the loop.
-        with anyio.CancelScope(shield=True):
-            while not future.done():
-                with suppress(asyncio.CancelledError):
-                    await asyncio.wait([future])
-        # Its error has nobody else to be told to.
-        future.exception()
-        raise
 
 
 class TemporaryFile:
@@ -189,7 +165,7 @@ class UploadFile:
         content = self._content
         # A slice of all of it is no copy.
         data = (
-            await run_to_end(self._open_file().read, start, size)
+            await hop(self._open_file().read, start, size)
             if content is None
             else content[start : start + size]
         )
@@ -236,9 +212,9 @@ class UploadFile:
         content = self._content
         if content is not None:
             file = TemporaryFile()
-            await run_to_end(file.write, 0, [content])
+            await hop(file.write, 0, [content])
             self._file, self._content = file, None
-        await run_to_end(self._open_file().write, self._position, [data])
+        await hop(self._open_file().write, self._position, [data])
         self._position += len(data)
         self.size = max(self.size, self._position)
         return len(data)
@@ -257,7 +233,7 @@ class UploadFile:
             ValueError: the file is closed.
         """
         source = self._open_file() if self._content is None else self._content
-        await run_to_end(_save, source, self.size, Path(path), overwrite)
+        await hop(_save, source, self.size, Path(path), overwrite)
 
     def detach(self) -> Self:
         """Take the file from its form, for work that outlives the request: it is yours to close."""
@@ -303,7 +279,7 @@ async def close_uploads(uploads: Iterable[UploadFile]) -> None:
                 files.append(upload._file)
             upload._file = upload._content = None
     if files:
-        await run_to_end(_close_all, files)
+        await hop(_close_all, files)
 
 
 def _close_all(files: Iterable[TemporaryFile]) -> None:
@@ -379,7 +355,7 @@ class Spool:
             # More of it may come.
             self._pieces = []
             self._queue.append((upload._file, upload.size, self._pieces))
-        await run_to_end(_write_all, queue)
+        await hop(_write_all, queue)
 
 
 def _write_all(queue: Iterable[tuple[TemporaryFile, int, list[Piece]]]) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 import anyio
 import anyio.lowlevel
+import anyio.to_thread
 import pytest
 import trio
 
@@ -222,6 +223,38 @@ async def test_a_thread_is_waited_for_when_its_task_is_cancelled() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert finished
+
+
+async def test_a_call_that_waits_for_a_thread_is_cancelled_at_once() -> None:
+    limiter = anyio.to_thread.current_default_thread_limiter()
+    limiter.total_tokens = 1
+    begun = threading.Event()
+    go_on = threading.Event()
+    ran = False
+
+    def work() -> None:
+        begun.set()
+        assert go_on.wait(BOUND)
+
+    def other() -> None:
+        nonlocal ran
+        ran = True
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(run_in_thread, work)
+        await until(begun.is_set)
+        if asyncio_task() is None:
+            with anyio.move_on_after(SHORT) as scope:
+                await run_in_thread(other)
+            assert scope.cancelled_caught
+        else:
+            task = asyncio.ensure_future(run_in_thread(other))
+            await after(3)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        go_on.set()
+    assert not ran
 
 
 # Shields.

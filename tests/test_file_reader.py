@@ -14,7 +14,8 @@ import anyio.lowlevel
 import pytest
 
 from asgikit import ContentLengthMismatch, HTTPError
-from asgikit._file_reader import HOP, MESSAGES, FileReader, hop, look_at, refusal
+from asgikit._file_reader import HOP, MESSAGES, FileReader, look_at, refusal
+from asgikit.concurrency import hop
 from asgikit.http.ranges import Span
 from asgikit.http.selection import Selection
 

@@ -18,7 +18,8 @@ import anyio.lowlevel
 import pytest
 
 from asgikit import ContentLengthMismatch, HTTPError
-from asgikit._file_reader import HOP, MESSAGES, hop
+from asgikit._file_reader import HOP, MESSAGES
+from asgikit.concurrency import hop
 from asgikit.files import FileResponse
 from asgikit.testing import exchange
 

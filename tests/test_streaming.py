@@ -510,9 +510,9 @@ async def test_closed_when_every_task_is_cancelled_as_at_the_end_of_a_loop(kind:
     await until(source.waits.is_set)
     for each in asyncio.all_tasks() - before:
         each.cancel()
+    await checkpoint()
+    source.go.set()  # the thread is waited for, so that nothing is closed under it
     await asyncio.wait([task])
-    source.go.set()
-    await until(lambda: bool(source.closed))
 
     assert task.cancelled()
     assert_closed(source, iterator, kind)

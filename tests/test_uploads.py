@@ -17,6 +17,7 @@ import anyio.to_thread
 import pytest
 
 from asgikit import uploads
+from asgikit.concurrency import hop
 from asgikit.forms import PartHead
 from asgikit.http.disposition import FormDisposition
 from asgikit.uploads import (
@@ -26,7 +27,6 @@ from asgikit.uploads import (
     TemporaryFile,
     UploadFile,
     close_uploads,
-    run_to_end,
 )
 
 if TYPE_CHECKING:
@@ -370,7 +370,7 @@ async def test_no_file_is_touched_on_the_event_loop(
 
 async def test_what_is_in_memory_is_read_without_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     file = await receive(DATA, size=10_000)
-    monkeypatch.setattr(uploads, "run_to_end", None)
+    monkeypatch.setattr(uploads, "hop", None)
 
     assert await file.read() == DATA
     await file.close()
@@ -436,9 +436,9 @@ async def test_a_full_disk_is_an_error_of_ours(monkeypatch: pytest.MonkeyPatch) 
 
 
 async def test_a_function_runs_in_a_thread_and_gives_its_result_or_error() -> None:
-    assert await run_to_end(threading.get_ident) != threading.get_ident()
+    assert await hop(threading.get_ident) != threading.get_ident()
     with pytest.raises(ZeroDivisionError):
-        await run_to_end(divmod, 1, 0)
+        await hop(divmod, 1, 0)
 
 
 @pytest.mark.parametrize("fails", [False, True])
@@ -456,7 +456,7 @@ async def test_a_cancelled_caller_waits_for_the_end_of_the_thread(*, fails: bool
 
     async def watch() -> None:
         with contextlib.suppress(ValueError):
-            await run_to_end(work)
+            await hop(work)
 
     with anyio.fail_after(10):
         async with anyio.create_task_group() as group:
@@ -479,7 +479,7 @@ async def test_a_task_that_is_cancelled_twice_still_waits() -> None:
         started.set()
         release.wait(10)
 
-    task = asyncio.create_task(run_to_end(work))
+    task = asyncio.create_task(hop(work))
     await anyio.to_thread.run_sync(started.wait, 10)
     for _ in range(3):
         task.cancel()
