@@ -19,6 +19,7 @@ from contextlib import AbstractContextManager
 from typing import Any, Generic, ParamSpec, TypeVar, cast
 
 import anyio
+import anyio.lowlevel
 import anyio.to_thread
 
 from asgikit.exceptions import RequestTimeout
@@ -65,11 +66,12 @@ async def run_in_thread(function: Callable[P, T], /, *args: P.args, **kwargs: P.
     if asyncio_task() is None:
         return await anyio.to_thread.run_sync(work)
     loop = asyncio.get_running_loop()
-    ended: asyncio.Future[None] | None = None
+    ended: asyncio.Future[None] = loop.create_future()
+    begun = False
 
     def run() -> T:
-        nonlocal ended
-        ended = loop.create_future()
+        nonlocal begun
+        begun = True
         try:
             return work()
         finally:
@@ -78,7 +80,7 @@ async def run_in_thread(function: Callable[P, T], /, *args: P.args, **kwargs: P.
     try:
         return await anyio.to_thread.run_sync(run)
     except asyncio.CancelledError:
-        if ended is not None:
+        if begun:
             await _wait_cancelled(ended)
         raise
 
@@ -187,12 +189,23 @@ class Watch:
 
     Attributes:
         fired: whether it has.
+        cut_short: whether the work was ended by that.
     """
 
-    __slots__ = ("_cancels", "_error", "_is_over", "_task", "_wait", "_watcher", "fired")
+    __slots__ = (
+        "_cancels",
+        "_error",
+        "_is_over",
+        "_task",
+        "_wait",
+        "_watcher",
+        "cut_short",
+        "fired",
+    )
 
     def __init__(self, wait: Callable[[], Awaitable[None]]) -> None:
         self.fired = False
+        self.cut_short = False
         self._wait = wait
         self._error: Exception | None = None
         self._is_over = False
@@ -214,9 +227,14 @@ class Watch:
             try:
                 await work
             except asyncio.CancelledError:
-                # Ours, unless somebody else has cancelled the task as well.
-                if not self.fired or task.cancelling() > self._cancels:
+                if not self.fired:
                     raise
+                if task.cancelling() > self._cancels:
+                    # Somebody else has cancelled the task as well. A scope of anyio's knows its
+                    # own error by the message, which this one may lack: have it raised again.
+                    await anyio.lowlevel.checkpoint_if_cancelled()
+                    raise
+                self.cut_short = True
             finally:
                 self._is_over = True
                 start.cancel()
@@ -243,10 +261,12 @@ class Watch:
     async def _run_anyio(self, work: Awaitable[None]) -> None:
         async with anyio.create_task_group() as group:
             group.start_soon(self._watch_anyio, group.cancel_scope)
+            self.cut_short = True
             try:
                 await work
             except Exception as error:  # noqa: BLE001 - raised by itself, not in the group's group
                 self._error = error
+            self.cut_short = False
             self._is_over = True
             group.cancel_scope.cancel()
 

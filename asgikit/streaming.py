@@ -107,6 +107,8 @@ class StreamingResponse(Response):
             if self.background is not None:
                 await shielded(run_background(self.background))
             raise
+        if watch.cut_short:
+            logger.debug("the client left")
         if self.background is not None:
             await shielded(run_background(self.background))
 

@@ -396,6 +396,23 @@ async def test_a_transfer_encoding_overrides_the_content_length(values: list[byt
     assert await request.body() == b"abc"
 
 
+@pytest.mark.parametrize(
+    ("method", "field", "etag", "status"),
+    [
+        ("GET", (b"if-none-match", b'"1"'), "1", 304),
+        ("PUT", (b"if-none-match", b'"1"'), "1", 412),
+        ("PUT", (b"if-match", b'"1"'), "2", 412),
+        ("PUT", (b"if-match", b'"1"'), None, 412),  # there is nothing yet
+        ("PUT", (b"if-none-match", b"*"), None, None),
+        ("GET", (b"accept", b"*/*"), "1", None),
+    ],
+)
+def test_preconditions_are_those_of_the_headers(
+    method: str, field: tuple[bytes, bytes], etag: str | None, status: int | None
+) -> None:
+    assert Request(scope(field, method=method)).check_preconditions(etag=etag) == status
+
+
 # Any scope at all.
 
 ANYTHING = (
@@ -634,6 +651,43 @@ async def test_an_error_of_a_validator_is_its_own() -> None:
 
     with pytest.raises(ValueError, match="not my schema"):
         await request_of(b"{}").json(loads=loads)
+
+
+# Forms: what they hold is tested with their readers.
+
+URLENCODED = (b"content-type", b"application/x-www-form-urlencoded")
+MULTIPART = (b"content-type", b"multipart/form-data; boundary=B")
+PARTS = (
+    b'--B\r\ncontent-disposition: form-data; name="a"\r\n\r\n1\r\n'
+    b'--B\r\ncontent-disposition: form-data; name="f"; filename="f.txt"\r\n\r\nabc\r\n--B--\r\n'
+)
+
+
+@pytest.mark.parametrize(("field", "body"), [(URLENCODED, b"a=1&f=2"), (MULTIPART, PARTS)])
+async def test_a_form_is_read_once_and_closed_with_the_request(
+    field: tuple[bytes, bytes], body: bytes
+) -> None:
+    request = request_of(body, headers=(field,))
+
+    async with request.form() as form:
+        assert form["a"] == "1"
+        assert await request.form() is form
+    await request.close()
+
+
+async def test_the_parts_of_a_form_come_as_they_arrive() -> None:
+    request = request_of(*[bytes([byte]) for byte in PARTS], headers=(MULTIPART,))
+
+    got = [(part.name, await part.read()) async for part in request.parts()]
+    assert got == [("a", b"1"), ("f", b"abc")]
+
+
+@pytest.mark.parametrize(("field", "body"), [(URLENCODED, b"a=1&f=2"), (MULTIPART, PARTS)])
+async def test_a_form_has_limits_of_its_own(field: tuple[bytes, bytes], body: bytes) -> None:
+    with pytest.raises(ContentTooLarge, match="max_fields"):
+        await request_of(body, headers=(field,)).form(limits=Limits(max_fields=0))
+    with pytest.raises(ContentTooLarge, match="max_fields"):
+        await request_of(body, headers=(field,), limits=Limits(max_fields=0)).form()
 
 
 # Its limits.

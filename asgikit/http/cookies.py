@@ -223,9 +223,9 @@ def _format_attributes(
     samesite: SameSite | None,
     partitioned: bool,  # noqa: FBT001 - as above
 ) -> str:
-    for text in (key, path, domain):
+    for text in (key, path, domain, samesite):
         if text is not None and not isinstance(text, str):
-            raise TypeError(f"a cookie's name, path and domain are str, not {text!r}")
+            raise TypeError(f"a cookie's name, path, domain and samesite are str, not {text!r}")
     if not is_token(key):
         raise ValueError(
             f"not a cookie's name: {key!r}; it is made of letters, digits and !#$%&'*+-.^_`|~"

@@ -264,7 +264,7 @@ def test_a_cookie_that_could_not_be_kept_is_refused(
     [
         ({"value": 1}, "value is str, not int"),
         ({"value": b"1"}, "value is str, not bytes"),
-        ({"key": 1}, "name, path and domain are str"),
+        ({"key": 1}, "name, path, domain and samesite are str"),
         ({"max_age": 1.5}, "float"),
         ({"max_age": "60"}, "str"),
         ({"expires": 60}, "expires is a datetime or an HTTP date, not int"),
