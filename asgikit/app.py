@@ -71,13 +71,12 @@ class HandlerApp(App):
         self._handle = (
             handler if is_async_callable(handler) else functools.partial(call_in_thread, handler)
         )
-        self._make_request: Callable[[Any, Any, Any], Request[Any]]
-        if limits is not DEFAULT_LIMITS:
-            self._make_request = functools.partial(request_class, limits=limits)
-        elif request_class.__init__ is Request.__init__:
-            self._make_request = request_class._make
-        else:
-            self._make_request = request_class
+        # A keyword argument costs 0.1 us a request.
+        self._make_request: Callable[[Any, Any, Any], Request[Any]] = (
+            request_class
+            if limits is DEFAULT_LIMITS
+            else functools.partial(request_class, limits=limits)
+        )
 
     def __repr__(self) -> str:
         return f"request_response({self._handler!r})"
@@ -96,11 +95,23 @@ class HandlerApp(App):
                     # One that is raised again and again tells of this time.
                     error.response_started = False
                     raise
-                if isinstance(response, Response) and response._responds:
-                    # What its `__call__` comes to: a call less saves 5 % of a small request.
-                    await response._respond(scope, receive, send)
+                if (
+                    isinstance(response, Response)
+                    and response._is_whole
+                    and response.background is None
+                ):
+                    # What `_respond` comes to: a coroutine less saves 6 % of a small request.
+                    start, body = response._messages(scope)
+                    try:
+                        await send(start)
+                        await send(body)
+                    except OSError as error:
+                        logger.debug("the client left: %r", error)
+                    except HTTPError as error:  # out of a middleware's send
+                        error.response_started = True
+                        raise
                 else:
-                    await _call(response, (scope, receive), send)
+                    await _respond(response, scope, receive, send)
             except HTTPError as error:
                 await self._answer_error(error, request, receive, send)
         except ClientDisconnect as error:

@@ -113,32 +113,29 @@ class Body:
             self._want()
             self._readers += 1
             try:
-                await self._collect(limit, timeout)
+                while not self._is_read and (limit is None or self._size <= limit):
+                    self._gather(await self.next(timeout))
             finally:
                 self._readers -= 1
         if self.data is None or (limit is not None and self._size > limit):
             raise ContentTooLarge("max_body_size", limit or 0)
         return self.data
 
-    async def _collect(self, limit: int | None, timeout: float | None) -> None:
-        """Gather the chunks until the last one, or until they are over ``limit``."""
-        while limit is None or self._size <= limit:
-            chunk = await self.next(timeout)
-            if self.data is not None:
-                return  # somebody else has read the rest
-            if chunk is None:
-                self.data = b"".join(self._parts or ())
-                self._parts = None
-                return
-            if self._complete and not self._size and not self._queue:
-                # Most bodies come in one message.
-                self.data = chunk
-                self._size = len(chunk)
-                return
-            if chunk:
-                self._parts = self._parts or []
-                self._parts.append(chunk)
-                self._size += len(chunk)
+    def _gather(self, chunk: bytes | None) -> None:
+        """Keep a chunk for the whole, which the last one makes; ``None`` comes after that."""
+        if self.data is not None:
+            return  # somebody else has read the rest
+        if chunk is None:
+            self.data = b"".join(self._parts or ())
+            self._parts = None
+        elif self._complete and not self._size and not self._queue:
+            # Most bodies come in one message.
+            self.data = chunk
+            self._size = len(chunk)
+        elif chunk:
+            self._parts = self._parts or []
+            self._parts.append(chunk)
+            self._size += len(chunk)
 
     def stream(self, timeout: float | None) -> AsyncGenerator[bytes]:
         """Hand out the chunks as they arrive, once; none is empty.

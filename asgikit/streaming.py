@@ -114,21 +114,32 @@ class StreamingResponse(Response):
 
     async def _send(self, scope: Scope | None, send: Send, watch: Watch) -> None:
         chunks = self._draw()
-        head = scope is not None and scope["method"] == "HEAD"
         try:
-            headers, has_content = self._for_status(self._checked_headers())
-            due = None if self._headers is None else promised_length(headers)
-            status_code = self.status_code
+            start, due, has_content = self._start(scope)
+            if has_content:
+                await self._send_chunks(chunks, send, watch, start, due)
+            else:
+                await _send_all(send, start, {"type": "http.response.body", "body": b""})
+        finally:
+            if not _finished(chunks):
+                await _close(chunks)
+
+    def _start(self, scope: Scope | None) -> tuple[Message, int | None, bool]:
+        """Make the first message; tell the bytes promised, and whether any are to be sent."""
+        headers = self._checked_headers()
+        status_code = self.status_code
+        is_open = scope is None or scope["method"] != "HEAD"
+        due = None
+        if status_code != 200:
+            headers, has_content = self._for_status(headers)
+            is_open = is_open and has_content
+        if self._headers is not None:
+            due = promised_length(headers)
             if selection := self._select(scope, headers):
                 status_code, headers, _ = selection
-                has_content = status_code == 200
-            start = {"type": "http.response.start", "status": status_code, "headers": headers}
-            if head or not has_content:
-                await _send_all(send, start, _last())
-            else:
-                await self._send_chunks(chunks, send, watch, start, due)
-        finally:
-            await _close(chunks)
+                is_open = is_open and status_code == 200
+        start = {"type": "http.response.start", "status": status_code, "headers": headers}
+        return start, due, is_open
 
     async def _send_chunks(
         self,
@@ -166,7 +177,8 @@ class StreamingResponse(Response):
                 return
             if due:
                 raise ContentLengthMismatch(f"{due} bytes less than Content-Length says")
-            await _send_all(send, *([] if started else [start]), _last())
+            if started or await _send_all(send, start):
+                await _send_all(send, {"type": "http.response.body", "body": b""})
         except HTTPError as error:
             error.response_started = started
             raise
@@ -189,11 +201,6 @@ def _count(due: int, size: int) -> int:
     if size > due:
         raise ContentLengthMismatch(f"{size - due} bytes more than Content-Length says")
     return due - size
-
-
-def _last() -> Message:
-    # A new one each time: middleware may change what it is handed.
-    return {"type": "http.response.body", "body": b""}
 
 
 async def _send_all(send: Send, *messages: Message) -> bool:
@@ -249,7 +256,7 @@ class _ThreadedIterator:
 
 async def _close(iterator: AsyncIterator[Chunk]) -> None:
     close = getattr(iterator, "aclose", None)
-    if close is not None and not _finished(iterator):
+    if close is not None:
         # In this task, since what the generator has open may be bound to it.
         with anyio.CancelScope(shield=True):
             await close()

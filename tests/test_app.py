@@ -916,6 +916,30 @@ async def test_an_http_error_of_send_is_not_answered_by_a_second_start(
     assert caught.value.response_started
 
 
+@pytest.mark.parametrize("failing", ["http.response.start", "http.response.body"])
+@pytest.mark.parametrize("wrap", [to_asgi, request_response])
+async def test_an_os_error_of_send_ends_it_quietly_and_background_runs_once(
+    wrap: Callable[..., Any], failing: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Tasks(list[str]):
+        """Tasks as a list, empty at first: not true, but to be called."""
+
+        def __call__(self) -> None:
+            self.append("ran")
+
+    async def send(message: Message) -> None:
+        if message["type"] == failing:
+            raise BrokenPipeError
+
+    for background in (None, Tasks()):
+        app = wrap(lambda scope, it=background: PlainTextResponse("a", background=it))
+        with caplog.at_level(logging.DEBUG, "asgikit"):
+            await app({"type": "http", "method": "GET"}, unused, send)
+        assert background in (None, ["ran"])
+
+    assert [record.levelname for record in caplog.records] == ["DEBUG"] * 2
+
+
 @pytest.mark.parametrize("kind", ["http.response.early_hint", "http.response.debug"])
 async def test_an_http_error_after_a_message_that_starts_nothing_is_answered(kind: str) -> None:
     content: Message = {"links": [b"</a.css>; rel=preload"]} if "hint" in kind else {"info": {}}

@@ -153,22 +153,6 @@ def test_a_request_takes_its_arguments_by_name_and_keeps_them() -> None:
     assert weakref.ref(request)() is request
 
 
-def test_the_short_way_to_make_a_request_makes_the_same() -> None:
-    class Mine(Request):
-        @property
-        def shout(self) -> str:
-            return self.path.upper()
-
-    given_, receive, send = scope(path="/a"), Client().receive, mock.Mock()
-    one, other = Mine._make(given_, receive, send), Mine(given_, receive, send)
-
-    assert type(one) is Mine
-    for name in Request.__slots__:
-        if name != "__weakref__":
-            assert getattr(one, name) == getattr(other, name)
-    assert one.shout == "/A"
-
-
 def test_a_request_shows_its_method_and_path() -> None:
     assert repr(Request(scope(path="/a\nb"))) == "<Request GET '/a\\nb'>"
 
