@@ -77,7 +77,7 @@ class FileReader:
     __slots__ = ("_position", "chunk_size", "descriptor", "pieces")
 
     def __init__(self, chunk_size: int) -> None:
-        self.chunk_size = chunk_size
+        self.chunk_size: int = chunk_size
         self.descriptor: int | None = None
         self.pieces: list[bytes | Span] = []
         self._position = 0

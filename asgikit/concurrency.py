@@ -204,8 +204,8 @@ class Watch:
     )
 
     def __init__(self, wait: Callable[[], Awaitable[None]]) -> None:
-        self.fired = False
-        self.cut_short = False
+        self.fired: bool = False
+        self.cut_short: bool = False
         self._wait = wait
         self._error: Exception | None = None
         self._is_over = False

@@ -93,12 +93,12 @@ class FileResponse(Response):
             raise ValueError(
                 f"chunk_size is 1 or more, max_ranges 0 or more: {chunk_size!r}, {max_ranges!r}"
             )
-        self.path = path if type(path) is str else os.fsdecode(path)
-        self.etag = etag
-        self.last_modified = last_modified
-        self.conditional = conditional
-        self.max_ranges = max_ranges
-        self.chunk_size = chunk_size
+        self.path: str = path if type(path) is str else os.fsdecode(path)
+        self.etag: bool = etag
+        self.last_modified: bool = last_modified
+        self.conditional: bool = conditional
+        self.max_ranges: int = max_ranges
+        self.chunk_size: int = chunk_size
         if media_type is None:
             media_type = self.media_type
         if media_type is None and headers is None:

@@ -207,9 +207,11 @@ class Part:
     def __init__(self, head: PartHead, parts: Parts) -> None:
         self._parts = parts
         self._ended = False
-        self.name, self.filename, self.raw_filename = head.disposition
-        self.content_type = head.content_type
-        self.headers = Headers(head.raw_headers)
+        self.name: str = head.disposition.name
+        self.filename: str | None = head.disposition.filename
+        self.raw_filename: str | None = head.disposition.raw_filename
+        self.content_type: str | None = head.content_type
+        self.headers: Headers = Headers(head.raw_headers)
 
     def __aiter__(self) -> Self:
         return self

@@ -59,9 +59,9 @@ class PartHead:
         content_type: str | None = None,
         raw_headers: Iterable[tuple[bytes, bytes]] = (),
     ) -> None:
-        self.disposition = disposition
-        self.content_type = content_type
-        self.raw_headers = raw_headers
+        self.disposition: FormDisposition = disposition
+        self.content_type: str | None = content_type
+        self.raw_headers: Iterable[tuple[bytes, bytes]] = raw_headers
 
 
 # A part begins, some of its bytes, and it ends.

@@ -347,7 +347,13 @@ class MutableHeaders(_Fields, MutableMultiMapping[str]):
                 return self._raw.pop(at)[1].decode("latin-1")
         return self.getone(key, default)
 
-    pop = popone
+    @overload
+    def pop(self, key: str) -> str: ...
+    @overload
+    def pop(self, key: str, default: T) -> str | T: ...
+    def pop(self, key: str, default: Any = _MISSING) -> Any:
+        """Take the first field of ``key`` out, as :meth:`popone` does."""
+        return self.popone(key, default)
 
     @overload
     def popall(self, key: str) -> list[str]: ...

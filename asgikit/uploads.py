@@ -132,11 +132,11 @@ class UploadFile:
         raw_filename: str | None = None,
         headers: Iterable[tuple[bytes, bytes]] = (),
     ) -> None:
-        self.name = name
-        self.filename = filename
-        self.raw_filename = filename if raw_filename is None else raw_filename
-        self.headers = Headers(headers)
-        self.size = len(content)
+        self.name: str = name
+        self.filename: str = filename
+        self.raw_filename: str = filename if raw_filename is None else raw_filename
+        self.headers: Headers = Headers(headers)
+        self.size: int = len(content)
         self._content: bytes | None = content  # `None` where it is on disk, or closed
         self._file: TemporaryFile | None = None
         self._position = 0
@@ -309,7 +309,7 @@ class Spool:
         self._pieces: list[Piece] = []  # of the file that arrives, and not yet written
         self._queue: list[tuple[TemporaryFile, int, list[Piece]]] = []
         self.uploads: list[UploadFile] = []
-        self.due = 0
+        self.due: int = 0
 
     def begin(self, head: PartHead) -> UploadFile:
         """Make an empty file of a part, which gets what is added until it ends."""

@@ -964,6 +964,25 @@ async def test_a_subclass_writes_json_in_its_own_way() -> None:
     assert (answer.body, answer.headers["content-type"]) == (b"[2]", "application/vnd.a+json")
 
 
+class Wrapped(JSONResponse):
+    def render(self, content: Any) -> bytes:
+        return super().render({"data": content})
+
+
+@pytest.mark.parametrize(
+    ("options", "body"),
+    [
+        ({}, b'{"data":[1]}'),
+        ({"default": list}, b'{"data":[1]}'),
+        ({"dumps": msgspec.msgpack.encode}, msgspec.msgpack.encode({"data": [1]})),
+    ],
+)
+async def test_a_subclass_writes_json_in_ours(options: dict[str, Any], body: bytes) -> None:
+    content = {1} if "default" in options else [1]
+
+    assert (await exchange(Wrapped(content, **options))).body == body
+
+
 @pytest.mark.parametrize("content", [{1, 2}, object(), {b"a": 1}, [1j]])
 def test_what_json_cannot_hold_is_refused_where_it_is_made(content: object) -> None:
     with pytest.raises(TypeError):
@@ -1249,3 +1268,12 @@ async def test_background_runs_also_where_the_response_could_not_be_sent(
 
     assert isinstance(error, ValueError)
     assert (tried, len(call.threads)) == ([], 1)
+
+
+def test_a_subclass_may_build_on_what_json_renders() -> None:
+    class Enveloped(JSONResponse):
+        def render(self, content: Any) -> bytes:
+            return super().render({"data": content})
+
+    assert Enveloped([1]).body == b'{"data":[1]}'
+    assert Enveloped([1], dumps=lambda value: repr(value).encode()).body == b"{'data': [1]}"

@@ -410,6 +410,40 @@ async def test_closed_when_the_client_left_before_anything(kind: str) -> None:
     assert_closed(source, iterator, kind)
 
 
+class Endless:
+    """An async iterator that has nothing to close."""
+
+    def __aiter__(self) -> Endless:
+        return self
+
+    async def __anext__(self) -> bytes:
+        return b"a"
+
+
+async def test_an_iterator_that_has_nothing_to_close_is_let_go() -> None:
+    client = Client(leaves_after=3)
+
+    with anyio.fail_after(BOUND):
+        await client.get(StreamingResponse(Endless()))
+
+    assert client.body in (b"aa", b"aaa")  # one while the word of its leaving is under way
+
+
+@every_kind
+@pytest.mark.parametrize("fails_at", [0, 1])
+async def test_closed_when_there_is_nothing_and_nobody_to_send_it_to(
+    kind: str, fails_at: int
+) -> None:
+    source = Source()
+    iterator = KINDS[kind](source)
+    client = Client(send_fails_at=fails_at)
+
+    await client.get(StreamingResponse(iterator))
+
+    assert len(client.messages) == fails_at
+    assert_closed(source, iterator, kind)
+
+
 @every_kind
 @pytest.mark.parametrize("fails_at", [0, 1, 2, 3])
 async def test_closed_when_send_raises_an_os_error(kind: str, fails_at: int) -> None:
@@ -1187,3 +1221,36 @@ async def test_without_a_scope_the_client_is_watched_all_the_same() -> None:
         await response(client.receive, client.send)
 
     assert (client.body, len(source.closed)) == (b"a", 1)
+
+
+async def test_nobody_is_sent_the_end_of_an_empty_stream_whose_start_nobody_got() -> None:
+    sent: list[str] = []
+
+    async def nothing() -> AsyncGenerator[bytes]:
+        return
+        yield b""
+
+    async def receive() -> Message:
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    async def send(message: Message) -> None:
+        sent.append(message["type"])
+        raise OSError("the client left")
+
+    await StreamingResponse(nothing())(receive, send)
+
+    assert sent == ["http.response.start"]
+
+
+async def test_an_async_iterator_that_cannot_be_closed_is_left_alone() -> None:
+    class Numbers:
+        def __aiter__(self) -> Numbers:
+            return self
+
+        async def __anext__(self) -> bytes:
+            raise StopAsyncIteration
+
+    answer = await exchange(StreamingResponse(Numbers()))
+
+    assert (answer.status_code, answer.body) == (200, b"")
