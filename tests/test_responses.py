@@ -1277,3 +1277,14 @@ def test_a_subclass_may_build_on_what_json_renders() -> None:
 
     assert Enveloped([1]).body == b'{"data":[1]}'
     assert Enveloped([1], dumps=lambda value: repr(value).encode()).body == b"{'data': [1]}"
+
+
+@pytest.mark.anyio
+async def test_a_bare_response_ends_quietly_where_the_client_has_left() -> None:
+    async def receive() -> Any:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        raise OSError("the client left")
+
+    await Response("x")(receive, send)
