@@ -1288,3 +1288,17 @@ async def test_a_bare_response_ends_quietly_where_the_client_has_left() -> None:
         raise OSError("the client left")
 
     await Response("x")(receive, send)
+
+
+@pytest.mark.anyio
+async def test_an_http_error_of_a_middlewares_send_comes_too_late_to_be_answered() -> None:
+    async def receive() -> Any:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        raise HTTPError(403)
+
+    with pytest.raises(HTTPError) as raised:
+        await Response("x")(receive, send)
+
+    assert raised.value.response_started
