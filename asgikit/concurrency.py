@@ -349,14 +349,10 @@ class _Hop(Generic[T]):
         try:
             await self._future
         except asyncio.CancelledError:
-            # The thread may be reading from what is closed next. The scope keeps anyio from
-            # cancelling again at every turn; a task's own cancel() may come any number of times,
-            # and what came first is raised in the end.
-            with anyio.CancelScope(shield=True):
-                while not self._is_done:
-                    self._future = self._loop.create_future()
-                    with contextlib.suppress(asyncio.CancelledError):
-                        await self._future
+            # The thread may be reading from what is closed next.
+            if not self._is_done:
+                self._future = self._loop.create_future()
+                await _wait_cancelled(self._future)
             raise
         if self._error is not None:
             raise self._error
