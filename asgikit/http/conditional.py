@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 __all__ = [
-    "NOT_MODIFIED_FIELDS",
     "ETag",
     "EntityTags",
     "evaluate_preconditions",
@@ -40,18 +39,17 @@ _parse_entity_tag = re.compile(_ENTITY_TAG).fullmatch
 # are.
 _ELEMENT = re.compile(rf"[ \t,]*+{_ENTITY_TAG}[ \t]*+(?:,|\Z)")
 
-#: What an answer 304 carries of the answer 200 it stands for (section 15.4.5), by lower-case name.
-#: Set-Cookie is there because it belongs to the exchange and not to what was or was not modified:
-#: a session that was renewed must not be lost. Last-Modified comes along where there is no ETag.
-NOT_MODIFIED_FIELDS = frozenset(
+# What tells of a representation that a 304 does not have. What guides a cache stays, and what
+# belongs to the exchange (section 15.4.5): a cookie that was renewed, or who may read the answer.
+_OF_REPRESENTATION = frozenset(
     {
-        b"cache-control",
-        b"content-location",
-        b"date",
-        b"etag",
-        b"expires",
-        b"set-cookie",
-        b"vary",
+        b"accept-ranges",
+        b"content-disposition",
+        b"content-encoding",
+        b"content-language",
+        b"content-length",
+        b"content-range",
+        b"content-type",
     }
 )
 
@@ -288,9 +286,7 @@ def not_modified_headers(raw: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes
     >>> not_modified_headers([(b"etag", b'"1"'), (b"content-length", b"10")])
     [(b'etag', b'"1"')]
     """
-    kept = [
-        field for field in raw if field[0] in NOT_MODIFIED_FIELDS or field[0] == b"last-modified"
-    ]
+    kept = [field for field in raw if field[0] not in _OF_REPRESENTATION]
     # Last-Modified is of use to a cache only where there is no ETag.
     if any(name == b"etag" for name, _ in kept):
         return [field for field in kept if field[0] != b"last-modified"]
