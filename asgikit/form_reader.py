@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator, Iterable
+from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator
 from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from multidict import MultiDict, MultiDictProxy
 
 from asgikit.concurrency import hop
 from asgikit.exceptions import BodyConsumed, ContentTooLarge
+from asgikit.form_parts import Event, PartHead
 from asgikit.form_types import (
     MULTIPART,
     URLENCODED,
@@ -19,7 +20,7 @@ from asgikit.form_types import (
     is_urlencoded,
     parse_boundary,
 )
-from asgikit.forms import Event, FormParser, PartHead
+from asgikit.forms import FormParser
 from asgikit.headers import Headers
 from asgikit.query import parse_urlencoded
 from asgikit.uploads import GATHER, Spool, UploadFile, close_uploads
@@ -58,14 +59,18 @@ class FormData(MultiDictProxy[str | UploadFile]):
         self, fields: MultiDict[str | UploadFile], uploads: Iterable[UploadFile] | None = None
     ) -> None:
         super().__init__(fields)
-        # Whoever knows them saves a look at each value.
+        if uploads is None:
+            uploads = [value for value in self.values() if isinstance(value, UploadFile)]
         self._uploads = uploads
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there are files to close."""
+        return bool(self._uploads)
 
     async def close(self) -> None:
         """Close the files, save those that were detached; text fields stay."""
-        uploads = self._uploads
-        if uploads is None:
-            uploads = [value for value in self.values() if isinstance(value, UploadFile)]
+        uploads, self._uploads = self._uploads, ()
         if uploads:
             await close_uploads(uploads)
 
@@ -117,9 +122,13 @@ async def read_form(
     limit = limits.max_text_size
     _check_length(is_over, "max_text_size", limit)
     try:
-        data = await body.read(limit, limits.body_timeout)
+        data = body.arrive(limit)
+        if data is None:
+            data = await body.read(limit, limits.body_timeout)
     except ContentTooLarge as error:
-        # The body has only one name for its limit.
+        if error.limit != "max_body_size":
+            raise
+        # The body has only one name for its size's limit.
         raise ContentTooLarge("max_text_size", error.maximum) from None
     max_fields, max_size = limits.max_fields, limits.max_field_size
     if len(data) < LARGE:
@@ -227,14 +236,16 @@ class Part:
             raise StopAsyncIteration
         if parts.current is not self:
             raise BodyConsumed(f"{self!r} is over: read a part before you ask for the next one")
-        # A body that ends in the middle of a part is an error of the parser's.
-        while not parts.events:
-            await parts.receive()
-        event = parts.events.pop()
-        if event is None or isinstance(event, PartHead):
-            self._ended = True
-            raise StopAsyncIteration
-        return event if type(event) is bytes else bytes(event)
+        while True:
+            for event in parts.events:
+                if isinstance(event, bytes):
+                    return event
+                if isinstance(event, memoryview):
+                    return bytes(event)
+                self._ended = True
+                raise StopAsyncIteration
+            # A body that ends in the middle of a part is an error of the parser's.
+            parts.events = iter(await parts.source.next() or ())
 
     async def read(self) -> bytes:
         """Read the rest of it into memory."""
@@ -257,15 +268,16 @@ class Parts:
 
     Attributes:
         current: the part that was handed out last.
-        events: what was received and not yet handed out; the next one is the last of the list.
+        events: what was received and not yet handed out.
+        source: of more events.
     """
 
-    __slots__ = ("_source", "current", "events")
+    __slots__ = ("current", "events", "source")
 
     def __init__(self, source: _Source) -> None:
-        self._source = source
+        self.source: _Source = source
         self.current: Part | None = None
-        self.events: list[Event] = []
+        self.events: Iterator[Event] = iter(())
 
     def __aiter__(self) -> Self:
         return self
@@ -274,22 +286,14 @@ class Parts:
         """Give the next part, past what is left of this one."""
         self.current = None
         while True:
-            while self.events:
-                event = self.events.pop()
+            for event in self.events:
                 if isinstance(event, PartHead):
                     part = self.current = Part(event, self)
                     return part
-            if not await self.receive():
+            received = await self.source.next()
+            if received is None:
                 raise StopAsyncIteration
-
-    async def receive(self) -> bool:
-        """Receive some more events; tell whether the body goes on."""
-        events = await self._source.next()
-        if events is None:
-            return False
-        events.reverse()
-        self.events = events
-        return True
+            self.events = iter(received)
 
 
 def iter_parts(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from codecs import unicode_escape_decode
 from itertools import islice
 from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import quote_plus
@@ -24,19 +25,8 @@ _SEQUENCE = re.compile(r"[^&]++")
 # A longer part is decoded in steps, as one "%" in four characters takes 20 times their memory.
 _STEP = 4096
 
-_ESCAPES_IN_A_ROW = re.compile(r"(?:%[0-9A-Fa-f]{2})++")
-
-
-class _Escapes(dict[str, str]):
-    """What the two characters after a "%" stand for, bytes as characters of ISO-8859-1."""
-
-    def __missing__(self, digits: str) -> str:
-        # A "%" that no two digits follow stands for itself (section 1.3).
-        return "%" + digits
-
-
-_HEX = "0123456789abcdefABCDEF"
-_ESCAPES = _Escapes({a + b: bytes.fromhex(a + b).decode("latin-1") for a in _HEX for b in _HEX})
+# A "%" that no two digits follow stands for itself (section 1.3).
+_replace_bare_percent = re.compile("%(?![0-9A-Fa-f]{2})").sub
 
 
 def parse_urlencoded(
@@ -70,21 +60,18 @@ def parse_urlencoded(
         sequences = _SEQUENCE.findall(text)
     if max_size is not None and len(text) > max_size:
         _check_sizes(sequences, max_size)
-    pairs = [
-        (name, value)
-        for sequence in sequences
-        if sequence
-        for name, _, value in (sequence.partition("="),)
-    ]
-    if not text.isascii():
-        return [(_decode(name), _decode(value)) for name, value in pairs]
-    if "%" in text:
-        return [
-            # A look for "%" is a fifth of the call that it saves most fields.
-            (_decode(name) if "%" in name else name, _decode(value) if "%" in value else value)
-            for name, value in pairs
-        ]
-    return pairs
+    is_ascii = text.isascii()
+    fields = []
+    # One loop takes a fifth less than a comprehension that splits and one that decodes.
+    for sequence in sequences:
+        if sequence:
+            name, _, value = sequence.partition("=")
+            if "%" in sequence or not is_ascii:
+                # Most names have none, and to see that is a fifth of the call.
+                name = _decode(name) if "%" in name or not is_ascii else name
+                value = _decode(value)
+            fields.append((name, value))
+    return fields
 
 
 def _check_sizes(sequences: Iterable[str], max_size: int) -> None:
@@ -104,19 +91,12 @@ def _decode(text: str) -> str:
 def _unescape(text: str) -> str:
     if len(text) > _STEP:
         return "".join([_unescape(step) for step in _steps(text)]) if "%" in text else text
-    # Escapes in a row, as of Chinese, decode together; and many a "%" that is none is passed over.
-    if len(text) > 32 and 10 * text.count("%") > 3 * len(text):
-        return _ESCAPES_IN_A_ROW.sub(_decode_row, text)
-    parts = iter(text.split("%"))
-    text = next(parts)
-    for part in parts:
-        # Where escapes are few, a table and two slices take half the time of the regex.
-        text += _ESCAPES[part[:2]] + part[2:]
-    return text
-
-
-def _decode_row(match: re.Match[str]) -> str:
-    return bytes.fromhex(match.group().replace("%", "")).decode("latin-1")
+    # As an escape of Python's, two digits after "\x", C reads it: half the time of a table.
+    data = text.encode("latin-1").replace(b"\\", b"\\\\").replace(b"%", b"\\x")
+    try:
+        return unicode_escape_decode(data)[0]
+    except UnicodeDecodeError:
+        return _unescape(_replace_bare_percent("%25", text))
 
 
 def _steps(text: str) -> Iterator[str]:

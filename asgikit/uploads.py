@@ -16,7 +16,7 @@ from asgikit.headers import Headers
 if TYPE_CHECKING:
     from typing import Self
 
-    from asgikit.forms import PartHead
+    from asgikit.form_parts import PartHead
 
 __all__ = ["UploadFile"]
 

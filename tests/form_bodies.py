@@ -40,6 +40,9 @@ def body(*parts: bytes, end: bytes = b"--X--\r\n") -> bytes:
     return b"".join(parts) + end
 
 
+# What a delimiter is not, line for line.
+LOOKALIKE = b"--Y\r\n--X-\r\n--Xx\r\n\r--X-\r\r\n-"
+
 Items = list[tuple[str, str | File]]
 
 # Every byte, and all that looks like the start of a delimiter.
@@ -68,6 +71,22 @@ VALID: dict[str, tuple[bytes, Items]] = {
     "bytes of every kind": (
         body(file("f", "x", HOSTILE), file("g", "y", b"\r\n" + HOSTILE)),
         [("f", File("x", HOSTILE)), ("g", File("y", b"\r\n" + HOSTILE))],
+    ),
+    "text of every kind": (
+        body(text("a", b"1"), text("b", LOOKALIKE), text("c", b"\r\n")),
+        [("a", "1"), ("b", LOOKALIKE.decode()), ("c", "\r\n")],
+    ),
+    "small files with a type": (
+        body(
+            file("f", "a b.txt", b"1", "Content-Type: text/plain; charset=utf-8"),
+            part(b"2", DISPOSITION, "Content-Type: text/plain; charset=utf-8"),
+            file("g", "", b"", "Content-Type: a/b"),
+        ),
+        [
+            ("f", File("a b.txt", b"1", "text/plain; charset=utf-8")),
+            ("a", "2"),
+            ("g", File("", b"", "a/b")),
+        ],
     ),
     "names beyond ASCII": (
         body(file("naïve", "żółw 日本.txt", b"D")),

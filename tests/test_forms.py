@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asgikit import DEFAULT_LIMITS, ContentTooLarge, HTTPError, InvalidForm, Limits
+from asgikit.form_parts import PartHead
 from asgikit.form_types import decode_text
-from asgikit.forms import FormParser, PartHead
+from asgikit.forms import FormParser
 
 from .form_bodies import BOUNDARY, DISPOSITION, VALID, File, Items, body, file, part, text
 from .form_bodies import first_complete as complete
@@ -69,6 +70,21 @@ def test_a_form_is_read_when_cut_in_two_anywhere(name: str) -> None:
 
     for at in range(len(data) + 1):
         assert parse([data[:at], data[at:]]) == items
+
+
+@pytest.mark.parametrize("size", [1000, 4096, 10_000, MiB])
+@pytest.mark.parametrize("end", [b"", b"\r", b"\n", b"\r\n--", b"\r\n--X-"])
+def test_large_parts_are_read_in_chunks_that_end_like_a_delimiter(size: int, end: bytes) -> None:
+    data = (b"y" * (1000 - len(end)) + end) * 20
+    whole = body(text("a", b"1"), text("b", data), file("f", "x", data), text("c", b"2"))
+
+    for shift in range(0, 1000, 50):
+        assert parse([whole[:shift], *pieces(whole[shift:], size)]) == [
+            ("a", "1"),
+            ("b", data.decode()),
+            ("f", File("x", data)),
+            ("c", "2"),
+        ]
 
 
 @pytest.mark.parametrize("name", VALID)

@@ -18,7 +18,7 @@ import pytest
 
 from asgikit import uploads
 from asgikit.concurrency import hop
-from asgikit.forms import PartHead
+from asgikit.form_parts import PartHead
 from asgikit.http.disposition import FormDisposition
 from asgikit.uploads import (
     GATHER,

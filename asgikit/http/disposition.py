@@ -4,22 +4,11 @@ from __future__ import annotations
 
 import re
 from typing import NamedTuple
-from urllib.parse import quote, unquote_to_bytes
 
+from asgikit.http.extended import format_ext_value, parse_ext_value
 from asgikit.http.grammar import OWS, QUOTED_STRING, TOKEN, is_token, strip_ows
 
 __all__ = ["FormDisposition", "format_content_disposition", "parse_form_disposition"]
-
-# ext-value   = charset  "'" [ language ] "'" value-chars          (RFC 8187, section 3.2.1)
-# value-chars = *( pct-encoded / attr-char )
-# attr-char   = ALPHA / DIGIT / "!" / "#" / "$" / "&" / "+" / "-" / "."
-#             / "^" / "_" / "`" / "|" / "~"
-#
-# The charset is UTF-8: the RFC asks for no other, and none is for a client to choose.
-_parse_ext_value = re.compile(
-    r"(?i:utf-8)'[0-9A-Za-z-]*+'((?:[!#$&+.^_`|~0-9A-Za-z-]|%[0-9A-Fa-f]{2})*+)"
-).fullmatch
-_ATTR_CHAR_MARKS = "!#$&+^`|"
 
 # What every reader takes from `filename="..."` as it is. Outside of it are DQUOTE and backslash,
 # which browsers unescape in different ways; "%", which some of them decode (RFC 6266, appendix D);
@@ -48,8 +37,6 @@ def _parameter(quoted_string: str) -> re.Pattern[str]:
 # (the HTML standard, "multipart/form-data encoding algorithm"): to them it is a character.
 _ESCAPING = _parameter(QUOTED_STRING)
 _LITERAL = _parameter(r'"([\t\x20\x21\x23-\x7e\x80-\U0010ffff]*+)"')
-
-_has_control = re.compile(r"[\x00-\x1f\x7f]").search
 
 
 class FormDisposition(NamedTuple):
@@ -89,12 +76,9 @@ def format_content_disposition(disposition_type: str, filename: str | None = Non
         return disposition_type
     if _is_plain(filename):
         return f'{disposition_type}; filename="{filename}"'
-    try:
-        extended = quote(filename, safe=_ATTR_CHAR_MARKS)
-    except UnicodeEncodeError as error:
-        raise ValueError(f"no UTF-8 for the surrogates in {filename!r}") from error
+    extended = format_ext_value(filename)
     fallback = _replace_special("_", filename)
-    return f"{disposition_type}; filename=\"{fallback}\"; filename*=UTF-8''{extended}"
+    return f'{disposition_type}; filename="{fallback}"; filename*={extended}'
 
 
 def parse_form_disposition(value: bytes | str) -> FormDisposition | None:
@@ -135,7 +119,7 @@ def _parse(text: str) -> FormDisposition | None:
         raw_filename = parameters["filename"].replace("%22", '"')
     elif "filename*" not in parameters:
         return FormDisposition(name, None, None)
-    elif (decoded := _decode_ext_value(parameters["filename*"])) is not None:
+    elif (decoded := parse_ext_value(parameters["filename*"])) is not None:
         raw_filename = decoded
     else:
         return None
@@ -173,15 +157,3 @@ def _unescape(quoted: str) -> str:
     if "\\" not in quoted:
         return quoted
     return quoted.replace("\\\\", "\0").replace('\\"', '"').replace("\0", "\\")
-
-
-def _decode_ext_value(value: str) -> str | None:
-    match = _parse_ext_value(value)
-    if match is None:
-        return None
-    try:
-        decoded = unquote_to_bytes(match[1]).decode("utf-8")
-    except UnicodeDecodeError:
-        return None
-    # What could not come in a quoted string does not come in by percent either.
-    return None if _has_control(decoded) else decoded

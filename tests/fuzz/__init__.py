@@ -1,1 +1,1 @@
-"""Fuzz targets, for atheris; `python -m tests.fuzz.fuzz_multipart --help` tells how they run."""
+"""Fuzz targets, for atheris: ``python -m tests.fuzz`` runs them for a minute."""

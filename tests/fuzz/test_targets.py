@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.form_bodies import VALID
+from tests.fuzz import __main__ as runner
 from tests.fuzz import fuzz_multipart
 
 
@@ -38,3 +42,35 @@ def test_a_difference_between_chunkings_is_seen(monkeypatch: pytest.MonkeyPatch)
 
     with pytest.raises(AssertionError, match="change what"):
         fuzz_multipart.check(b"ab" * 50)
+
+
+def test_the_runner_prints_what_was_found_and_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folders = []
+
+    def run(command: list[str], *, check: bool) -> subprocess.CompletedProcess[bytes]:
+        options = dict(word.split("=", 1) for word in command if word.startswith("-max_t"))
+        assert options == {"-max_total_time": "5"}
+        (findings,) = [Path(word.split("=")[1]) for word in command if "artifact_prefix" in word]
+        assert len(list((findings.parent / "bodies").iterdir())) == 2 * len(VALID)
+        assert command[-1] == "more"
+        (findings / "crash-1").write_bytes(b"--X\0")
+        folders.append(findings.parent)
+        return subprocess.CompletedProcess(command, 77)
+
+    monkeypatch.setattr(runner, "find_spec", lambda _: True)
+    monkeypatch.setattr(subprocess, "run", run)
+
+    assert runner.main("5", "more") == 77
+    assert capsys.readouterr().out == "crash-1: b'--X\\x00'\n"
+    assert not folders[0].exists()
+
+
+def test_the_runner_does_nothing_where_atheris_is_not_installed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(runner, "find_spec", lambda _: None)
+
+    assert runner.main() == 0
+    assert "nothing was fuzzed" in capsys.readouterr().out

@@ -1,0 +1,53 @@
+"""Parameter values in any script (:rfc:`8187`): ``name*=UTF-8''...``."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import quote, unquote_to_bytes
+
+__all__ = ["format_ext_value", "parse_ext_value"]
+
+# ext-value   = charset  "'" [ language ] "'" value-chars                    (section 3.2.1)
+# value-chars = *( pct-encoded / attr-char )
+# attr-char   = ALPHA / DIGIT / "!" / "#" / "$" / "&" / "+" / "-" / "."
+#             / "^" / "_" / "`" / "|" / "~"
+#
+# The charset is UTF-8: the RFC asks for no other, and none is for a client to choose.
+_parse = re.compile(
+    r"(?i:utf-8)'[0-9A-Za-z-]*+'((?:[!#$&+.^_`|~0-9A-Za-z-]|%[0-9A-Fa-f]{2})*+)"
+).fullmatch
+_ATTR_CHAR_MARKS = "!#$&+^`|"
+
+_has_control = re.compile(r"[\x00-\x1f\x7f]").search
+
+
+def parse_ext_value(value: str) -> str | None:
+    """Read an extended value; :obj:`None` where it is malformed, or has a control character.
+
+    >>> parse_ext_value("UTF-8'en'%C2%A3%20rates")
+    '£ rates'
+    """
+    match = _parse(value)
+    if match is None:
+        return None
+    try:
+        decoded = unquote_to_bytes(match[1]).decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+    # What could not come in a quoted string does not come in by percent either.
+    return None if _has_control(decoded) else decoded
+
+
+def format_ext_value(text: str) -> str:
+    """Write an extended value, which is never quoted.
+
+    Raises:
+        ValueError: ``text`` has a surrogate, which UTF-8 cannot encode.
+
+    >>> print(format_ext_value("£ rates"))
+    UTF-8''%C2%A3%20rates
+    """
+    try:
+        return f"UTF-8''{quote(text, safe=_ATTR_CHAR_MARKS)}"
+    except UnicodeEncodeError as error:
+        raise ValueError(f"no UTF-8 for the surrogates in {text!r}") from error
