@@ -21,6 +21,9 @@ ASGIApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 RawHeaders: TypeAlias = list[tuple[bytes, bytes]]
 
+# Bytes of a body that denies a websocket: so many are sent as one message.
+JOINED = 64 * 1024
+
 
 class Address(NamedTuple):
     """Where a connection comes from or goes to.
@@ -71,6 +74,48 @@ async def deny_websocket(scope: Scope, receive: Receive, send: Send) -> None:
     headers = [(b"content-length", b"0")]
     await send({"type": "websocket.http.response.start", "status": 404, "headers": headers})
     await send({"type": "websocket.http.response.body", "body": b""})
+
+
+async def deny_websocket_with(
+    respond: Callable[[None, Receive, Send], Awaitable[None]],
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+) -> None:
+    """Refuse a websocket handshake with a response, where the server can send one.
+
+    Where it cannot, it sends its own 403, and for the response the client has left at its start.
+    No message is waited for before that: whoever called may have received the connect already, and
+    there is no other.
+
+    Args:
+        respond: ``respond(None, receive, send)`` sends the response by the messages of HTTP.
+        scope: of the websocket.
+        receive: of the websocket.
+        send: of the websocket.
+    """
+    can_respond = "websocket.http.response" in extensions(scope)
+    body = b""
+
+    async def receive_disconnect() -> Message:
+        while (await receive())["type"] != "websocket.disconnect":
+            pass
+        return {"type": "http.disconnect"}
+
+    async def deny(message: Message) -> None:
+        nonlocal body
+        if not can_respond:
+            await send({"type": "websocket.close"})
+            raise OSError("this server sends no response to a websocket handshake")
+        if message["type"] == "http.response.body":
+            # One server takes a body in one message alone, so that a short one is joined.
+            body += message.get("body", b"")
+            if message.get("more_body", False) and len(body) < JOINED:
+                return
+            message, body = {**message, "body": body}, b""
+        await send({**message, "type": f"websocket.{message['type']}"})
+
+    await respond(None, receive_disconnect, deny)
 
 
 async def answer_other(scope: Scope, receive: Receive, send: Send) -> None:

@@ -10,11 +10,12 @@ import asyncio
 import contextlib
 import functools
 import inspect
+import itertools
 import os
 import queue
 import threading
 import types
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
 from contextlib import AbstractContextManager
 from typing import Any, Generic, ParamSpec, TypeVar, cast
 
@@ -28,6 +29,7 @@ __all__ = [
     "Watch",
     "call",
     "call_in_thread",
+    "finish_within",
     "hop",
     "is_async_callable",
     "run_in_thread",
@@ -129,18 +131,27 @@ async def _wait_cancelled(future: asyncio.Future[Any]) -> None:
                 await asyncio.wait([future])
 
 
-async def wait_within(seconds: float | None, awaitable: Awaitable[T]) -> T:
+async def wait_within(
+    seconds: float | None,
+    awaitable: Awaitable[T],
+    make_error: Callable[[float], Exception] | None = None,
+) -> T:
     """Await with a bound in seconds, ``None`` for none.
 
+    Args:
+        seconds: to wait at most.
+        awaitable: is cancelled where it takes longer.
+        make_error: makes, of ``seconds``, the error to raise then.
+
     Raises:
-        RequestTimeout: it took longer.
+        RequestTimeout: it took longer, and there is no ``make_error``.
     """
     if seconds is None:
         return await awaitable
     if asyncio_task() is None:
         with anyio.move_on_after(seconds):
             return await awaitable
-        raise _timeout(seconds)
+        raise (make_error or _timeout)(seconds)
     steps = awaitable.__await__()
     try:
         # What is there already comes with the first step and needs no timer: that saves 2 us.
@@ -148,13 +159,28 @@ async def wait_within(seconds: float | None, awaitable: Awaitable[T]) -> T:
     except StopIteration as done:
         result: T = done.value
         return result
+    return await finish_within(seconds, steps, step, make_error)
+
+
+async def finish_within(
+    seconds: float | None,
+    steps: Generator[Any, Any, T],
+    step: Any,
+    make_error: Callable[[float], Exception] | None = None,
+) -> T:
+    """Await on asyncio what has taken its first step, ``step``, already; as :func:`wait_within`.
+
+    Where asyncio hosts trio there is no bound: a timer of trio's has to begin before that.
+    """
+    if seconds is None or asyncio_task() is None:
+        return await _finish(steps, step)
     timer = asyncio.timeout(seconds)
     try:
         async with timer:
             return await _finish(steps, step)
     except TimeoutError:
         if timer.expired():
-            raise _timeout(seconds) from None
+            raise (make_error or _timeout)(seconds) from None
         raise
 
 
@@ -168,14 +194,16 @@ def _finish(steps: Generator[Any, Any, T], step: Any) -> Generator[Any, Any, T]:
     try:
         while True:
             try:
-                yield step  # asyncio sends nothing back
+                sent = yield step
             except BaseException as error:
                 # Any iterator will do for an awaitable: granian's can only go forward.
                 if not hasattr(steps, "throw"):
                     raise
                 step = steps.throw(error)
             else:
-                step = next(steps)
+                if sent is None:  # as asyncio does, unless it hosts trio
+                    return (yield from steps)
+                step = steps.send(sent)
     except StopIteration as done:
         result: T = done.value
         return result
@@ -185,10 +213,11 @@ class Watch:
     """Runs some work until something else happens, which cancels it.
 
     Args:
-        wait: returns when it has happened.
+        waits: each returns when something has happened. On asyncio they run once the work waits
+            for the first time, each in a task of its own: work that need not wait costs no task.
 
     Attributes:
-        fired: whether it has.
+        fired: whether one of them has returned.
         cut_short: whether the work was ended by that.
     """
 
@@ -197,70 +226,84 @@ class Watch:
         "_error",
         "_is_over",
         "_task",
-        "_wait",
-        "_watcher",
+        "_turns",
+        "_waits",
         "cut_short",
         "fired",
     )
 
-    def __init__(self, wait: Callable[[], Awaitable[None]]) -> None:
+    _task: asyncio.Task[Any]
+    _cancels: int
+
+    def __init__(self, *waits: Callable[[], Awaitable[None]]) -> None:
         self.fired: bool = False
         self.cut_short: bool = False
-        self._wait = wait
+        self._waits = waits
+        self._turns: Iterator[None] | None = None
         self._error: Exception | None = None
         self._is_over = False
-        self._watcher: asyncio.Task[None] | None = None
 
-    async def run(self, work: Awaitable[None]) -> None:
-        """Await ``work``; where that was cancelled by ``wait``, return all the same."""
+    def give_turns(self, count: int) -> Iterator[None]:
+        """Give an iterator of so many items, which ends at once where the watch fires."""
+        self._turns = turns = itertools.repeat(None, count)
+        return turns
+
+    def _fire(self) -> None:
+        self.fired = True
+        for _ in self._turns or ():
+            pass
+
+    async def run(self, work: Coroutine[Any, Any, None]) -> None:
+        """Await ``work``; where that was cancelled by one of the waits, return all the same."""
         task = asyncio_task()
         if task is None:
             await self._run_anyio(work)
         else:
-            loop = asyncio.get_running_loop()
             self._task = task
             # Others may have cancelled it before, and been refused.
             self._cancels = task.cancelling() + 1
-            # The watch starts once the task waits for the first time. Most responses are sent
-            # without: a handle for the loop's next turn costs a quarter of what a task costs.
-            start = loop.call_soon(self._start)
             try:
-                await work
-            except asyncio.CancelledError:
-                if not self.fired:
-                    raise
-                if task.cancelling() > self._cancels:
-                    # Somebody else has cancelled the task as well. A scope of anyio's knows its
-                    # own error by the message, which this one may lack: have it raised again.
-                    await anyio.lowlevel.checkpoint_if_cancelled()
-                    raise
-                self.cut_short = True
-            finally:
-                self._is_over = True
-                start.cancel()
-                if self.fired:
-                    task.uncancel()
-                elif self._watcher is not None:
-                    self._watcher.cancel()
-                    await asyncio.wait([self._watcher])
+                step = work.send(None)
+            except StopIteration:
+                # Most short responses are sent so. A task costs more than all else here.
+                return
+            await self._run_asyncio(work, step)
         if self._error is not None:
             raise self._error
 
-    def _start(self) -> None:
-        self._watcher = asyncio.get_running_loop().create_task(self._watch_asyncio())
-
-    async def _watch_asyncio(self) -> None:
+    async def _run_asyncio(self, work: Coroutine[Any, Any, None], step: Any) -> None:
+        loop = asyncio.get_running_loop()
+        watchers = [loop.create_task(self._watch_asyncio(wait)) for wait in self._waits]
         try:
-            await self._wait()
+            await _finish(cast("Generator[Any, Any, None]", work), step)
+        except asyncio.CancelledError:
+            if not self.fired:
+                raise
+            if self._task.cancelling() > self._cancels:
+                # Somebody else has cancelled the task as well. A scope of anyio's knows its
+                # own error by the message, which this one may lack: have it raised again.
+                await anyio.lowlevel.checkpoint_if_cancelled()
+                raise
+            self.cut_short = True
+        finally:
+            self._is_over = True
+            if self.fired:
+                self._task.uncancel()
+            await _end_tasks(watchers)
+
+    async def _watch_asyncio(self, wait: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await wait()
         except Exception as error:  # noqa: BLE001 - raised in the task that is watched
-            self._error = error
-        if not self._is_over:
-            self.fired = True
+            self._error = self._error or error
+        if not self._is_over and not self.fired:
+            self._fire()
             self._task.cancel()
 
     async def _run_anyio(self, work: Awaitable[None]) -> None:
         async with anyio.create_task_group() as group:
-            group.start_soon(self._watch_anyio, group.cancel_scope)
+            for wait in self._waits:
+                group.start_soon(self._watch_anyio, wait, group.cancel_scope)
             self.cut_short = True
             try:
                 await work
@@ -270,13 +313,30 @@ class Watch:
             self._is_over = True
             group.cancel_scope.cancel()
 
-    async def _watch_anyio(self, scope: anyio.CancelScope) -> None:
+    async def _watch_anyio(
+        self, wait: Callable[[], Awaitable[None]], scope: anyio.CancelScope
+    ) -> None:
         try:
-            await self._wait()
+            await wait()
         except Exception as error:  # noqa: BLE001 - as above
             self._error = self._error or error
-        self.fired = not self._is_over
+        if not self._is_over:
+            self._fire()
         scope.cancel()
+
+
+async def _end_tasks(tasks: list[asyncio.Task[None]]) -> None:
+    """Cancel ``tasks`` and wait for their end, also where this one is cancelled meanwhile."""
+    tasks = [task for task in tasks if not task.done()]
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        try:
+            await asyncio.wait(tasks)
+        except asyncio.CancelledError:
+            for task in tasks:
+                await _wait_cancelled(task)
+            raise
 
 
 async def hop(function: Callable[..., T], *args: Any) -> T:

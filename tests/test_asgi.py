@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -11,8 +12,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from asgikit import (
+    EventSourceResponse,
+    FileResponse,
+    PlainTextResponse,
+    RedirectResponse,
+    StreamingResponse,
+    request_response,
+    to_asgi,
+)
 from asgikit.asgi import Address, Message, answer_other, extensions, parse_address
 from asgikit.testing import exchange
+from tests.streams import KINDS, WAIT, Source, assert_closed, every_kind, release
 
 pytestmark = pytest.mark.anyio
 
@@ -153,3 +164,131 @@ async def test_an_answer_is_what_the_specification_allows(offered: dict[str, Any
 async def test_another_scope_is_an_error_that_says_what_is_served(kind: str | None) -> None:
     with pytest.raises(RuntimeError, match="serves http, websocket and lifespan scopes, not "):
         await answer({"type": kind})
+
+
+# --- a websocket that is denied with a response --------------------------------------------------
+
+DENIAL: dict[str, Any] = {
+    "type": "websocket",
+    "extensions": {
+        "websocket.http.response": {},
+        "http.response.trailers": {},
+        "http.response.pathsend": {},
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("make", "status_code", "field", "body"),
+    [
+        (lambda path: PlainTextResponse("no", 403), 403, ("content-length", "2"), b"no"),
+        (lambda path: RedirectResponse("/in", 303), 303, ("location", "/in"), b""),
+        (
+            lambda path: StreamingResponse([b"n", b"o"], 401, trailers={"x-a": "1"}),
+            401,
+            None,
+            b"no",
+        ),
+        (lambda path: EventSourceResponse(["no"], ping=None), 200, None, b": ping\n\ndata: no\n\n"),
+        (lambda path: FileResponse(path, 503), 503, ("content-length", "2"), b"no"),
+        # The fields of the handshake are none that choose a part of it.
+        (lambda path: PlainTextResponse("no", conditional=True), 200, None, b"no"),
+    ],
+)
+async def test_a_response_denies_a_websocket_with_itself(
+    make: Callable[[Path], Any],
+    status_code: int,
+    field: tuple[str, str] | None,
+    body: bytes,
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "no"
+    path.write_bytes(b"no")
+
+    for wrap in (lambda response: response, to_asgi):
+        app: Any = wrap(make(path))
+        answer = await exchange(app, headers={"if-none-match": "*"}, scope=DENIAL)
+        assert (answer.status_code, answer.body) == (status_code, body)
+        assert field is None or answer.headers[field[0]] == field[1]
+        assert {message["type"] for message in answer.messages} == {
+            "websocket.http.response.start",
+            "websocket.http.response.body",
+        }
+
+
+@pytest.mark.parametrize("received", [False, True])
+@pytest.mark.parametrize("offered", [{}, {"websocket.http.response": {}}])
+async def test_a_response_denies_also_where_the_connect_was_received(
+    received: bool, offered: dict[str, Any]
+) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if received:
+            await receive()
+        await StreamingResponse([b"no"], 403)(scope, receive, send)
+
+    scope = {"type": "websocket", "extensions": offered}
+    with anyio.fail_after(10):
+        answer = await exchange(app, scope=scope)
+
+    assert answer.status_code == 403
+    assert answer.body == (b"no" if offered else b"")
+
+
+@every_kind
+async def test_what_cannot_be_sent_is_closed_and_its_background_runs(kind: str) -> None:
+    source = Source(b"a", b"b")
+    iterator = KINDS[kind](source)
+    done: list[str] = []
+    response = StreamingResponse(iterator, background=lambda: done.append("background"))
+
+    answer = await exchange(response, scope={"type": "websocket"})
+
+    assert answer.messages == [{"type": "websocket.close"}]
+    assert done == ["background"]
+    assert_closed(source, iterator, kind)
+
+
+@every_kind
+async def test_a_client_that_leaves_ends_the_denial(kind: str) -> None:
+    source = Source(b"a", WAIT)
+    iterator = KINDS[kind](source)
+    left: list[str] = []
+    messages = iter(["websocket.connect", "websocket.disconnect"])
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        kind = next(messages)
+        if kind == "websocket.disconnect":
+            with anyio.fail_after(10):
+                while not source.waits.is_set():  # noqa: ASYNC110 - set in a thread
+                    await anyio.sleep(0.001)
+            left.append(kind)
+        return {"type": kind}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(release, source, lambda: bool(left))
+        await StreamingResponse(iterator)(dict(DENIAL), receive, send)
+
+    # The end of its body did not come.
+    assert [message["type"] for message in sent] == ["websocket.http.response.start"]
+    assert_closed(source, iterator, kind)
+
+
+async def test_a_short_body_is_one_message_and_a_long_one_is_not_kept() -> None:
+    chunk = b"x" * 40_000
+    short = await exchange(StreamingResponse([b"n", b"o"]), scope=DENIAL)
+    long = await exchange(StreamingResponse([chunk] * 3), scope=DENIAL)
+
+    assert [message.get("body") for message in short.messages] == [None, b"no"]
+    assert [len(message.get("body", b"")) for message in long.messages] == [0, 80_000, 40_000]
+    assert long.body == chunk * 3
+
+
+async def test_a_handler_that_serves_http_alone_is_not_asked() -> None:
+    def never(request: Any) -> Any:
+        raise AssertionError("a handler was asked about a websocket")
+
+    assert (await exchange(request_response(never), scope=DENIAL)).status_code == 404

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import functools
 import threading
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextvars import ContextVar
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import anyio
 import anyio.lowlevel
@@ -20,6 +20,7 @@ from asgikit.concurrency import (
     asyncio_task,
     call,
     call_in_thread,
+    finish_within,
     is_async_callable,
     run_in_thread,
     shielded,
@@ -656,6 +657,93 @@ async def test_an_error_of_a_watch_that_is_cancelled_is_raised() -> None:
     assert await after(3) == "tea"
 
 
+@pytest.mark.parametrize("first", [0, 1, 2])
+async def test_the_first_of_several_waits_ends_the_work_and_the_others(first: int) -> None:
+    work = Trace()
+    waits = [Trace() for _ in range(3)]
+
+    def make(number: int) -> Callable[[], Awaitable[None]]:
+        async def wait() -> None:
+            await (after(3) if number == first else anyio.sleep_forever())
+
+        return lambda: waits[number].run(wait)
+
+    watch = Watch(*map(make, range(3)))
+    await watch.run(work.run(forever))
+    assert watch.fired
+    assert watch.cut_short
+    assert work.cancelled
+    assert [wait.finished for wait in waits] == [number == first for number in range(3)]
+    assert [wait.cancelled for wait in waits] == [number != first for number in range(3)]
+    assert await after(3) == "tea"
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2])
+async def test_waits_that_end_at_once_cancel_the_task_once(turns: int) -> None:
+    watch = Watch(lambda: after(turns), lambda: after(turns), lambda: after(turns))  # type: ignore[arg-type, return-value] # as above
+
+    await watch.run(forever())
+    assert watch.fired
+    assert await after(3) == "tea"
+
+
+@on_asyncio
+@pytest.mark.parametrize("times", [1, 3])
+async def test_waits_that_take_their_time_are_waited_for_whoever_cancels(times: int) -> None:
+    ended = False
+
+    async def wait() -> None:
+        nonlocal ended
+        try:
+            await anyio.sleep_forever()
+        finally:
+            for _ in range(5):
+                await asyncio.sleep(0)
+            ended = True
+
+    task = asyncio.ensure_future(Watch(wait).run(after(2)))  # type: ignore[arg-type] # as above
+    await after(3)  # the work is over
+    for _ in range(times):
+        task.cancel()
+        await asyncio.sleep(0)
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert ended
+
+
+@pytest.mark.parametrize("fires", [True, False])
+async def test_the_turns_end_where_the_watch_fires(fires: bool) -> None:
+    watch = Watch(now if fires else forever)
+    left: list[int] = []
+
+    async def work() -> None:
+        turns = watch.give_turns(3)
+        next(turns)
+        try:
+            await after(3)
+        finally:
+            left.append(len([*turns]))
+
+    await watch.run(work())
+    assert left == [0 if fires else 2]
+
+
+async def test_work_that_never_waits_starts_no_wait() -> None:
+    wait = Trace()
+    watch = Watch(lambda: wait.run(forever))
+
+    await watch.run(now())
+    assert not watch.fired
+    assert not wait.finished
+
+
+@pytest.mark.parametrize("turns", [0, 1])
+async def test_what_does_not_come_in_time_is_the_error_asked_for(turns: int) -> None:
+    assert await wait_within(BOUND, after(turns), KeyError) == "tea"
+    with pytest.raises(KeyError, match=r"0\.01"):
+        await wait_within(SHORT, forever(), KeyError)
+
+
 # Which loop it is.
 
 
@@ -695,6 +783,11 @@ def test_trio_as_a_guest_of_asyncio_is_trio() -> None:
             await wait_within(BOUND, after(0)),
             await wait_within(BOUND, after(3)),
             await shielded(after(3)),
+            await begun_within(BOUND, after(3)),
         ]
 
-    assert host(main) == [None, True, "tea", "tea", "tea"]
+    assert host(main) == [None, True, "tea", "tea", "tea", "tea"]
+
+
+async def begun_within(seconds: float, work: Coroutine[Any, Any, Any]) -> Any:
+    return await finish_within(seconds, cast("Any", work), work.send(None))

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import gc
+import io
 import logging
-import threading
-import types
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import anyio
+import orjson
 import pytest
 from anyio.lowlevel import checkpoint
 from hypothesis import given
@@ -22,208 +21,39 @@ from asgikit import (
     ClientDisconnect,
     ContentLengthMismatch,
     HTTPError,
+    NDJSONResponse,
     Request,
     StreamingResponse,
     request_response,
     to_asgi,
 )
-from asgikit._asgi_checker import Checker
 from asgikit.testing import exchange
+from tests.streams import (
+    BOUND,
+    KINDS,
+    WAIT,
+    Boom,
+    Client,
+    Source,
+    assert_closed,
+    cancel,
+    every_kind,
+    release,
+    run_cancelled_at,
+    until,
+)
 
 if TYPE_CHECKING:
     from collections.abc import (
         AsyncGenerator,
-        AsyncIterator,
         Awaitable,
         Callable,
-        Coroutine,
-        Generator,
-        Iterator,
     )
     from pathlib import Path
 
     from asgikit.asgi import Message, Scope
 
 pytestmark = pytest.mark.anyio
-
-BOUND = 30  # seconds, for what takes some milliseconds
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    with anyio.fail_after(BOUND):
-        while not condition():  # noqa: ASYNC110 - threads and counters set no event of the loop's
-            await anyio.sleep(0.001)
-
-
-class Boom(Exception):
-    """An error of the app's own."""
-
-
-# A step of a source: to wait for what never comes.
-WAIT: Any = object()
-
-
-class Source:
-    """Steps to go through, as any kind of iterator, and notes of what happens to it."""
-
-    def __init__(self, *steps: Any) -> None:
-        self.steps = list(steps)
-        self.drawn = 0
-        self.runs = False
-        self.closed: list[int] = []  # threads
-        self.overlaps = 0
-        self.waits = threading.Event()
-        self.go = threading.Event()
-        self._drawing = False
-
-    def close(self) -> None:
-        self.overlaps += self._drawing
-        self.closed.append(threading.get_ident())
-
-    def _next(self) -> Any:
-        step = self.steps[self.drawn]
-        self.drawn += 1
-        if isinstance(step, Exception):
-            raise step
-        return step
-
-    async def _draw_async(self) -> Any:
-        step = self._next()
-        if step is WAIT:
-            self.waits.set()
-            await anyio.sleep_forever()
-        return step
-
-    def _draw(self) -> Any:
-        step = self._next()
-        if step is WAIT:
-            self._drawing = True
-            self.waits.set()
-            assert self.go.wait(BOUND)
-            self._drawing = False
-            return b"late"
-        return step
-
-    async def async_generator(self) -> AsyncGenerator[Any]:
-        self.runs = True
-        try:
-            while self.drawn < len(self.steps):
-                yield await self._draw_async()
-        finally:
-            self.close()
-
-    def generator(self) -> Generator[Any]:
-        self.runs = True
-        try:
-            while self.drawn < len(self.steps):
-                yield self._draw()
-        finally:
-            self.close()
-
-    def async_iterator(self) -> AsyncIterator[Any]:
-        return CustomAsyncIterator(self)
-
-    def iterator(self) -> Iterator[Any]:
-        return CustomIterator(self)
-
-
-class CustomAsyncIterator:
-    def __init__(self, source: Source) -> None:
-        self.source = source
-
-    def __aiter__(self) -> CustomAsyncIterator:
-        return self
-
-    async def __anext__(self) -> Any:
-        if self.source.drawn == len(self.source.steps):
-            raise StopAsyncIteration
-        return await self.source._draw_async()
-
-    async def aclose(self) -> None:
-        self.source.close()
-
-
-class CustomIterator:
-    def __init__(self, source: Source) -> None:
-        self.source = source
-
-    def __iter__(self) -> CustomIterator:
-        return self
-
-    def __next__(self) -> Any:
-        if self.source.drawn == len(self.source.steps):
-            raise StopIteration
-        return self.source._draw()
-
-    def close(self) -> None:
-        self.source.close()
-
-
-KINDS: dict[str, Callable[[Source], Any]] = {
-    "async generator": Source.async_generator,
-    "generator": Source.generator,
-    "async iterator": Source.async_iterator,
-    "iterator": Source.iterator,
-}
-every_kind = pytest.mark.parametrize("kind", KINDS)
-
-
-def assert_closed(source: Source, iterator: Any, kind: str) -> None:
-    """Check that ``source`` was closed once; a generator that never ran has nothing to do then."""
-    assert source.overlaps == 0
-    if "generator" in kind:
-        assert getattr(iterator, "ag_frame", None) is None
-        assert getattr(iterator, "gi_frame", None) is None
-        assert len(source.closed) == source.runs
-    else:
-        assert len(source.closed) == 1
-    on_loop = [thread == threading.get_ident() for thread in source.closed]
-    assert on_loop == [kind.startswith("async")] * len(on_loop)
-
-
-class Client:
-    """The other end: leaves when ``leaves()``, or after some messages, or makes one fail."""
-
-    def __init__(
-        self,
-        leaves: Callable[[], bool] = lambda: False,
-        *,
-        leaves_after: int | None = None,
-        send_fails_at: int | None = None,
-    ) -> None:
-        self.scope: Scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
-        self.leaves = leaves
-        self.leaves_after = leaves_after
-        self.is_leaving = anyio.Event()
-        self.send_fails_at = send_fails_at
-        self.checker = Checker(self.scope)
-        self.messages: list[Message] = []
-        self.has_left = False
-
-    async def receive(self) -> Message:
-        if self.leaves_after is None:
-            await until(self.leaves)
-        else:
-            await self.is_leaving.wait()
-        self.has_left = True
-        return {"type": "http.disconnect"}
-
-    async def send(self, message: Message) -> None:
-        assert not self.has_left, "sent after the client left"
-        if len(self.messages) == self.send_fails_at:
-            raise BrokenPipeError
-        self.messages.append(self.checker.take(message))
-        if len(self.messages) == self.leaves_after:
-            self.is_leaving.set()
-        await checkpoint()
-
-    async def get(self, app: Callable[..., Awaitable[None]]) -> None:
-        await app(self.scope, self.receive, self.send)
-
-    @property
-    def body(self) -> bytes:
-        return bytes(self.checker.body)
-
 
 # --- what it is made of -------------------------------------------------------------------------
 
@@ -371,14 +201,6 @@ async def test_closed_and_broken_off_when_a_later_chunk_fails(kind: str) -> None
     assert_closed(source, iterator, kind)
 
 
-async def release(source: Source, when: Callable[[], bool]) -> None:
-    """Let a thread go on some turns of the loop after ``when()``: nothing may be closed before."""
-    await until(when)
-    for _ in range(10):
-        await checkpoint()
-    source.go.set()
-
-
 @every_kind
 @pytest.mark.parametrize("sent", [0, 1], ids=["before the first chunk", "in the middle"])
 async def test_closed_when_the_client_leaves_while_it_waits(kind: str, sent: int) -> None:
@@ -504,12 +326,6 @@ async def test_closed_when_a_scope_around_it_is_cancelled(kind: str, sent: int) 
     assert_closed(source, iterator, kind)
 
 
-async def cancel(source: Source, outside: anyio.CancelScope) -> None:
-    await until(source.waits.is_set)
-    outside.cancel()
-    await release(source, lambda: True)
-
-
 @every_kind
 @pytest.mark.parametrize("times", [1, 2, 5])
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])  # trio has scopes alone
@@ -553,51 +369,6 @@ async def test_closed_when_every_task_is_cancelled_as_at_the_end_of_a_loop(kind:
 
 
 # --- cancelled at any moment --------------------------------------------------------------------
-
-
-@types.coroutine
-def cancelled_at(
-    at: int, cancel: Callable[[], object], work: Awaitable[None]
-) -> Generator[Any, Any, None]:
-    """Await ``work``, and call ``cancel()`` as it waits for the ``at``-th time."""
-    steps = work.__await__()
-    step = functools.partial(steps.send, None)
-    while True:
-        try:
-            waited_for = step()
-        except StopIteration:
-            return
-        at -= 1
-        if at == 0:
-            cancel()
-        try:
-            step = functools.partial(steps.send, (yield waited_for))
-        except BaseException as error:  # noqa: BLE001 - passed on
-            step = functools.partial(steps.throw, error)
-
-
-async def run_cancelled_at(at: int, work: Coroutine[Any, Any, None], how: str) -> bool:
-    """Tell whether ``work`` was cancelled before its end."""
-    if how == "scope":
-        with anyio.CancelScope() as outside:
-            await cancelled_at(at, outside.cancel, work)
-        return outside.cancelled_caught
-
-    async def run() -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        await cancelled_at(at, lambda: cancels.append(task.cancel()), work)
-
-    cancels: list[bool] = []
-    before = asyncio.all_tasks()
-    task = asyncio.ensure_future(run())
-    await asyncio.wait([task])
-    # No cancellation gets lost, and no task stays behind.
-    assert task.cancelled() == bool(cancels)
-    assert asyncio.all_tasks() == before
-    if not cancels:
-        task.result()
-    return task.cancelled()
 
 
 def scenario(name: str, kind: str) -> tuple[Source, Any, Client, Callable[..., Awaitable[None]]]:
@@ -871,6 +642,8 @@ async def test_disconnects_are_logged_for_debugging_alone(caplog: pytest.LogCapt
 async def test_a_content_length_is_a_promise(
     kind: str, chunks: list[bytes], length: str, sent: bytes | None
 ) -> None:
+    if kind.endswith("file"):
+        chunks = [chunk for chunk in chunks if chunk]  # an empty one is a file's end
     ways: list[dict[str, Any]] = [{"headers": {"content-length": length}}]
     if length.isdigit():
         ways.append({"content_length": int(length)})
@@ -1254,3 +1027,308 @@ async def test_an_async_iterator_that_cannot_be_closed_is_left_alone() -> None:
     answer = await exchange(StreamingResponse(Numbers()))
 
     assert (answer.status_code, answer.body) == (200, b"")
+
+
+# --- files --------------------------------------------------------------------------------------
+
+PIECE = 256 * 1024
+
+
+class Pipe:
+    """Has a ``read`` and nothing else."""
+
+    def __init__(self, *pieces: object) -> None:
+        self.pieces = list(pieces)
+        self.sizes: list[int] = []
+
+    def read(self, size: int) -> Any:
+        self.sizes.append(size)
+        return self.pieces.pop(0)
+
+
+async def test_a_file_is_read_in_pieces_whatever_its_lines_are(tmp_path: Path) -> None:
+    path = tmp_path / "lines"
+    content = b"\n" * 1000 + b"x" * PIECE
+    path.write_bytes(content)
+    sync = await anyio.to_thread.run_sync(path.open, "rb")
+
+    for file in (sync, await anyio.open_file(path, "rb"), io.BytesIO(content)):
+        response: Any = StreamingResponse(file)
+        answer = await exchange(response)
+        assert answer.body == content
+        assert [len(message.get("body", b"")) for message in answer.messages] == [
+            0, PIECE, 1000, 0,
+        ]  # fmt: skip
+        assert file.closed
+        with pytest.raises(RuntimeError, match="already: make one a request"):
+            await exchange(response)
+
+
+async def test_text_of_a_file_is_encoded() -> None:
+    file = io.StringIO("é\n")
+
+    assert (await exchange(StreamingResponse(file))).body == b"\xc3\xa9\n"
+
+
+async def test_what_can_only_read_is_read_to_its_end_once() -> None:
+    pipe = Pipe(b"a", b"b", b"")
+    response = StreamingResponse(pipe)
+
+    assert (await exchange(response)).body == b"ab"
+    assert pipe.sizes == [PIECE] * 3
+    with pytest.raises(RuntimeError, match="already"):
+        await exchange(response)
+
+
+async def test_a_file_that_does_not_wait_for_its_bytes_is_an_error_and_no_end() -> None:
+    client = Client()
+
+    with pytest.raises(BlockingIOError, match="does not wait"):
+        await client.get(StreamingResponse(Pipe(b"a", None)))
+
+    assert client.messages[-1]["more_body"]
+
+
+async def test_an_attribute_that_cannot_be_called_makes_no_file() -> None:
+    class Rows(list[bytes]):
+        read = True
+
+    assert (await exchange(StreamingResponse(Rows([b"a"])))).body == b"a"
+
+
+@pytest.mark.parametrize("make", [list, tuple])
+async def test_what_is_all_there_needs_no_thread(
+    make: Callable[[list[bytes]], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def run_in_thread(*args: object) -> None:
+        raise AssertionError("a thread was used")
+
+    monkeypatch.setattr("asgikit._drawing.run_in_thread", run_in_thread)
+
+    assert (await exchange(StreamingResponse(make([b"a", b"b"])))).body == b"ab"
+
+
+# --- trailers -----------------------------------------------------------------------------------
+
+TRAILERS: dict[str, Any] = {"extensions": {"http.response.trailers": {}}}
+
+
+@pytest.mark.parametrize("chunks", [[b"a", b"b"], []])
+@pytest.mark.parametrize(
+    ("trailers", "announced"),
+    [
+        ({"X-Sum": "1"}, "x-sum"),
+        ([("x-sum", "1")], "x-sum"),
+        (lambda: {"X-Sum": "1"}, None),  # nobody knows their names ahead
+        (lambda: [(b"x-sum", b"1")], None),
+    ],
+)
+async def test_trailers_follow_the_body_where_the_server_can(
+    chunks: list[bytes], trailers: Any, announced: str | None
+) -> None:
+    response = StreamingResponse(chunks, trailers=trailers)
+
+    for _ in range(2):
+        answer = await exchange(response, scope=TRAILERS)
+        assert answer.body == b"".join(chunks)
+        assert answer.trailers.raw == [(b"x-sum", b"1")]
+        assert answer.messages[0]["trailers"] is True
+        assert answer.messages[-1] == {
+            "type": "http.response.trailers",
+            "headers": [(b"x-sum", b"1")],
+            "more_trailers": False,
+        }
+        assert answer.headers.get("trailer") == announced
+
+
+async def test_several_trailers_are_announced_once_each() -> None:
+    response = StreamingResponse([b"a"], trailers=[("x-a", "1"), ("x-b", "2"), ("x-a", "3")])
+    own = StreamingResponse([b"a"], headers={"trailer": "x-b"}, trailers={"x-b": "2"})
+
+    assert (await exchange(response, scope=TRAILERS)).headers["trailer"] == "x-a, x-b"
+    assert (await exchange(own, scope=TRAILERS)).headers.getall("trailer") == ["x-b"]
+
+
+@pytest.mark.parametrize(
+    ("method", "status_code", "scope"),
+    [
+        ("GET", 200, {}),
+        ("GET", 200, {"extensions": None}),
+        ("HEAD", 200, TRAILERS),
+        ("GET", 204, TRAILERS),
+    ],
+)
+async def test_where_trailers_cannot_be_sent_nothing_is_said_of_them(
+    method: str, status_code: int, scope: dict[str, Any]
+) -> None:
+    def never() -> Any:
+        raise AssertionError("nobody was to ask")
+
+    for trailers in (never, {"x-sum": "1"}):
+        response = StreamingResponse([b"a"], status_code, trailers=trailers)
+        answer = await exchange(response, method, scope=scope)
+        assert "trailers" not in answer.messages[0]
+        assert "trailer" not in answer.headers
+        assert len(answer.trailers) == 0
+
+
+async def test_no_trailers_are_none() -> None:
+    answer = await exchange(StreamingResponse([b"a"], trailers={}), scope=TRAILERS)
+
+    assert "trailers" not in answer.messages[0]
+
+
+async def test_trailers_are_asked_for_when_the_body_is_complete() -> None:
+    source = Source(b"a", b"b")
+    response = StreamingResponse(
+        source.async_generator(), trailers=lambda: {"x-drawn": str(source.drawn)}
+    )
+
+    assert (await exchange(response, scope=TRAILERS)).trailers["x-drawn"] == "2"
+
+
+def test_a_field_that_can_be_no_trailer_is_refused_where_it_is_made() -> None:
+    with pytest.raises(ValueError, match="'content-length' is no trailer"):
+        StreamingResponse([], trailers={"Content-Length": "1"})
+
+
+@pytest.mark.parametrize("chunks", [[b"a"], []])
+@pytest.mark.parametrize("error", [Boom(), HTTPError(409)])
+async def test_an_error_of_the_trailers_breaks_the_response_off(
+    chunks: list[bytes], error: Exception
+) -> None:
+    def fail() -> Any:
+        raise error
+
+    client = Client()
+    client.scope.update(TRAILERS)
+    with pytest.raises(type(error)):
+        await client.get(StreamingResponse(chunks, trailers=fail))
+
+    assert client.body == b"".join(chunks)
+    assert all(message.get("more_body", True) for message in client.messages[1:])
+    assert getattr(error, "response_started", bool(chunks)) is bool(chunks)
+
+
+# --- a client that takes nothing ----------------------------------------------------------------
+
+
+@every_kind
+@pytest.mark.parametrize("takes", [0, 1, 2])
+async def test_a_send_that_takes_too_long_is_a_client_that_left(
+    kind: str, takes: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = Source(b"a", b"b", b"c")
+    iterator = KINDS[kind](source)
+    done: list[str] = []
+    taken: list[Message] = []
+    client = Client()
+
+    async def send(message: Message) -> None:
+        if len(taken) == takes:
+            await anyio.sleep_forever()
+        taken.append(message)
+
+    response = StreamingResponse(
+        iterator, background=lambda: done.append("background"), send_timeout=0.01
+    )
+    with anyio.fail_after(BOUND), caplog.at_level(logging.DEBUG, "asgikit"):
+        await response(client.scope, client.receive, send)
+
+    assert (len(taken), done) == (takes, ["background"])
+    assert [record.levelname for record in caplog.records] == ["DEBUG"]
+    assert "took no message for 0.01 seconds" in caplog.text
+    assert_closed(source, iterator, kind)
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_in_time_is_in_time(method: str) -> None:
+    answer = await exchange(StreamingResponse([b"a", b"b"], send_timeout=BOUND), method)
+
+    assert answer.body == (b"" if method == "HEAD" else b"ab")
+
+
+@pytest.mark.parametrize("seconds", [0, -1, float("nan")])
+def test_a_timeout_that_is_no_time_is_refused_where_it_is_made(seconds: float) -> None:
+    with pytest.raises(ValueError, match="send_timeout is seconds above zero"):
+        StreamingResponse([], send_timeout=seconds)
+
+
+# --- values, a line each ------------------------------------------------------------------------
+
+
+async def async_items(items: list[Any]) -> AsyncGenerator[Any]:
+    for item in items:
+        yield item
+
+
+@pytest.mark.parametrize(
+    "make", [async_items, iter, list, tuple, lambda items: (item for item in items)]
+)
+@pytest.mark.parametrize(
+    ("items", "lines"),
+    [
+        ([], []),
+        ([{"a": 1}, [None], "a\nb", 1.5], [b'{"a":1}\n', b"[null]\n", b'"a\\nb"\n', b"1.5\n"]),
+        ([2**70, {1: True}], [b"1180591620717411303424\n", b'{"1":true}\n']),  # ours, not orjson's
+        ([orjson.Fragment(b'{\n  "a": 1\n}')], [b'{   "a": 1 }\n']),  # text of the app's own
+    ],
+)
+async def test_values_are_written_a_document_a_line(
+    make: Callable[[list[Any]], Any], items: list[Any], lines: list[bytes]
+) -> None:
+    answer = await exchange(NDJSONResponse(make(items)))
+
+    assert [message["body"] for message in answer.messages[1:]] == [*lines, b""]
+    assert answer.headers.raw == [(b"content-type", b"application/x-ndjson")]
+
+
+async def test_lines_have_all_that_a_stream_has() -> None:
+    done: list[str] = []
+    response = NDJSONResponse(
+        [{1}, {2}],
+        201,
+        {"x-a": "1"},
+        "application/jsonl",
+        lambda: done.append("background"),
+        default=list,
+        content_length=8,
+        trailers={"x-sum": "1"},
+        send_timeout=BOUND,
+        conditional=True,
+    )
+
+    answer = await exchange(response, scope=TRAILERS)
+
+    assert answer.body == b"[1]\n[2]\n"
+    assert answer.headers.raw[:3] == [
+        (b"content-type", b"application/jsonl"),
+        (b"x-a", b"1"),
+        (b"content-length", b"8"),
+    ]
+    assert (answer.status_code, done, answer.trailers["x-sum"]) == (201, ["background"], "1")
+
+
+async def test_a_file_gives_its_lines_as_values() -> None:
+    assert (await exchange(NDJSONResponse(io.StringIO("a\nb")))).body == b'"a\\n"\n"b"\n'
+
+
+@every_kind
+async def test_bytes_are_no_json(kind: str) -> None:
+    if kind.endswith("file"):
+        return  # which are drawn by lines here
+    source = Source(b"a")
+    iterator = KINDS[kind](source)
+
+    with pytest.raises(TypeError, match="JSON cannot hold bytes"):
+        await exchange(NDJSONResponse(iterator))
+
+    assert_closed(source, iterator, kind)
+
+
+@pytest.mark.parametrize(
+    ("items", "why"), [({"a": 1}, "mapping"), ("text", "not str"), (1, "NDJSONResponse draws")]
+)
+def test_what_is_no_stream_of_values_is_refused_where_it_is_made(items: Any, why: str) -> None:
+    with pytest.raises(TypeError, match=why):
+        NDJSONResponse(items)
