@@ -147,6 +147,17 @@ class Connection:
         self._read_exactly(2)
         return data
 
+    def read_some(self) -> bytes:
+        """Read the next bytes as they are on the wire.
+
+        Raises:
+            ConnectionError: there are none, the server has closed the connection.
+        """
+        data = self._file.read1()
+        if not data:
+            raise ConnectionError("the server closed the connection")
+        return data
+
     def _read_exactly(self, size: int) -> bytes:
         data = self._file.read(size)
         if len(data) < size:

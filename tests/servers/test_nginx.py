@@ -1,4 +1,4 @@
-"""Files behind nginx as a reverse proxy: kept, checked again, and asked for in parts."""
+"""Files and events behind nginx as a reverse proxy, which buffers all that may be buffered."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import os
 import shutil
 import socket
 import subprocess
+import time
 from contextlib import contextmanager
+from itertools import count
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,6 +24,13 @@ SETUP = next(setup for setup in SETUPS if setup.name == "uvicorn-h11-asyncio")
 
 CONTENT = bytes(range(256)) * 400
 STOP_BOUND = 10.0
+
+# Seconds from the moment an event is sent to its arrival behind nginx; the best of three tries,
+# because the machine may be busy with something else for as long.
+EVENT_BOUND = 0.2
+TRIES = 3
+
+_numbers = count()
 
 CONFIGURATION = """
 {user}
@@ -43,6 +52,12 @@ http {{
         listen 127.0.0.1:{port};
         location / {{
             proxy_pass http://127.0.0.1:{behind};
+        }}
+        location /1.0/ {{
+            proxy_pass http://127.0.0.1:{behind};
+            # The default of the nginx of many a distribution: a body without chunks, of which it
+            # passes on a buffer at a time.
+            proxy_http_version 1.0;
         }}
         location /static/ {{
             proxy_pass http://127.0.0.1:{behind};
@@ -158,3 +173,62 @@ def test_ranges_and_conditions_pass_through(origin: Server, tmp_path: Path, targ
             assert beyond.status == 416
             same = connection.ask("GET", target, f"If-None-Match: {whole.get('etag')}")
             assert (same.status, same.body) == (304, b"")
+
+
+@pytest.fixture(scope="module", params=SETUPS, ids=[setup.name for setup in SETUPS])
+def events(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Generator[Server]:
+    folder = tmp_path_factory.mktemp(f"events-{request.param.name}")
+    with Server(request.param, "served.events:app", folder) as server:
+        yield server
+
+
+def read_events(connection: Connection, number: int) -> Generator[tuple[float, float]]:
+    """Give for each event when it was sent, and when it came; one clock runs for all processes."""
+    rest = b""
+    while number > 0 and (data := connection.read_chunk()):
+        came = time.monotonic()
+        *blocks, rest = (rest + data).split(b"\n\n")
+        for block in blocks:
+            for line in block.split(b"\n"):
+                if line.startswith(b"data: "):
+                    number -= 1
+                    yield float(line.removeprefix(b"data: ")), came
+
+
+@pytest.mark.parametrize("folder", ["/", "/1.0/"])
+def test_events_arrive_within_200_ms_and_end_with_their_client(
+    events: Server, folder: str, tmp_path: Path
+) -> None:
+    with nginx(events.port, tmp_path / "nginx") as port:
+
+        def measure() -> float:
+            marks = f"events-{next(_numbers)}"
+            with Connection(port) as connection:
+                connection.send_head("GET", f"{folder}?count=1000000&marks={marks}")
+                assert connection.read_head().get("content-type") == (
+                    "text/event-stream; charset=utf-8"
+                )
+                delays = [came - sent for sent, came in read_events(connection, 15)]
+            events.await_mark(marks, "closed")
+            return max(delays)
+
+        delays: list[float] = []
+        while not delays or (min(delays) > EVENT_BOUND and len(delays) < TRIES):
+            delays.append(measure())
+        assert min(delays) <= EVENT_BOUND
+
+
+def test_nginx_would_keep_events_that_do_not_forbid_it(tmp_path: Path) -> None:
+    with (
+        Server(SETUP, "served.events:app", tmp_path) as server,
+        nginx(server.port, tmp_path / "nginx") as port,
+        Connection(port) as connection,
+    ):
+        connection.send_head("GET", "/1.0/?count=15&marks=kept&kept")
+        connection.read_head()
+        times = list(read_events(connection, 15))
+
+    # The first comes after the last was sent.
+    assert times[0][1] > times[-1][0]

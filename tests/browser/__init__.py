@@ -1,0 +1,1 @@
+"""asgikit as a browser meets it: Chromium, driven through real servers."""
