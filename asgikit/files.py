@@ -20,13 +20,8 @@ from asgikit.http.dates import format_http_date
 from asgikit.http.disposition import format_content_disposition
 from asgikit.http.media_types import guess_media_type
 from asgikit.http.selection import Selection, error_headers, has_wishes, select
-from asgikit.responses import (
-    HeadersArgument,
-    ProblemResponse,
-    Response,
-    logger,
-    run_background,
-)
+from asgikit.problem import ProblemResponse
+from asgikit.responses import HeadersArgument, Response, logger, run_background
 
 __all__ = ["FileResponse"]
 
@@ -220,7 +215,7 @@ class FileResponse(Response):
                 make_boundary=new_boundary,
             )
         except HTTPError as error:
-            return select_error(method, error, raw)
+            return select_error(scope, error, raw)
 
 
 # What nearly every request gets. A file stays as it is for long: it saves 4 us.
@@ -270,17 +265,20 @@ def new_boundary() -> str:
     return secrets.token_hex(16)
 
 
-def select_error(method: str, error: HTTPError, headers: RawHeaders) -> Selection:
+def select_error(scope: Scope | None, error: HTTPError, headers: RawHeaders) -> Selection:
     """Make the answer that an error stands for.
 
     Args:
-        method: of the request.
+        scope: of the request, where it is known.
         error: what to tell.
         headers: of the response in whose place it is sent.
     """
     problem = ProblemResponse.from_error(error)
+    if scope is not None:
+        problem = problem.for_scope(scope)
     fields = problem.raw_headers + error_headers(headers)
-    return Selection(error.status_code, fields, [] if method == "HEAD" else [problem.body])
+    is_head = scope is not None and scope["method"] == "HEAD"
+    return Selection(error.status_code, fields, [] if is_head else [problem.body])
 
 
 async def send_file(

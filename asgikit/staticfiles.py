@@ -20,10 +20,12 @@ from asgikit.files import (
     send_file,
     type_field,
 )
-from asgikit.http.grammar import check_field, parse_parameters, split_list, strip_ows
+from asgikit.http.grammar import check_field
 from asgikit.http.media_types import guess_media_type
+from asgikit.http.negotiation import parse_accept_encoding
 from asgikit.http.selection import Selection, select
-from asgikit.responses import ProblemResponse, RedirectResponse
+from asgikit.problem import ProblemResponse
+from asgikit.redirect import RedirectResponse
 from asgikit.url import quote_path
 
 __all__ = ["StaticFiles"]
@@ -138,7 +140,7 @@ class StaticFiles:
             if error.status_code == 404 and self._html:
                 with suppress(HTTPError):
                     return self._serve(scope, reader, ["404.html"], 404)
-            return select_error(scope["method"], error, [])
+            return select_error(scope, error, [])
 
     def _find(self, scope: Scope, reader: FileReader) -> Selection:
         route = _route(scope)
@@ -253,7 +255,7 @@ class StaticFiles:
         with _enter(self._root, folders, by_path=self._follows or not _WALKS) as (prefix, folder):
             path = prefix + name
             looks = reader.open(path, folder=folder, flags=flags)
-            accepted = _accepted(accept, self._codings)
+            accepted = parse_accept_encoding(accept).preferred(self._codings)
             for coding in accepted:
                 other = reader.exchange(path + _SUFFIXES[coding], folder=folder, flags=flags)
                 if other is not None:
@@ -339,35 +341,3 @@ def _accept_encoding(scope: Scope) -> str | None:
 def _is_asset(name: str) -> bool:
     """Tell whether no page can stand in for what has this name."""
     return guess_media_type(name) not in (None, "text/html")
-
-
-# Accept-Encoding = #( codings [ weight ] )
-# codings         = content-coding / "identity" / "*"
-# weight          = OWS ";" OWS "q=" qvalue
-# qvalue          = ( "0" [ "." 0*3DIGIT ] ) / ( "1" [ "." 0*3("0") ] )
-_is_weight = re.compile(r"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?").fullmatch
-
-
-def _accepted(field: str | None, offers: Sequence[str]) -> list[str]:
-    """Give the codings that a client would rather have than none, the best first.
-
-    A member that is malformed counts for nothing. A client that names none may accept any
-    (:rfc:`9110`, section 12.5.3), but what it surely can read is no coding.
-
-    Args:
-        field: Accept-Encoding.
-        offers: the codings there are; their order decides between equals.
-    """
-    weights: dict[str, float] = {}
-    for member in split_list(field or ""):
-        coding = member.partition(";")[0]
-        parameters = parse_parameters(member, len(coding))
-        weight = "" if parameters is None else dict(parameters).get("q", "1")
-        if _is_weight(weight):
-            name = strip_ows(coding).lower()
-            # An older name of the same (section 8.4.1.3).
-            weights["gzip" if name == "x-gzip" else name] = float(weight)
-    others, bare = weights.get("*", 0.0), weights.get("identity", 0.0)
-    ranked = [(weights.get(coding, others), coding) for coding in offers]
-    ranked = [(weight, coding) for weight, coding in ranked if weight > 0 and weight >= bare]
-    return [coding for _, coding in sorted(ranked, key=lambda pair: -pair[0])]

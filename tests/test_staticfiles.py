@@ -14,7 +14,7 @@ from starlette.routing import Mount
 
 import asgikit.staticfiles
 from asgikit import to_asgi
-from asgikit.staticfiles import StaticFiles, _accepted
+from asgikit.staticfiles import StaticFiles
 from asgikit.testing import Exchange, exchange, lifespan
 
 from .open_files import still_open
@@ -450,26 +450,6 @@ async def test_a_sibling_is_served_to_who_accepts_it(
     # Whatever it was, another client gets another one.
     assert answer.headers["vary"] == "accept-encoding"
     assert still_open(folder) == []
-
-
-@pytest.mark.parametrize(
-    ("field", "accepted"),
-    [
-        (None, []),
-        ("gzip, br, zstd", ["br", "zstd", "gzip"]),
-        ("gzip;q=1.0, br;q=0.9, zstd;q=0.95", ["gzip", "zstd", "br"]),
-        ("gzip ; q=0.5 , br", ["br", "gzip"]),
-        ("*;q=0", []),
-        ("*, identity;q=0", ["br", "zstd", "gzip"]),
-        ("gzip;q=0.001", ["gzip"]),
-        ("gzip;q=0.0001, br;q=1.5, zstd;q=-1", []),
-        ("gzip;level=9", ["gzip"]),
-        (';q=1, ",gzip', []),
-        ("gzip" + ";" * 1000, ["gzip"]),
-    ],
-)
-async def test_accept_encoding_ranks_the_codings(field: str | None, accepted: list[str]) -> None:
-    assert _accepted(field, ("br", "zstd", "gzip")) == accepted
 
 
 async def test_every_coding_has_a_tag_of_its_own(folder: Path) -> None:

@@ -1,0 +1,165 @@
+"""Links to other resources (:rfc:`8288`): the Link field, in and out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from asgikit.http.extended import format_ext_value, parse_ext_value
+from asgikit.http.grammar import (
+    OWS,
+    QUOTED_STRING,
+    TOKEN,
+    format_quoted_string,
+    is_token,
+    unquote_pairs,
+)
+
+__all__ = ["Link", "format_link", "parse_links"]
+
+# Link       = #link-value
+# link-value = "<" URI-Reference ">" *( OWS ";" OWS link-param )
+#
+# Of a URI, all that matters here is where it ends. Commas before it are taken in one step.
+_TARGET = re.compile(r"[ \t,]*+<([^<>\"\x00-\x20\x7f-\U0010ffff]*+)>")
+
+# link-param = token BWS [ "=" BWS ( token / quoted-string ) ]
+#
+# A run of semicolons is taken in one step. Without quotes, all is a value that ends nothing, as
+# appendix B.2 reads it.
+_PARAMETER = re.compile(
+    rf"(?:[ \t]*+;)++[ \t]*+(?:({TOKEN})[ \t]*+(?:=[ \t]*+(?:{QUOTED_STRING}|([^\",; \t]*+)))?+)?+"
+)
+_END = re.compile(r"[ \t]*+(?:,|\Z)")
+
+_is_target = re.compile(r"[\x21\x23-\x3b\x3d\x3f-\x7e]*+").fullmatch
+_is_plain = re.compile(r"[\x20-\x7e]*+").fullmatch
+
+# Of these, the first counts, and of others all do (section 3.4).
+_ONCE = frozenset({"anchor", "media", "rel", "rev", "title", "title*", "type"})
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A link: from the context, which is the resource asked for, to a target.
+
+    Attributes:
+        target: a URI reference, as it was sent; relative to the resource's own URL.
+        parameters: the target attributes and the relation, their names in lower case, in order;
+            a value is :obj:`None` where there is no ``=``.
+    """
+
+    target: str
+    parameters: tuple[tuple[str, str | None], ...] = ()
+
+    def get(self, name: str) -> str | None:
+        """Give the first value of a parameter.
+
+        ``name*``, where it is there and reads, is the same in any language (section 3.4.1).
+        """
+        first: dict[str, str | None] = {}
+        for key, value in self.parameters:
+            first.setdefault(key, value)
+        extended = first.get(f"{name}*")
+        decoded = None if extended is None else parse_ext_value(extended)
+        return first.get(name) if decoded is None else decoded
+
+    @property
+    def rel(self) -> frozenset[str]:
+        """The types of the relation, in lower case (section 3.3)."""
+        words = (self.get("rel") or "").split(" ")
+        return frozenset(word.lower() for word in words if word)
+
+    @property
+    def anchor(self) -> str | None:
+        """Where the link comes from, if not from the resource (section 3.2).
+
+        What is not to be taken for a link of the resource has to be left out where this is set.
+        """
+        return self.get("anchor")
+
+    def __str__(self) -> str:
+        return "".join([f"<{self.target}>", *(_format(*pair) for pair in self.parameters)])
+
+
+def parse_links(text: str) -> list[Link]:
+    """Read Link (section 3, appendix B.2).
+
+    Args:
+        text: the field, repeated ones joined by ``", "``.
+
+    Returns:
+        The links, in order, up to the first that is malformed: where it ends nobody can tell.
+
+    >>> [link] = parse_links('</page/2>; rel="next last"; title="More"')
+    >>> link.target, sorted(link.rel), link.get("title")
+    ('/page/2', ['last', 'next'], 'More')
+    """
+    links: list[Link] = []
+    position, stop = 0, len(text.rstrip(OWS + ","))
+    while position < stop:
+        target = _TARGET.match(text, position)
+        if target is None:
+            break
+        # Each turn takes a "<" at the least.
+        position = target.end()
+        parameters: list[tuple[str, str | None]] = []
+        seen = set[str]()
+        while (parameter := _PARAMETER.match(text, position)) is not None:
+            # And each of these a ";".
+            position = parameter.end()
+            name, quoted, bare = parameter.groups()
+            if name is None or ((name := name.lower()) in _ONCE and name in seen):
+                continue
+            seen.add(name)
+            parameters.append((name, bare if quoted is None else unquote_pairs(quoted)))
+        end = _END.match(text, position)
+        if end is None:
+            break
+        position = end.end()
+        links.append(Link(target[1], tuple(parameters)))
+    return links
+
+
+def format_link(
+    target: str, rel: str | Iterable[str], *, title: str | None = None, **parameters: str | None
+) -> str:
+    r"""Write one link (section 3).
+
+    Args:
+        target: a URI reference, percent-encoded.
+        rel: the types of the relation, one or several.
+        title: for people to read, in any script.
+        parameters: target attributes; ``as_="style"`` is ``as``, ``None`` is a name alone.
+
+    Raises:
+        ValueError: it could not be sent, or there is no relation (section 3.3).
+
+    >>> format_link("/app.css", "preload", as_="style", crossorigin=None)
+    '</app.css>; rel="preload"; as="style"; crossorigin'
+    >>> format_link("/2", ["next", "last"], title="Größe")
+    '</2>; rel="next last"; title*=UTF-8\'\'Gr%C3%B6%C3%9Fe'
+    """
+    types = rel if isinstance(rel, str) else " ".join(rel)
+    if not types.strip(" "):
+        raise ValueError("a link has a relation: rel says which")
+    if _is_target(target) is None:
+        raise ValueError(f"not a URI reference: {target!r}; percent-encode what it cannot hold")
+    pairs: list[tuple[str, str | None]] = [("rel", types)]
+    if title is not None and _is_plain(title):
+        pairs.append(("title", title))
+    elif title is not None:
+        pairs.append(("title*", format_ext_value(title)))
+    pairs += [(name.rstrip("_").lower(), value) for name, value in parameters.items()]
+    return str(Link(target, tuple(pairs)))
+
+
+def _format(name: str, value: str | None) -> str:
+    if not is_token(name):
+        raise ValueError(f"not the name of a parameter: {name!r}")
+    if value is None:
+        return f"; {name}"
+    # An ext-value is never quoted (RFC 8187, section 3.2.1); a value that is, all readers know.
+    bare = name.endswith("*") and parse_ext_value(value) is not None
+    return f"; {name}={value if bare else format_quoted_string(value)}"
