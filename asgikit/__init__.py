@@ -8,6 +8,8 @@
 
 from asgikit.app import request_response, to_asgi
 from asgikit.asgi import Address, ASGIApp, Message, Receive, Scope, Send
+from asgikit.compression import Compress
+from asgikit.event_source import EventSourceResponse, ServerSentEvent
 from asgikit.exceptions import (
     BadRequest,
     BodyConsumed,
@@ -28,18 +30,26 @@ from asgikit.files import FileResponse
 from asgikit.form_reader import FormData, Part
 from asgikit.headers import Headers, MutableHeaders
 from asgikit.limits import DEFAULT_LIMITS, Limits
+from asgikit.negotiate import negotiate
+from asgikit.problem import ProblemResponse
 from asgikit.query import QueryParams
+from asgikit.redirect import RedirectResponse
 from asgikit.request import Request, State
+from asgikit.request_fields import (
+    Accept,
+    AcceptEncoding,
+    AcceptLanguage,
+    Authorization,
+    CacheControl,
+)
 from asgikit.responses import (
     HTMLResponse,
     JSONResponse,
     PlainTextResponse,
-    ProblemResponse,
-    RedirectResponse,
     Response,
 )
 from asgikit.staticfiles import StaticFiles
-from asgikit.streaming import StreamingResponse
+from asgikit.streaming import NDJSONResponse, StreamingResponse
 from asgikit.uploads import UploadFile
 from asgikit.url import URL
 
@@ -47,12 +57,19 @@ __all__ = [
     "DEFAULT_LIMITS",
     "URL",
     "ASGIApp",
+    "Accept",
+    "AcceptEncoding",
+    "AcceptLanguage",
     "Address",
+    "Authorization",
     "BadRequest",
     "BodyConsumed",
+    "CacheControl",
     "ClientDisconnect",
+    "Compress",
     "ContentLengthMismatch",
     "ContentTooLarge",
+    "EventSourceResponse",
     "FileResponse",
     "FormData",
     "HTMLResponse",
@@ -65,6 +82,7 @@ __all__ = [
     "Limits",
     "Message",
     "MutableHeaders",
+    "NDJSONResponse",
     "Part",
     "PlainTextResponse",
     "PreconditionFailed",
@@ -79,11 +97,13 @@ __all__ = [
     "ResponseStarted",
     "Scope",
     "Send",
+    "ServerSentEvent",
     "State",
     "StaticFiles",
     "StreamingResponse",
     "UnsupportedMediaType",
     "UploadFile",
+    "negotiate",
     "request_response",
     "to_asgi",
 ]

@@ -17,8 +17,9 @@ from asgikit.body import KEY
 from asgikit.concurrency import call_in_thread, is_async_callable
 from asgikit.exceptions import ClientDisconnect, HTTPError
 from asgikit.limits import DEFAULT_LIMITS, Limits
+from asgikit.problem import ProblemResponse
 from asgikit.request import Request
-from asgikit.responses import ProblemResponse, Response, logger
+from asgikit.responses import Response, logger
 
 __all__ = ["request_response", "to_asgi"]
 
@@ -117,7 +118,7 @@ class HandlerApp(App):
         except ClientDisconnect as error:
             logger.debug("%s", error)
         finally:
-            if forgets and KEY in scope:
+            if forgets and KEY in scope and request._holds_open():
                 await request.close()
         return None
 
@@ -160,7 +161,7 @@ class ScopeApp(App):
         except ClientDisconnect as error:
             logger.debug("%s", error)
         finally:
-            if forgets and KEY in scope:
+            if forgets and KEY in scope and request._holds_open():
                 await request.close()
         return None
 

@@ -66,7 +66,9 @@ def parse_json(text: bytes) -> Any:
     >>> parse_json(b'{"n": [1, 2.5, 123456789012345678901234567890]}')
     {'n': [1, 2.5, 123456789012345678901234567890]}
     """
-    if _has_long_integer(text):
+    # Of 20 digits in a row four are in a row among each fifth character: where there are few
+    # digits, looking there first takes half the time.
+    if b"0000" in text[::5].translate(_DIGITS_TO_ZERO) and _has_long_integer(text):
         return _parse_exact(text.removeprefix(_BOM))
     try:
         return orjson.loads(text)

@@ -27,6 +27,8 @@ class Limits:
         max_file_size: of one file.
         spool_size: file bytes held in memory over a whole form; past it they go to disk.
         max_query_fields: fields in a query string; more are a 400.
+        max_ratio: decoded bytes for each byte of a body that has a content coding, past the first
+            1 MiB; the other bounds count decoded bytes, and what is received by Content-Length.
         body_timeout: seconds to wait for one message of a body; longer is a 408.
 
     Raises:
@@ -45,6 +47,7 @@ class Limits:
     max_file_size: int | None = None
     spool_size: int = 1 * MiB
     max_query_fields: int | None = 1000
+    max_ratio: int | None = 100
     body_timeout: float | None = 60.0
 
     def __post_init__(self) -> None:

@@ -12,9 +12,18 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Literal, Self, TypeAlias, overload
-from urllib.parse import quote
 
-from asgikit.asgi import Message, RawHeaders, Receive, Scope, Send, answer_other
+import orjson
+
+from asgikit.asgi import (
+    Message,
+    RawHeaders,
+    Receive,
+    Scope,
+    Send,
+    answer_other,
+    deny_websocket_with,
+)
 from asgikit.concurrency import call
 from asgikit.exceptions import HTTPError
 from asgikit.headers import MutableHeaders
@@ -32,13 +41,12 @@ from asgikit.http.cookies import format_set_cookie
 from asgikit.http.grammar import check_field
 from asgikit.http.selection import Selection, answer_precondition, has_wishes, read_wishes
 from asgikit.json_text import format_json
+from asgikit.response_fields import ResponseFields
 
 __all__ = [
     "HTMLResponse",
     "JSONResponse",
     "PlainTextResponse",
-    "ProblemResponse",
-    "RedirectResponse",
     "Response",
 ]
 
@@ -48,12 +56,8 @@ Content: TypeAlias = str | bytes | bytearray | memoryview | None
 HeadersArgument: TypeAlias = Mapping[str, str] | Iterable[tuple[str | bytes, str | bytes]]
 SameSite: TypeAlias = Literal["lax", "strict", "none"]
 
-# What may stand in a URI reference besides letters, digits and "-._~" (RFC 3986, section 2); "%" is
-# the start of an escape that is there already.
-_URI_RESERVED = ":/?#[]@!$&'()*+,;=%"
 
-
-class Response:
+class Response(ResponseFields):
     """A response with its whole body.
 
     Args:
@@ -117,18 +121,14 @@ class Response:
             self._body = content
         else:
             self._body = self._check_rendered(self.render(content))
-        if headers is None and media_type is None:
+        if headers is None and media_type is None and status_code == 200:
             # What `_prepare` comes to: a call less saves 4 % of a small response.
-            self.status_code: int = status_code
-            if status_code != 200:
-                check_status(status_code)
+            self.status_code: int = 200
             self.background: Callable[[], Any] | None = background
             self._headers: MutableHeaders | None = None
             self._raw: RawHeaders | None = None
         else:
-            raw = self._prepare(status_code, headers, media_type, background)
-            if self._headers is None:
-                raw.append(format_length(len(self._body)))
+            self._prepare_whole(status_code, headers, media_type, background)
         if conditional:
             self._make_conditional()
 
@@ -144,6 +144,17 @@ class Response:
         # Only looked at where there are `_headers`: it costs the others nothing.
         self._conditional = True
         _ = self.headers
+
+    def _prepare_whole(
+        self,
+        status_code: int,
+        headers: HeadersArgument | None,
+        media_type: str | None,
+        background: Callable[[], Any] | None,
+    ) -> None:
+        raw = self._prepare(status_code, headers, media_type, background)
+        if self._headers is None:
+            raw.append(format_length(len(self._body)))
 
     def _prepare(
         self,
@@ -174,9 +185,14 @@ class Response:
         """Give the list of fields itself, made where there was no need for one yet."""
         raw = self._raw
         if raw is None:
-            length = format_length(len(self._body))
-            raw = self._raw = [self._type_field, length] if self._type_field else [length]
+            raw = self._raw = self._make_list()
         return raw
+
+    def _make_list(self) -> RawHeaders:
+        size = len(self._body)
+        length = SMALL_LENGTHS[size] if size < 1024 else format_length(size)
+        field = self._type_field
+        return [length] if field is None else [field, length]
 
     def render(self, content: Any) -> bytes:
         """Make the body of ``content``: the one hook of a subclass."""
@@ -345,12 +361,15 @@ class Response:
     ) -> None:
         """Send it: as ``response(scope, receive, send)``, or as ``response(receive, send)``.
 
-        With the scope it honours HEAD; without, it answers as to a GET.
+        With the scope it honours HEAD; without, it answers as to a GET. A websocket handshake is
+        refused with it, where the server can send a response to one.
         """
         if send is None:
             await self._respond(None, scope_or_receive, receive_or_send)
         elif scope_or_receive["type"] == "http":
             await self._respond(scope_or_receive, receive_or_send, send)
+        elif scope_or_receive["type"] == "websocket":
+            await deny_websocket_with(self._respond, scope_or_receive, receive_or_send, send)
         else:
             await answer_other(scope_or_receive, receive_or_send, send)
 
@@ -378,24 +397,26 @@ class Response:
 
     def _messages(self, scope: Scope | None) -> tuple[Message, Message]:
         """Make the two messages that answer the request of ``scope``."""
-        body = self._body
-        raw = self._raw
-        if raw is None:
-            size = len(body)
-            length = SMALL_LENGTHS[size] if size < 1024 else format_length(size)
-            field = self._type_field
-            headers = [length] if field is None else [field, length]
-        elif self._headers is None:
-            headers = [*raw]
-        else:
-            headers = self._checked_headers()
-        status_code = self.status_code
         if (
-            status_code != 200
-            or self._headers is not None
-            or (scope is not None and scope["method"] == "HEAD")
+            self._headers is None
+            and self.status_code == 200
+            and (scope is None or scope["method"] != "HEAD")
         ):
-            status_code, headers, body = self._fit(scope, headers)
+            body = self._body
+            raw = self._raw
+            if raw is not None:
+                headers = [*raw]
+            else:
+                # What `_make_list` comes to: a call less saves 2 % of a small response.
+                size = len(body)
+                length = SMALL_LENGTHS[size] if size < 1024 else format_length(size)
+                field = self._type_field
+                headers = [length] if field is None else [field, length]
+            return (
+                {"type": "http.response.start", "status": 200, "headers": headers},
+                {"type": "http.response.body", "body": body},
+            )
+        status_code, headers, body = self._fit(scope, self._checked_headers())
         return (
             {"type": "http.response.start", "status": status_code, "headers": headers},
             {"type": "http.response.body", "body": body},
@@ -442,9 +463,11 @@ class Response:
 
     def _checked_headers(self) -> RawHeaders:
         """Give the fields to send, looked at once more where somebody has had the list in hand."""
+        if self._raw is None:
+            return self._make_list()
         if self._headers is None:
-            return [*self._list()]
-        return [check_field(name, value) for name, value in self._list()]
+            return [*self._raw]
+        return [check_field(name, value) for name, value in self._raw]
 
     def _for_status(self, headers: RawHeaders) -> tuple[RawHeaders, bool]:
         """Give the fields as the status lets them be, and whether content may follow them."""
@@ -512,14 +535,21 @@ class JSONResponse(Response):
     ) -> None:
         self._default = default
         self._dumps = dumps
-        if self._encodes:
-            # What `render` comes to, here: a call less saves 4 % of a small response.
-            if dumps is None:
-                content = format_json(content, default)
-            else:
-                content = self._check_rendered(dumps(content))
-        # Half the cost of super().
-        Response.__init__(self, content, status_code, headers, media_type, background)
+        # The steps of `Response`, and of `render`, in place: saves 8 % of a small response.
+        if dumps is None and self._encodes:
+            try:
+                self._body = orjson.dumps(content)
+            except TypeError:
+                self._body = format_json(content, default)
+        else:
+            self._body = self._check_rendered(self.render(content))
+        if headers is None and media_type is None and status_code == 200:
+            self.status_code = 200
+            self.background = background
+            self._headers = None
+            self._raw = None
+        else:
+            self._prepare_whole(status_code, headers, media_type, background)
         if conditional:
             self._make_conditional()
 
@@ -528,98 +558,6 @@ class JSONResponse(Response):
         if self._dumps is not None:
             return self._dumps(content)
         return format_json(content, self._default)
-
-
-class RedirectResponse(Response):
-    """A redirect (:rfc:`9110`, section 15.4); no body.
-
-    Args:
-        url: where to, absolute or relative. What may not stand in a URI is percent-encoded as
-            UTF-8; what is encoded already stays as it is.
-        status_code: 307 keeps the method; 303 asks for a GET; 308 and 301 are permanent.
-        headers: as of :class:`Response`.
-        background: as of :class:`Response`.
-
-    Raises:
-        ValueError: the status code is no redirect's, or the URL has a lone surrogate.
-
-    >>> RedirectResponse("/search?q=café au lait", 303).headers["location"]
-    '/search?q=caf%C3%A9%20au%20lait'
-    """
-
-    __slots__ = ()
-
-    def __init__(
-        self,
-        url: object,
-        status_code: int = 307,
-        headers: HeadersArgument | None = None,
-        background: Callable[[], Any] | None = None,
-    ) -> None:
-        if not 300 <= status_code <= 399 or status_code == 304:
-            raise ValueError(f"a redirect has a status of 300 to 399, not {status_code!r}")
-        super().__init__(None, status_code, headers, background=background)
-        self.headers["location"] = quote(str(url), safe=_URI_RESERVED)
-
-
-class ProblemResponse(Response):
-    """An error as problem details (:rfc:`9457`), in JSON.
-
-    Args:
-        status_code: of the response, and a member of the document.
-        title: the problem in general.
-        detail: what went wrong this time.
-        type: a URI that names the kind of problem.
-        instance: a URI that names this occurrence.
-        extensions: further members; they cannot replace the ones above.
-        headers: as of :class:`Response`.
-        background: as of :class:`Response`.
-
-    >>> ProblemResponse(404, title="Not Found", detail="No such user.").body
-    b'{"type":"about:blank","title":"Not Found","status":404,"detail":"No such user."}'
-    """
-
-    media_type: ClassVar[str | None] = "application/problem+json"
-    __slots__ = ()
-
-    def __init__(
-        self,
-        status_code: int,
-        *,
-        title: str | None = None,
-        detail: str | None = None,
-        type: str = "about:blank",  # noqa: A002 - the member's name
-        instance: str | None = None,
-        extensions: Mapping[str, Any] | None = None,
-        headers: HeadersArgument | None = None,
-        background: Callable[[], Any] | None = None,
-    ) -> None:
-        members = {
-            "type": type,
-            "title": title,
-            "status": status_code,
-            "detail": detail,
-            "instance": instance,
-        }
-        document = {name: value for name, value in members.items() if value is not None}
-        for name, value in (extensions or {}).items():
-            if name in members:
-                raise ValueError(f"{name!r} is a member of every problem: give it by its own name")
-            document[name] = value
-        super().__init__(format_json(document), status_code, headers, background=background)
-
-    @classmethod
-    def from_error(cls, error: HTTPError) -> Self:
-        """Make the answer that an :class:`~asgikit.HTTPError` stands for."""
-        return cls(
-            error.status_code,
-            title=error.title,
-            detail=error.detail,
-            type=error.type,
-            instance=error.instance,
-            extensions=error.extensions,
-            headers=error.headers,
-        )
 
 
 async def run_background(background: Callable[[], Any]) -> None:

@@ -688,11 +688,16 @@ async def test_an_app_whose_lifespan_failed_after_a_word_raises() -> None:
 
 async def test_a_websocket_is_refused_where_the_app_has_none() -> None:
     denial = {"type": "websocket", "extensions": {"websocket.http.response": {}}}
-    for app in (to_asgi(gives_response), request_response(handle), to_asgi(Response())):
+    # A response says itself how it refuses.
+    for app, status_code in (
+        (to_asgi(gives_response), 404),
+        (request_response(handle), 404),
+        (to_asgi(Response(status_code=403)), 403),
+    ):
         closed = await exchange(app, scope={"type": "websocket"})
         assert closed.messages == [{"type": "websocket.close"}]
         denied = await exchange(app, scope=denial)
-        assert (denied.status_code, denied.body) == (404, b"")
+        assert (denied.status_code, denied.body) == (status_code, b"")
 
 
 async def test_an_asgi_3_app_gets_its_websockets() -> None:

@@ -80,6 +80,11 @@ class Client:
             self.in_flight -= 1
 
 
+async def forget(scope: Scope) -> None:
+    for body in forget_bodies(scope):
+        await body.close()
+
+
 async def until(condition: Callable[[], object]) -> None:
     with anyio.fail_after(BOUND):
         while not condition():
@@ -444,7 +449,7 @@ async def test_a_stream_that_is_broken_off_is_closed_with_its_body() -> None:
     async for chunk in body.stream(BOUND):
         assert chunk == b"abc"
         break
-    await forget_bodies(scope)
+    await forget(scope)
     del body
     gc.collect()  # and trio would warn here
     await settle()
@@ -839,7 +844,7 @@ async def test_a_body_that_is_closed_leaves_no_task() -> None:
         body = shared_body(scope, client.receive)
         await wait(body)
         assert asyncio.all_tasks() > before
-        await forget_bodies(scope)
+        await forget(scope)
         assert asyncio.all_tasks() == before
         assert client.in_flight == 0
         await body.close()
@@ -914,11 +919,11 @@ async def test_a_body_is_forgotten_with_its_request() -> None:
     scope: Scope = {"type": "http"}
     body = shared_body(scope, server.receive)
 
-    await forget_bodies(scope)
+    await forget(scope)
     assert scope == {"type": "http"}
     assert shared_body(scope, server.receive) is not body
-    await forget_bodies(scope)
-    await forget_bodies(scope)
+    await forget(scope)
+    await forget(scope)
     assert scope == {"type": "http"}
 
 

@@ -45,7 +45,7 @@ ALLOWED = [
     Allowed("http/media_types.py", "", "split()", "of the module's own table"),
     Allowed("json_text.py", "_parse_integer", "int()", "of a regex's digits, at most MAX_DIGITS"),
     Allowed("json_text.py", "_put_back", "int()", "of digits that we wrote ourselves"),
-    Allowed("request.py", "Request._may_exceed", "isdigit()", "of bytes, whose digits are ASCII's"),
+    Allowed("request.py", "Request._is_special", "isdigit()", "of bytes, whose digits are ASCII's"),
 ]
 
 # Each one is an invitation: digits and spaces of every script, quadratic readers, silent repairs.

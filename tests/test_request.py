@@ -926,3 +926,67 @@ def test_the_scope_may_be_any_mapping_as_long_as_nothing_is_written() -> None:
 
     assert Request(given_).path == "/a"
     assert Request(given_).state == {}
+
+
+# --- what an EventSource has seen, and hints ahead of the answer ---------------------------------
+
+
+@pytest.mark.parametrize(
+    ("values", "last"),
+    [
+        ([], None),
+        ([b"7"], "7"),
+        ([b""], ""),
+        (["é\U0001f375".encode()], "é\U0001f375"),  # in UTF-8, unlike other fields
+        ([b"\xff"], None),
+        ([b"7", b"8"], None),  # nobody knows which
+    ],
+)
+def test_the_last_event_id_is_text_or_nothing(values: list[bytes], last: str | None) -> None:
+    headers = [(b"last-event-id", value) for value in values]
+
+    assert Request(scope(headers=headers)).last_event_id == last
+
+
+HINTS: dict[str, Any] = {"extensions": {"http.response.early_hint": {}}}
+LINK = "</a.css>; rel=preload; as=style"
+
+
+async def test_early_hints_are_sent_where_the_server_can() -> None:
+    outcomes: list[bool] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive, send)
+        outcomes.append(await request.send_early_hints(LINK, b"</b.js>; rel=preload"))
+        outcomes.append(await request.send_early_hints())
+        await StarletteResponse(b"ok")(scope, receive, send)
+
+    answer = await exchange(app, scope=HINTS)
+    assert answer.messages[0] == {
+        "type": "http.response.early_hint",
+        "links": [LINK.encode(), b"</b.js>; rel=preload"],
+    }
+    assert (answer.status_code, answer.body) == (200, b"ok")
+
+    silent = await exchange(app)
+    assert silent.messages[0]["type"] == "http.response.start"
+    assert outcomes == [True, False, False, False]
+
+
+async def test_early_hints_need_a_send_and_say_so() -> None:
+    assert not await Request(scope()).send_early_hints(LINK)
+    with pytest.raises(RuntimeError, match="scope, receive, send"):
+        await Request(scope(**HINTS)).send_early_hints(LINK)
+
+
+@pytest.mark.parametrize("link", ["</a>\r\nx-a: 1", b"</a>\0"])
+async def test_a_hint_that_could_not_be_sent_is_an_error_everywhere(link: str | bytes) -> None:
+    with pytest.raises(ValueError, match="control character"):
+        await Request(scope()).send_early_hints(link)
+
+
+async def test_a_client_that_left_gets_no_hints() -> None:
+    async def send(message: Message) -> None:
+        raise OSError("the client left")
+
+    assert not await Request(scope(**HINTS), None, send).send_early_hints(LINK)

@@ -752,10 +752,11 @@ async def test_a_wrong_number_of_arguments_is_an_error(make: Make, body: bytes, 
 @every_class
 async def test_a_bare_response_answers_a_lifespan_and_a_websocket(make: Make, body: bytes) -> None:
     ran: list[str] = []
-    response = make(background=lambda: ran.append("no request, no background"))
+    response = make(background=lambda: ran.append("background"))
 
     async with lifespan(response):
         pass
+    assert ran == []
     closed = await exchange(response, scope={"type": "websocket"})
     denied = await exchange(
         response, scope={"type": "websocket", "extensions": {"websocket.http.response": {}}}
@@ -764,8 +765,10 @@ async def test_a_bare_response_answers_a_lifespan_and_a_websocket(make: Make, bo
         await exchange(response, scope={"type": "tcp"})
 
     assert [message["type"] for message in closed.messages] == ["websocket.close"]
-    assert denied.status_code == 404
-    assert ran == []
+    # It is its own answer, as to a GET.
+    assert (denied.status_code, denied.body) == (response.status_code, body)
+    assert denied.headers.raw == response.raw_headers
+    assert ran == ["background"] * 2
 
 
 # --- one object, many responses -----------------------------------------------------------------

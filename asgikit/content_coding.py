@@ -1,0 +1,362 @@
+"""Content codings (:rfc:`9110`, section 8.4) as streams: gzip, deflate, br and zstd, with bounds.
+
+br is there where ``brotli`` or ``brotlicffi`` is installed, of 1.2 or later; zstd on Python 3.14,
+or where ``backports.zstd`` is. Older and other packages cannot stop in the middle of what they
+decode, so that a few bytes could fill the memory.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Generator, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
+from typing import Any, NamedTuple, Protocol
+
+from asgikit.exceptions import BadRequest, ContentTooLarge, UnsupportedMediaType
+from asgikit.http.grammar import split_list
+
+__all__ = ["Decoder", "Encoder", "make_encoder", "parse_content_encoding"]
+
+#: Bytes that are given to a decoder at a time. What follows the end of a gzip member is copied, and
+#: a member may have 20 bytes: with slices of 64 KiB that would take a second for 3 MiB.
+SLICE = 16 * 1024
+#: Bytes that a decoder gives at a time.
+STEP = 64 * 1024
+#: Bytes that are no bomb, whatever they were made from; and that a coding may spend on itself.
+GRACE = 1024 * 1024
+#: Streams one after the other: these, and one for each 64 bytes. To begin one takes up to 10 us.
+MAX_STREAMS = 1000
+#: Codings one over the other. Nobody needs two; each may keep a window of 16 MiB.
+MAX_CODINGS = 2
+
+
+class _Stream(Protocol):
+    """One stream to decode, as the standard library has it for zstd."""
+
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def needs_input(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    def decompress(self, data: bytes, max_length: int) -> bytes: ...
+
+
+class _ZlibStream:
+    """A gzip member, or deflate in either of its formats."""
+
+    __slots__ = ("_stream", "needs_input")
+
+    def __init__(self, wbits: int | None) -> None:
+        self._stream = None if wbits is None else zlib.decompressobj(wbits)
+        self.needs_input: bool = True
+
+    @property
+    def eof(self) -> bool:
+        return self._stream is not None and self._stream.eof
+
+    @property
+    def unused_data(self) -> bytes:
+        return b"" if self._stream is None else self._stream.unused_data
+
+    def decompress(self, data: bytes, max_length: int) -> bytes:
+        stream = self._stream
+        if stream is None:
+            # The coding is the zlib format, but some send what should be inside of it (section
+            # 8.4.1.2). One has 8 in the low bits of its first byte (RFC 1950, section 2.2); the
+            # other would begin so with a block that is not compressed and has noise for padding.
+            is_zlib = data[0] & 0x0F == 8
+            stream = self._stream = zlib.decompressobj(15 if is_zlib else -15)
+        piece = stream.decompress(stream.unconsumed_tail or data, max_length)
+        self.needs_input = not stream.unconsumed_tail and len(piece) < max_length
+        return piece
+
+
+class _BrotliStream:
+    """A stream of br (:rfc:`7932`)."""
+
+    __slots__ = ("_stream", "eof", "needs_input")
+    # What follows the end is an error of its own.
+    unused_data: bytes = b""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self.eof: bool = False
+        self.needs_input: bool = True
+
+    def decompress(self, data: bytes, max_length: int) -> bytes:
+        piece: bytes = self._stream.process(data, output_buffer_limit=max_length)
+        self.eof = self._stream.is_finished()
+        # It may have taken all that it was given, and hold more back than it gave.
+        self.needs_input = self._stream.can_accept_more_data() and len(piece) < max_length
+        return piece
+
+
+@dataclass(frozen=True, slots=True)
+class Encoder:
+    """A stream that is encoded.
+
+    Attributes:
+        encode: takes bytes, and gives what is ready of the coded ones, which may be nothing.
+        flush: gives all that is needed to decode what was taken so far.
+        finish: gives the end of the stream.
+    """
+
+    encode: Callable[[bytes], bytes]
+    flush: Callable[[], bytes]
+    finish: Callable[[], bytes]
+
+
+class Coding(NamedTuple):
+    """What can be done for one coding.
+
+    Attributes:
+        make_stream: gives what decodes one stream.
+        repeats: whether another stream may follow (RFC 1952, section 2.2; RFC 8878, section 3).
+        error: what decoding raises.
+        make_encoder: gives what encodes a stream at a level.
+        levels: the lowest and the highest there is.
+        level: what is spent on content that is sent once.
+        slow: the level from which 64 KiB may take longer than an event loop should stand still.
+    """
+
+    make_stream: Callable[[], _Stream]
+    repeats: bool
+    error: type[Exception]
+    make_encoder: Callable[[int], Encoder]
+    levels: tuple[int, int]
+    level: int
+    slow: int
+
+
+def _zlib_coding(wbits: int, stream_wbits: int | None, *, repeats: bool) -> Coding:
+    def encoder(level: int) -> Encoder:
+        stream = zlib.compressobj(level, zlib.DEFLATED, wbits)
+        return Encoder(stream.compress, partial(stream.flush, zlib.Z_SYNC_FLUSH), stream.flush)
+
+    make_stream = partial(_ZlibStream, stream_wbits)
+    return Coding(make_stream, repeats, zlib.error, encoder, (1, 9), 6, 8)
+
+
+def _brotli_coding(brotli: Any) -> Coding:
+    def encoder(quality: int) -> Encoder:
+        # A window of 512 KiB: the default one takes 4 MiB of every response.
+        stream = brotli.Compressor(quality=quality, lgwin=19)
+        return Encoder(stream.process, stream.flush, stream.finish)
+
+    def make_stream() -> _BrotliStream:
+        return _BrotliStream(brotli.Decompressor())
+
+    return Coding(make_stream, False, brotli.error, encoder, (0, 11), 4, 7)
+
+
+def _zstd_coding(zstd: Any) -> Coding:
+    # What needs a window over 8 MiB need not be understood (RFC 9659, section 3).
+    options = {zstd.DecompressionParameter.window_log_max: 23}
+    parameter = zstd.CompressionParameter
+
+    def encoder(level: int) -> Encoder:
+        stream = zstd.ZstdCompressor(
+            options={parameter.compression_level: level, parameter.window_log: 19}
+        )
+        flush = partial(stream.flush, stream.FLUSH_BLOCK)
+        return Encoder(stream.compress, flush, stream.flush)
+
+    make_stream = partial(zstd.ZstdDecompressor, options=options)
+    return Coding(make_stream, True, zstd.ZstdError, encoder, (1, 19), 3, 10)
+
+
+def first_of(*modules: str) -> Any:
+    for module in modules:
+        try:
+            return import_module(module)
+        except ImportError:
+            continue
+    return None
+
+
+def find_codings() -> dict[str, Coding]:
+    """Give the codings that the packages here can do, by name, the best ones first."""
+    codings: dict[str, Coding] = {}
+    zstd = first_of("compression.zstd", "backports.zstd")
+    if zstd is not None:
+        codings["zstd"] = _zstd_coding(zstd)
+    brotli = first_of("brotli", "brotlicffi")
+    # Before 1.2 there was no bound on what a step gives.
+    if brotli is not None and hasattr(brotli.Decompressor, "can_accept_more_data"):
+        codings["br"] = _brotli_coding(brotli)
+    codings["gzip"] = _zlib_coding(31, 31, repeats=True)
+    codings["deflate"] = _zlib_coding(15, None, repeats=False)
+    return codings
+
+
+CODINGS = find_codings()
+
+# Older names of the same (section 8.4.1.3).
+_ALIASES = {"x-gzip": "gzip"}
+
+
+def parse_content_encoding(values: Iterable[str]) -> list[str]:
+    """Read Content-Encoding (section 8.4).
+
+    Args:
+        values: the lines of the field.
+
+    Returns:
+        Codings in lower case, in the order they were applied; ``identity`` is none.
+
+    Raises:
+        UnsupportedMediaType: one is not known here, or there are more than two. The answer says
+            in Accept-Encoding which ones are (section 12.5.3).
+
+    >>> parse_content_encoding(["Identity, X-GZip"])
+    ['gzip']
+    """
+    codings: list[str] = []
+    for value in values:
+        for element in split_list(value):
+            coding = element.lower()
+            coding = _ALIASES.get(coding, coding)
+            if coding == "identity":
+                continue
+            codings.append(coding)
+            if coding not in CODINGS or len(codings) > MAX_CODINGS:
+                error = UnsupportedMediaType("The content has a coding that is not known here.")
+                if coding in CODINGS:
+                    error = UnsupportedMediaType(f"More than {MAX_CODINGS} content codings.")
+                error.headers = {"accept-encoding": ", ".join(CODINGS)}
+                raise error
+    return codings
+
+
+class Decoder:
+    """Undoes content codings, bounded in what it makes of them.
+
+    Args:
+        codings: in the order they were applied, of :data:`CODINGS`.
+        max_ratio: decoded bytes for each coded one, past the first 1 MiB; :obj:`None` for any.
+
+    >>> decoder = Decoder(["gzip"])
+    >>> encoder = make_encoder("gzip")
+    >>> coded = encoder.encode(b"Hello!") + encoder.finish()
+    >>> b"".join(decoder.feed(coded))
+    b'Hello!'
+    >>> decoder.finish()
+    """
+
+    __slots__ = ("_decoded", "_max_ratio", "_received", "_stages")
+
+    def __init__(self, codings: Sequence[str], max_ratio: int | None = None) -> None:
+        self._stages = [_Stage(coding) for coding in reversed(codings)]
+        self._max_ratio = max_ratio
+        self._received = 0  # in bytes
+        self._decoded = 0
+
+    def feed(self, data: bytes) -> Generator[bytes]:
+        """Decode some more: each step takes some milliseconds at most, and gives 64 to 128 KiB.
+
+        A step may give nothing. The next call must wait for the end of this one.
+
+        Raises:
+            BadRequest: the content is not what its coding says, or next to nothing for its size.
+            ContentTooLarge: it is over ``max_ratio``.
+        """
+        for start in range(0, len(data), SLICE):
+            piece = data[start : start + SLICE]
+            self._received += len(piece)
+            yield from self._feed(piece, 0)
+            # Nobody sends that, but to get past a limit on what is decoded.
+            if self._received > GRACE + 2 * self._decoded:
+                raise BadRequest("The content is next to nothing for the size of its coding.")
+
+    def _feed(self, data: bytes, depth: int) -> Generator[bytes]:
+        if not data or depth == len(self._stages):
+            self._decoded += len(data)
+            yield data
+            return
+        stage = self._stages[depth]
+        for piece in stage.feed(data):
+            self._check(stage)
+            yield from self._feed(piece, depth + 1)
+
+    def _check(self, stage: _Stage) -> None:
+        # An inner coding may make little of what an outer one was blown up to: so each one is held
+        # against what was received.
+        ratio = self._max_ratio
+        if ratio is not None and stage.size > max(GRACE, ratio * self._received):
+            raise ContentTooLarge("max_ratio", ratio)
+        if stage.streams > MAX_STREAMS + self._received // 64:
+            raise BadRequest("The content is in too many pieces for its size.")
+
+    def finish(self) -> None:
+        """End the content. No bytes at all are no content, which has no coding.
+
+        Raises:
+            BadRequest: it is not complete.
+        """
+        for stage in self._stages:
+            stage.finish()
+
+
+class _Stage:
+    """One coding to undo: a stream, or several one after the other."""
+
+    __slots__ = ("_coding", "_name", "_stream", "size", "streams")
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._coding = CODINGS[name]
+        self._stream: _Stream | None = None
+        self.size = 0  # of what it gave, in bytes
+        self.streams = 0  # that were begun
+
+    def feed(self, data: bytes) -> Generator[bytes]:
+        while True:
+            stream = self._stream
+            if stream is None or stream.eof:
+                if stream is not None and not self._coding.repeats:
+                    raise BadRequest(f"The content goes on after the end of its {self._name}.")
+                stream = self._stream = self._coding.make_stream()
+                self.streams += 1
+            try:
+                piece = stream.decompress(data, STEP)
+            except self._coding.error:
+                raise BadRequest(f"The content is not {self._name}.") from None
+            self.size += len(piece)
+            yield piece
+            if stream.eof:
+                data = stream.unused_data
+                if not data:
+                    return
+            elif stream.needs_input:
+                return
+            else:
+                data = b""
+
+    def finish(self) -> None:
+        if self._stream is not None and not self._stream.eof:
+            raise BadRequest(f"The content ends in the middle of its {self._name}.")
+
+
+def make_encoder(coding: str, level: int | None = None) -> Encoder:
+    """Make what encodes one stream.
+
+    Args:
+        coding: of :data:`CODINGS`.
+        level: from 1 to 9 for gzip and deflate, 0 to 11 for br, 1 to 19 for zstd; what suits
+            content that is sent once where absent.
+
+    Raises:
+        ValueError: the coding is not known here, or has no such level.
+    """
+    known = CODINGS.get(coding)
+    if known is None:
+        raise ValueError(f"no content coding that is known here: {coding!r}")
+    if level is None:
+        level = known.level
+    least, most = known.levels
+    if not least <= level <= most:
+        raise ValueError(f"the levels of {coding} are {least} to {most}, not {level!r}")
+    return known.make_encoder(level)
