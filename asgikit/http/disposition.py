@@ -36,7 +36,7 @@ def _parameter(quoted_string: str) -> re.Pattern[str]:
 # In a quoted string of the RFC a backslash escapes what follows. Browsers escape nothing with it
 # (the HTML standard, "multipart/form-data encoding algorithm"): to them it is a character.
 _ESCAPING = _parameter(QUOTED_STRING)
-_LITERAL = _parameter(r'"([\t\x20\x21\x23-\x7e\x80-\U0010ffff]*+)"')
+_LITERAL = _parameter(r'"([^"\x00-\x08\x0a-\x1f\x7f]*+)"')
 
 
 class FormDisposition(NamedTuple):

@@ -26,9 +26,10 @@ TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]++"  # noqa: S105 - a pattern
 # qdtext         = HTAB / SP / %x21 / %x23-5B / %x5D-7E / obs-text
 # quoted-pair    = "\" ( HTAB / SP / VCHAR / obs-text )
 #
-# obs-text is any character from %x80 on, so that text decoded as UTF-8 reads as well.
-_QDTEXT = r"[\t\x20\x21\x23-\x5b\x5d-\x7e\x80-\U0010ffff]*+"
-_QUOTED = rf"{_QDTEXT}(?:\\[\t\x20-\x7e\x80-\U0010ffff]{_QDTEXT})*+"
+# obs-text is any character from %x80 on, so that text decoded as UTF-8 reads as well. Said by what
+# is left out, since a range up to %x10FFFF takes 5 ms to compile.
+_QDTEXT = r'[^"\\\x00-\x08\x0a-\x1f\x7f]*+'
+_QUOTED = rf"{_QDTEXT}(?:\\[^\x00-\x08\x0a-\x1f\x7f]{_QDTEXT})*+"
 QUOTED_STRING = rf'"({_QUOTED})"'
 
 

@@ -22,7 +22,7 @@ __all__ = ["Link", "format_link", "parse_links"]
 # link-value = "<" URI-Reference ">" *( OWS ";" OWS link-param )
 #
 # Of a URI, all that matters here is where it ends. Commas before it are taken in one step.
-_TARGET = re.compile(r"[ \t,]*+<([^<>\"\x00-\x20\x7f-\U0010ffff]*+)>")
+_TARGET = re.compile(r"[ \t,]*+<([!#-;=?-~]*+)>")
 
 # link-param = token BWS [ "=" BWS ( token / quoted-string ) ]
 #
