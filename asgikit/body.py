@@ -223,6 +223,10 @@ class Body:
             return [self.data] if self.data else []
         return self._take_parts() or []
 
+    def kept(self) -> list[bytes]:
+        """Give what is here of the whole, which others have read."""
+        return [self.data] if self.data is not None else self._parts or []
+
     def replay(self) -> Receive:
         """Make a ``receive`` for the next app: what was read so far, then live messages.
 

@@ -226,7 +226,7 @@ class _Answer:
             if self._scope["method"] == "HEAD":
                 # As to GET, but for the length, which nobody knows (section 9.3.2).
                 start = _encoded(start, self._coding)
-            elif _essence(fields[b"content-type"]) != b"text/event-stream":
+            elif _essence(fields.get(b"content-type", b"")) != b"text/event-stream":
                 self._start = start
                 self._take = self._take_first
                 return
@@ -337,13 +337,19 @@ async def _run_here(function: Callable[..., bytes], *args: Any) -> bytes:
 def _may_be_compressed(status: int, headers: RawHeaders) -> bool:
     """Tell whether an answer is one that may be compressed, for some client or other."""
     content_type: bytes | None = None
+    length: bytes | None = None
     for name, value in headers:
         if name == b"content-type":
             content_type = value
+        elif name == b"content-length":
+            length = value
         elif name in _BINDING or (name == b"cache-control" and b"no-transform" in value.lower()):
             return False
-    # A 304 does not tell the type of what it stands for (section 15.4.5).
-    return status == 304 if content_type is None else _is_sparse(content_type)
+    if content_type is not None:
+        return _is_sparse(content_type)
+    # Many do not tell their type, and a 304 does not tell that of what it stands for (section
+    # 15.4.5); but a redirect has no content.
+    return status == 304 or (has_content(status) and length != b"0")
 
 
 def _is_sparse(content_type: bytes) -> bool:
@@ -364,7 +370,7 @@ def _add_vary(headers: RawHeaders) -> RawHeaders:
     names = [name for line in lines for name in split_list(line)]
     if any(name.lower() in ("*", "accept-encoding") for name in names):
         return headers
-    vary = ", ".join([*names, "accept-encoding"]).encode("latin-1")
+    vary = ", ".join([*names, "Accept-Encoding"]).encode("latin-1")
     return [*(field for field in headers if field[0] != b"vary"), (b"vary", vary)]
 
 

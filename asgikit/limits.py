@@ -28,7 +28,8 @@ class Limits:
         spool_size: file bytes held in memory over a whole form; past it they go to disk.
         max_query_fields: fields in a query string; more are a 400.
         max_ratio: decoded bytes for each byte of a body that has a content coding, past the first
-            1 MiB; the other bounds count decoded bytes, and what is received by Content-Length.
+            1 MiB; the other bounds count decoded bytes. A Content-Length over one of them, with
+            what a coding may add, is refused as well.
         body_timeout: seconds to wait for one message of a body; longer is a 408.
 
     Raises:

@@ -138,9 +138,9 @@ def _format_page(document: Mapping[str, Any]) -> str:
         # That is no kind of its own (section 4.2.1).
         del members["type"]
     detail = members.pop("detail", None)
-    content = "" if detail is None else f"<p>{escape(detail)}</p>\n"
+    content = "" if detail is None else f"<p>{escape(_format_value(detail))}</p>\n"
     rows = [
-        f"<dt>{escape(name)}</dt><dd>{escape(_format_value(value))}</dd>\n"
+        f"<dt>{escape(_format_value(name))}</dt><dd>{escape(_format_value(value))}</dd>\n"
         for name, value in members.items()
     ]
     if rows:

@@ -564,7 +564,11 @@ class Request(RequestFields, Mapping[str, Any], Generic[StateT]):
         if limit >= SHORT and not is_special:
             return False
         length = self.content_length
-        return length is not None and length > limit
+        if length is None or length <= limit:
+            return False
+        # Decoded bytes count: of noise a coding makes more, by a header and some bytes for each
+        # block.
+        return "content-encoding" not in self.headers or length > limit + limit // 64 + 1024
 
     def _is_special(self) -> bool:
         """Tell whether the body deserves a closer look: most have one short length, and no coding.

@@ -120,6 +120,9 @@ class _Decoding:
         if decoder is None:
             values = [value.decode("latin-1") for value in self._codings]
             decoder = self._decoder = Decoder(parse_content_encoding(values), self._max_ratio)
+            # Whoever saw no Content-Encoding may have read it as it was received.
+            kept = self._received.kept()
+            self._steps = decoder.feed(b"".join(kept)) if kept else None
         if self._steps is None:
             chunk = await self._receive()
             if chunk is None:

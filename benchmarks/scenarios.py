@@ -2,66 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-Fields = list[tuple[bytes, bytes]]
+from benchmarks import answers, payloads
+from benchmarks.answers import Answer, Check, WrongAnswer
+from benchmarks.payloads import LARGE_SIZE, MiB
 
-GREETING = "Hello, benchmark!"
-RECORD = {"id": 7, "title": "A small record", "open": False, "rate": 0.25}
-QUERY = {"term": "two words", "sort": "-date", "page": "3", "per_page": "25"}
-COOKIES = {
-    "sid": "Zk3vN1q8Rw5yT0uB7xLm2cHd9",
-    "xsrf": "b81c2f6e0d9a4735",
-    "lang": "en-GB",
-    "seen": "1731500000",
-    "ab": "control",
-}
-# As a desktop browser sends them when it follows a link.
-FIELDS = {
-    "host": "shop.example.org",
-    "user-agent": "Mozilla/5.0 (X11; Linux x86_64; rv:132.0) Gecko/20100101 Firefox/132.0",
-    "accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
-    "accept-language": "en-GB,en;q=0.7,fr;q=0.3",
-    "accept-encoding": "gzip, deflate, br, zstd",
-    "referer": "https://shop.example.org/catalogue?page=2",
-    "connection": "keep-alive",
-    "cookie": "; ".join(f"{name}={value}" for name, value in COOKIES.items()),
-    "upgrade-insecure-requests": "1",
-    "sec-fetch-dest": "document",
-    "sec-fetch-mode": "navigate",
-    "priority": "u=0, i",
-}
-ONE_FIELD = "sec-fetch-mode"
-ORDER = {
-    "customer": {"number": 40017, "name": "Ines Hallström", "newsletter": True},
-    "lines": [
-        {"article": f"A-{number:04}", "pieces": number, "price": 3.5 * number, "gift": None}
-        for number in range(1, 15)
-    ],
-    "remark": "Ring twice, the bell is old. " * 4,
-}
-COOKIE_PARTS = {"sid=0f1e2d3c4b5a", "max-age=1800", "path=/", "secure", "httponly", "samesite=lax"}
-
-
-class WrongAnswer(Exception):
-    """A contender answers something else than it is asked for, so its time means nothing."""
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A whole response."""
-
-    status: int
-    headers: Fields
-    body: bytes
-
-    def values(self, name: str) -> list[str]:
-        """Give the values of one field."""
-        wanted = name.encode()
-        return [value.decode("latin-1") for key, value in self.headers if key == wanted]
+BROWSER = [(name.encode(), value.encode()) for name, value in payloads.FIELDS.items()]
 
 
 @dataclass(frozen=True)
@@ -69,41 +18,77 @@ class Scenario:
     """One request, sent again and again.
 
     Attributes:
-        name: the key of the app in each contender.
-        media_type: what the answer must be.
-        is_right: tells whether the body is the right one.
-        also: checks what else the answer must have.
+        title: what the app does, in a few words.
+        check: gives what is wrong with an answer.
+        app: the key of the app in each contender, where it is not the name.
+        content_type: of the body that is sent.
+        content: makes that body, in the messages that a server hands it over in.
+        spec_version: of ASGI, that the server names.
+        extensions: that the server offers.
+        watched: the client is seen to leave as soon as it has its answer, as on a real server; for
+            apps that wait for it to leave while they send.
+        target: what asgikit's ratio to raw is to be; ``None`` where nobody has set one.
+        large: a request takes milliseconds, mostly of copying.
     """
 
     name: str
-    media_type: str
-    is_right: Callable[[bytes], bool]
-    method: str = "GET"
+    title: str
+    verify: Check
+    app: str = ""
     query: bytes = b""
-    content: bytes = b""
-    also: Callable[[Answer], bool] = lambda _answer: True
+    content_type: str = ""
+    content: Callable[[], tuple[bytes, ...]] = lambda: (b"",)
+    spec_version: str = "2.3"
+    extensions: tuple[str, ...] = ()
+    watched: bool = False
+    target: float | None = None
+    large: bool = False
+
+    @property
+    def key(self) -> str:
+        """The key of the app in each contender, which is its path, too."""
+        return self.app or self.name
+
+    @property
+    def method(self) -> str:
+        return "POST" if self.content_type else "GET"
+
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """Give the fields of the request."""
+        if not self.content_type:
+            return list(BROWSER)
+        length = str(sum(map(len, self.content()))).encode()
+        content = [(b"content-type", self.content_type.encode()), (b"content-length", length)]
+        return BROWSER + content
 
     def scope(self) -> dict[str, Any]:
         """Give a fresh scope, as a server makes one for each request."""
-        headers = [(name.encode(), value.encode()) for name, value in FIELDS.items()]
-        if self.content:
-            length = str(len(self.content)).encode()
-            headers += [(b"content-type", b"application/json"), (b"content-length", length)]
-        return {
+        scope = {
             "type": "http",
-            "asgi": {"version": "3.0", "spec_version": "2.3"},
+            "asgi": {"version": "3.0", "spec_version": self.spec_version},
             "http_version": "1.1",
             "method": self.method,
             "scheme": "http",
-            "path": f"/{self.name}",
-            "raw_path": f"/{self.name}".encode(),
+            "path": f"/{self.key}",
+            "raw_path": f"/{self.key}".encode(),
             "query_string": self.query,
             "root_path": "",
-            "headers": headers,
+            "headers": self.headers(),
             "client": ("192.0.2.7", 50123),
             "server": ("192.0.2.1", 8000),
             "state": {},
         }
+        if self.extensions:
+            scope["extensions"] = {name: {} for name in self.extensions}
+        return scope
+
+    def messages(self) -> list[dict[str, Any]]:
+        """Give what `receive` gives before the client leaves."""
+        *first, last = self.content()
+        return [
+            *({"type": "http.request", "body": body, "more_body": True} for body in first),
+            {"type": "http.request", "body": last, "more_body": False},
+        ]
 
     def check(self, answer: Answer) -> None:
         """Refuse anything but the right answer.
@@ -111,87 +96,127 @@ class Scenario:
         Raises:
             WrongAnswer: with what is wrong.
         """
-        types = answer.values("content-type")
-        wrong = None
-        if answer.status != 200:
-            wrong = f"status {answer.status}"
-        elif len(types) != 1 or types[0].partition(";")[0] != self.media_type:
-            wrong = f"content-type {types}"
-        elif answer.values("content-length") != [str(len(answer.body))]:
-            wrong = f"content-length {answer.values('content-length')} of {len(answer.body)}"
-        elif not self.is_right(answer.body):
-            wrong = f"body {answer.body[:200]!r}"
-        elif not self.also(answer):
-            wrong = f"headers {answer.headers}"
+        wrong = self.verify(answer)
         if wrong is not None:
             raise WrongAnswer(f"{self.name}: {wrong}")
 
 
-def collect(messages: Sequence[dict[str, Any]]) -> Answer:
-    """Make an answer of the messages that an app sent.
-
-    Raises:
-        WrongAnswer: they are not one start and a body that ends.
-    """
-    types = [message["type"] for message in messages]
-    bodies = messages[1:]
-    if types != ["http.response.start"] + ["http.response.body"] * len(bodies) or not bodies:
-        raise WrongAnswer(f"messages {types}")
-    if [message.get("more_body", False) for message in bodies] != [True] * (len(bodies) - 1) + [
-        False
-    ]:
-        raise WrongAnswer("more_body does not tell the end of the body")
-    headers = [(bytes(key), bytes(value)) for key, value in messages[0]["headers"]]
-    return Answer(messages[0]["status"], headers, b"".join(part["body"] for part in bodies))
+def _upload(name: str, title: str, app: str, size: int, **more: Any) -> Scenario:
+    return Scenario(
+        name,
+        title,
+        answers.text(str(size)),
+        app=app,
+        content_type=payloads.MULTIPART_TYPE,
+        content=lambda: payloads.upload(size),
+        **more,
+    )
 
 
-def text(expected: str) -> Callable[[bytes], bool]:
-    """Make a check of a plain text body."""
-    return lambda body: body == expected.encode()
+def _lengths(values: dict[str, str]) -> int:
+    return sum(map(len, values.values()))
 
 
-def document(expected: object) -> Callable[[bytes], bool]:
-    """Make a check of a JSON body, however it is spaced."""
+_ECHO = {"method": "GET", "path": "/d_echo", "query_params": payloads.QUERY}
+_SMALL_FILE = answers.file(payloads.SMALL_FILE)
+_STREAM = answers.stream(payloads.PIECE, payloads.PIECES)
 
-    def is_right(body: bytes) -> bool:
-        try:
-            return bool(json.loads(body) == expected)
-        except ValueError:
-            return False
-
-    return is_right
-
-
-def has_cookie(answer: Answer) -> bool:
-    """Tell whether just the cookie asked for is set, with its attributes in any order and case."""
-    set_cookies = [value.lower().split("; ") for value in answer.values("set-cookie")]
-    return len(set_cookies) == 1 and set(set_cookies[0]) == COOKIE_PARTS
-
-
-SCENARIOS = {
-    scenario.name: scenario
-    for scenario in [
-        Scenario("a_plaintext", "text/plain", text(GREETING)),
-        Scenario("b_json_small", "application/json", document(RECORD)),
-        Scenario(
-            "d_echo",
-            "application/json",
-            document({"method": "GET", "path": "/d_echo", "query_params": QUERY}),
-            query=b"term=two+words&sort=-date&page=3&per_page=25",
-        ),
-        Scenario(
-            "e_headers",
-            "text/plain",
-            text(str(sum(map(len, FIELDS.values())) + sum(map(len, COOKIES.values())))),
-        ),
-        Scenario("e1_one_header", "text/plain", text(FIELDS[ONE_FIELD])),
-        Scenario(
-            "f_json_body",
-            "text/plain",
-            text(str(len(ORDER["lines"]))),
-            method="POST",
-            content=json.dumps(ORDER, ensure_ascii=False).encode(),
-        ),
-        Scenario("l_set_cookie", "text/plain", text(GREETING), also=has_cookie),
-    ]
-}
+_ALL = [
+    Scenario("a_plaintext", "a short text", answers.text(payloads.GREETING), target=1.8),
+    Scenario("b_json_small", "JSON of 4 members", answers.document(payloads.RECORD), target=1.75),
+    Scenario("c_json_10k", "JSON of 10 KB", answers.document(payloads.CATALOGUE), target=1.15),
+    Scenario(
+        "d_echo",
+        "method, path and 4 query parameters as JSON",
+        answers.document(_ECHO),
+        query=b"term=two+words&sort=-date&page=3&per_page=25",
+        target=0.9,
+    ),
+    Scenario(
+        "e_headers",
+        "12 fields and 5 cookies looked up",
+        answers.text(str(_lengths(payloads.FIELDS) + _lengths(payloads.COOKIES))),
+        target=2.1,
+    ),
+    Scenario(
+        "e1_one_header",
+        "1 field of 12 looked up",
+        answers.text(payloads.FIELDS[payloads.ONE_FIELD]),
+        target=2.1,
+    ),
+    Scenario(
+        "f_json_body",
+        "JSON of 1.2 KB received",
+        answers.text(str(len(payloads.ORDER["lines"]))),
+        content_type="application/json",
+        content=lambda: (payloads.ORDER_BODY,),
+        target=1.3,
+    ),
+    Scenario(
+        "g_form",
+        "urlencoded form of 20 fields",
+        answers.text(f"{len(payloads.FORM)} {_lengths(payloads.FORM)}"),
+        content_type=payloads.FORM_TYPE,
+        content=lambda: (payloads.FORM_BODY,),
+        target=0.7,
+    ),
+    Scenario(
+        "h_multipart",
+        "multipart form: 5 texts, a file of 100 KB",
+        answers.text(f"{_lengths(payloads.TEXTS)} {payloads.SMALL_SIZE}"),
+        content_type=payloads.MULTIPART_TYPE,
+        content=lambda: payloads.upload(payloads.SMALL_SIZE, texts=True),
+        target=1.05,
+    ),
+    _upload(
+        "i_upload_50m", "50 MB upload, stored", "i_upload", LARGE_SIZE, target=1.05, large=True
+    ),
+    _upload("i2_parts_50m", "50 MB upload, passed on", "i2_parts", LARGE_SIZE, large=True),
+    Scenario("j_stream", "stream of 100 x 1 KB", _STREAM, watched=True, target=1.2),
+    Scenario(
+        "j24_stream",
+        "the same, as ASGI 2.4",
+        _STREAM,
+        app="j_stream",
+        spec_version="2.4",
+        watched=True,
+        target=1.2,
+    ),
+    Scenario("k_file_100k", "file of 100 KB", _SMALL_FILE, watched=True, target=3.5),
+    Scenario(
+        "kps_file_100k",
+        "the same, pathsend offered",
+        _SMALL_FILE,
+        app="k_file_100k",
+        spec_version="2.4",
+        extensions=("http.response.pathsend",),
+        watched=True,
+        target=0.8,
+    ),
+    Scenario(
+        "k_file_50m",
+        "file of 50 MB",
+        answers.file(payloads.LARGE_FILE),
+        watched=True,
+        target=1.5,
+        large=True,
+    ),
+    Scenario(
+        "l_set_cookie",
+        "a short text and a cookie",
+        answers.text_with_cookie(payloads.GREETING),
+        target=2.2,
+    ),
+    Scenario(
+        "n_events",
+        "100 server-sent events",
+        answers.events(payloads.EVENT_TEXT, payloads.EVENTS),
+        watched=True,
+    ),
+    Scenario("o_gzip", "text of 10 KB, compressed", answers.compressed(payloads.ARTICLE)),
+]
+SCENARIOS = {scenario.name: scenario for scenario in _ALL}
+#: The keys of the apps that a contender has.
+APPS = tuple(dict.fromkeys(scenario.key for scenario in _ALL))
+#: What goes over the wire only.
+UPLOAD_1M = _upload("i_upload_1m", "1 MB upload, stored", "i_upload", MiB)

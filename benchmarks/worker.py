@@ -1,7 +1,10 @@
-"""One contender in a process of its own: checks each app's answer, then times it when told to.
+"""One contender in a process of its own: checks its answers, and times them, as it is told.
 
-It reads one line `scenario requests` from its standard input for each round, and answers with the
-seconds that these requests took. A check that fails ends it.
+It reads a JSON list a line from its standard input, and answers each with a JSON line:
+
+- `["check", scenario]`: `null` where the answer is right, else what is wrong;
+- `["measure", scenario, requests]`: the seconds that these requests took;
+- `["floor", scenario, requests]`: the same for an app that does nothing.
 """
 
 from __future__ import annotations
@@ -9,77 +12,74 @@ from __future__ import annotations
 import asyncio
 import gc
 import importlib
+import json
+import os
 import sys
-import time
 from typing import Any
 
-from benchmarks.scenarios import SCENARIOS, Answer, Scenario, collect
+from benchmarks import exchange
+from benchmarks.contenders import load, raw
+from benchmarks.payloads import make_files
+from benchmarks.scenarios import SCENARIOS, Scenario
 
 
-async def answer(app: Any, scenario: Scenario) -> Answer:
-    """Send one request, and keep what comes back."""
-    messages: list[dict[str, Any]] = []
+class Worker:
+    """The apps of one contender, and the request that is sent again and again."""
 
-    async def send(message: dict[str, Any]) -> None:
-        messages.append(message)
+    def __init__(self, contender: str, runner: asyncio.Runner) -> None:
+        self.runner = runner
+        self.apps = runner.run(load(contender))
+        self.scenario: Scenario | None = None
+        self.messages: list[dict[str, Any]] = []
 
-    await app(scenario.scope(), receiver(scenario.content), send)
-    return collect(messages)
+    def turn_to(self, scenario: Scenario) -> None:
+        """Have the messages of one scenario at hand, of which some take 50 MB."""
+        if scenario is not self.scenario:
+            self.scenario = scenario
+            self.messages = scenario.messages()
+            # What is there by now stays; the collector need not look at it in each round.
+            gc.collect()
+            gc.freeze()
 
+    def check(self, name: str) -> str | None:
+        """Tell what is wrong with an answer: with the second one, too."""
+        scenario = SCENARIOS[name]
+        try:
+            for _ in range(2):
+                scenario.check(self.runner.run(exchange.answer(self.apps[scenario.key], scenario)))
+        except Exception as error:  # noqa: BLE001 - whatever a contender raises is no answer
+            return f"{type(error).__name__}: {error}"
+        return None
 
-def receiver(content: bytes) -> Any:
-    """Make a fresh `receive` that gives the whole body, then tells that the client left."""
-    message: dict[str, Any] = {"type": "http.request", "body": content, "more_body": False}
-    messages = iter((message, {"type": "http.disconnect"}))
+    def measure(self, name: str, requests: int) -> float:
+        scenario = SCENARIOS[name]
+        self.turn_to(scenario)
+        return self._run(self.apps[scenario.key], scenario, requests)
 
-    async def receive() -> dict[str, Any]:
-        return next(messages)
+    def floor(self, name: str, requests: int) -> float:
+        scenario = SCENARIOS[name]
+        self.turn_to(scenario)
+        return self._run(raw.nothing, scenario, requests)
 
-    return receive
-
-
-async def drop(_message: dict[str, Any]) -> None:
-    """Send nowhere."""
-
-
-async def measure(app: Any, scenario: Scenario, requests: int) -> float:
-    """Give the seconds that ``requests`` requests take, one awaited after another.
-
-    Each has its own scope, header list and `receive`, made before the clock starts.
-    """
-    prepared = [(scenario.scope(), receiver(scenario.content)) for _ in range(requests)]
-    start = time.perf_counter()
-    for scope, receive in prepared:
-        await app(scope, receive, drop)
-    return time.perf_counter() - start
-
-
-def load(contender: str) -> dict[str, Any]:
-    """Give a contender's apps by scenario."""
-    apps: dict[str, Any] = importlib.import_module(f"benchmarks.contenders.{contender}").APPS
-    return apps
+    def _run(self, app: Any, scenario: Scenario, requests: int) -> float:
+        return self.runner.run(exchange.measure(app, scenario, self.messages, requests))
 
 
 def main() -> None:
-    """Serve rounds until the input ends."""
-    apps = load(sys.argv[1])
+    """Do what the input says until it ends."""
+    # A contender may print: only answers go where answers are read.
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    make_files()
     try:
         loop_factory = importlib.import_module("uvloop").new_event_loop
     except ModuleNotFoundError:
         loop_factory = asyncio.new_event_loop
     with asyncio.Runner(loop_factory=loop_factory) as runner:
-        for name in sys.argv[2:]:
-            scenario = SCENARIOS[name]
-            scenario.check(runner.run(answer(apps[name], scenario)))
-            runner.run(measure(apps[name], scenario, 2000))
-        # What is there by now stays; the collector need not look at it in each round.
-        gc.collect()
-        gc.freeze()
-        print("ready", flush=True)
+        worker = Worker(sys.argv[1], runner)
         for line in sys.stdin:
-            name, requests = line.split()
-            seconds = runner.run(measure(apps[name], SCENARIOS[name], int(requests)))
-            print(seconds, flush=True)
+            operation, *arguments = json.loads(line)
+            print(json.dumps(getattr(worker, operation)(*arguments)), file=answers, flush=True)
 
 
 if __name__ == "__main__":

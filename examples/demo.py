@@ -1,41 +1,108 @@
-"""A tour in one app: open http://127.0.0.1:8000/ after
+"""Every promise of asgikit live, on one page: open http://127.0.0.1:8000/ after
 
 uvicorn examples.demo:app --port 8000
+
+It needs nothing else, and keeps nothing that a visitor sends: an upload is hashed while it passes
+through, and the files that are served are made at the start, in a folder that goes in the end.
 """
 
 from __future__ import annotations
 
+import base64
+import functools
+import hashlib
+import re
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import anyio
+import anyio.to_thread
 
 from asgikit import (
     ASGIApp,
+    BadRequest,
+    EventSourceResponse,
+    FileResponse,
     HTMLResponse,
     HTTPError,
     JSONResponse,
+    Limits,
+    Part,
     PlainTextResponse,
     RedirectResponse,
     Request,
+    Response,
+    ServerSentEvent,
     StreamingResponse,
     request_response,
 )
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+from .demo_media import Media
 
-# Nothing in it changes, so one response object answers every request.
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+
+MiB = 1024 * 1024
+LIMITS = Limits(max_body_size=MiB, max_form_size=100 * MiB, max_files=10, max_text_size=64 * 1024)
+# A form is held in memory, so that no file may be in it.
+FORM_LIMITS = Limits(max_form_size=64 * 1024, max_text_size=64 * 1024, max_fields=100, max_files=0)
+
+EVENTS = {str(number): number for number in range(1, 31)}  # by their ids
+EVENTS_A_STREAM = 5
+PAUSE = 0.25  # seconds between two of them
+ROWS = 200_000  # of the download
+
+POEM = """\
+The tag you hold is still the tag I gave:
+no word has changed, so not a word I send.
+"""
+
+
+def allow_itself(page: str) -> str:
+    """Write the policy of a page that runs its own script and style and asks its own server."""
+
+    def digest(element: str) -> str:
+        found = re.search(f"<{element}>(.*?)</{element}>", page, re.DOTALL)
+        content = found[1] if found else ""
+        return base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+
+    return (
+        f"default-src 'none'; script-src 'sha256-{digest('script')}';"
+        f" style-src 'sha256-{digest('style')}'; connect-src 'self'; media-src 'self';"
+        " img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    )
+
+
+PAGE = Path(__file__).with_name("demo.html").read_text(encoding="utf-8")
+# Nothing in these two changes, so one response object answers every request.
 INDEX = HTMLResponse(
-    Path(__file__).with_name("demo.html").read_text(encoding="utf-8"),
+    PAGE,
     headers={
-        "content-security-policy": (
-            "default-src 'none'; connect-src 'self'; script-src 'unsafe-inline';"
-            " style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
-        ),
+        "cache-control": "no-cache",
+        "content-security-policy": allow_itself(PAGE),
+        "referrer-policy": "same-origin",
         "x-content-type-options": "nosniff",
     },
+    conditional=True,
 )
+POEM_RESPONSE = PlainTextResponse(POEM, headers={"cache-control": "no-cache"}, conditional=True)
+
+
+@functools.cache
+def media() -> Media:
+    """Make the files: at the start, or on first use where a host has no lifespan."""
+    return Media()
+
+
+@asynccontextmanager
+async def lifespan() -> AsyncGenerator[None]:
+    made = await anyio.to_thread.run_sync(media)
+    try:
+        yield
+    finally:
+        media.cache_clear()
+        made.close()
 
 
 async def index(_request: Request) -> ASGIApp:
@@ -44,20 +111,22 @@ async def index(_request: Request) -> ASGIApp:
 
 async def echo(request: Request) -> ASGIApp:
     """What the client sent, as asgikit reads it."""
-    return JSONResponse(
-        {
-            "method": request.method,
-            "url": str(request.url),
-            "path": request.path,
-            "query_params": {
-                name: request.query_params.getall(name) for name in request.query_params
-            },
-            "cookies": request.cookies,
-            "user_agent": request.headers.get("user-agent"),
-            "media_type": request.media_type.essence if request.media_type else None,
-            "content_length": request.content_length,
-        }
-    )
+    query, headers = request.query_params, request.headers
+    media_type = request.media_type
+    document = {
+        "method": request.method,
+        "url": str(request.url),
+        "path": request.path,
+        "query_params": {name: query.getall(name) for name in query},
+        "http_version": request.http_version,
+        "client": request.client,
+        "cookies": request.cookies,
+        "media_type": media_type.essence if media_type else None,
+        "content_length": request.content_length,
+        "prefers": request.accept_language.best_match(["en", "de", "fr", "es", "cs", "ja"]),
+        "headers": {name: headers.getall(name) for name in headers},
+    }
+    return JSONResponse(document, headers={"cache-control": "no-store"})
 
 
 async def count(request: Request) -> ASGIApp:
@@ -65,6 +134,58 @@ async def count(request: Request) -> ASGIApp:
     document = await request.json()
     members = len(document) if isinstance(document, dict | list) else None
     return JSONResponse({"type": type(document).__name__, "members": members, "json": document})
+
+
+async def upload(request: Request) -> ASGIApp:
+    """Files of any number of bytes up to the limit, of which none is kept."""
+    files = [await fingerprint(part) async for part in request.parts() if part.filename]
+    if not files:
+        raise BadRequest("Choose a file first.")
+    return JSONResponse({"files": files})
+
+
+async def fingerprint(part: Part) -> dict[str, Any]:
+    """Hash a file while it arrives."""
+    digest = hashlib.sha256()
+    size = 0
+    async for chunk in part:
+        digest.update(chunk)
+        size += len(chunk)
+    return {
+        "name": part.filename,
+        "media_type": part.content_type,
+        "size": size,
+        "sha256": digest.hexdigest(),
+    }
+
+
+async def form(request: Request) -> ASGIApp:
+    """The fields of a form, in order, repeated names kept."""
+    fields = list((await request.form(limits=FORM_LIMITS)).items())
+    return JSONResponse({"count": len(fields), "fields": fields})
+
+
+async def tune(_request: Request) -> ASGIApp:
+    return FileResponse(media().tune)
+
+
+async def lines(_request: Request) -> ASGIApp:
+    return FileResponse(media().lines)
+
+
+async def events(request: Request) -> ASGIApp:
+    """Some events more than the client has had; after the last one, it is told not to come back."""
+    last = EVENTS.get(request.last_event_id or "", 0)
+    if last == len(EVENTS):
+        return Response(status_code=204)
+    return EventSourceResponse(count_on(last), retry=300)
+
+
+async def count_on(last: int) -> AsyncIterator[ServerSentEvent]:
+    """Events that follow number ``last``. The stream breaks off soon, to show the reconnect."""
+    for number in list(EVENTS.values())[last : last + EVENTS_A_STREAM]:
+        yield ServerSentEvent({"number": number, "of": len(EVENTS)}, id=str(number))
+        await anyio.sleep(PAUSE)
 
 
 async def stream(_request: Request) -> ASGIApp:
@@ -79,8 +200,26 @@ async def countdown() -> AsyncIterator[str]:
     yield "lift-off\n"
 
 
+async def download(_request: Request) -> ASGIApp:
+    disposition = {"content-disposition": 'attachment; filename="squares.csv"'}
+    return StreamingResponse(squares(), headers=disposition, media_type="text/csv")
+
+
+async def squares() -> AsyncIterator[str]:
+    """A table that is never whole in memory."""
+    yield "number,square\n"
+    for start in range(0, ROWS, 1000):
+        yield "".join(f"{number},{number * number}\n" for number in range(start, start + 1000))
+
+
+async def poem(_request: Request) -> ASGIApp:
+    return POEM_RESPONSE
+
+
 async def set_cookie(request: Request) -> ASGIApp:
     name = request.query_params.get("name", "visitor")
+    if len(name) > 100:
+        raise BadRequest("A name has at most 100 characters.")
     before = request.cookies.get("name", "nobody")
     response = PlainTextResponse(f"You are {name}, and were {before} before.\n")
     response.set_cookie("name", name, max_age=3600, httponly=True)
@@ -107,7 +246,14 @@ ROUTES: dict[str, tuple[tuple[str, ...], Callable[[Request], Awaitable[ASGIApp]]
     "/": (READ, index),
     "/echo": ((*READ, "POST", "PUT", "PATCH", "DELETE"), echo),
     "/json": (("POST",), count),
+    "/upload": (("POST",), upload),
+    "/form": (("POST",), form),
+    "/tune.wav": (READ, tune),
+    "/lines.txt": (READ, lines),
+    "/events": (READ, events),
     "/stream": (READ, stream),
+    "/download": (READ, download),
+    "/poem": (READ, poem),
     "/cookie": (READ, set_cookie),
     "/cookie/clear": (("POST",), clear_cookie),
     "/old": (READ, redirect),
@@ -115,7 +261,7 @@ ROUTES: dict[str, tuple[tuple[str, ...], Callable[[Request], Awaitable[ASGIApp]]
 }
 
 
-@request_response
+@request_response(limits=LIMITS, lifespan=lifespan)
 async def app(request: Request) -> ASGIApp:
     methods, handler = ROUTES.get(request.path, ((), None))
     if handler is None:

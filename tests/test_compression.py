@@ -130,7 +130,7 @@ async def test_the_coding_is_the_one_that_the_client_would_rather_have(
     answer = await ask(start(HTML), body(TEXT), accept=accept)
 
     assert answer.headers.get("content-encoding") == coding
-    assert answer.headers["vary"] == "accept-encoding"
+    assert answer.headers["vary"] == "Accept-Encoding"
     assert answer.headers.get("content-length") == (str(len(answer.body)) if coding else None)
     assert plain(answer) == TEXT
 
@@ -223,7 +223,6 @@ async def test_what_does_not_get_smaller_is_left_as_it_is(
 @pytest.mark.parametrize(
     ("fields", "varies"),
     [
-        ([], False),  # nobody knows what it is
         ([HTML, ("content-encoding", "br")], False),
         ([HTML, ("content-encoding", "identity")], False),
         ([HTML, ("cache-control", "max-age=60, No-Transform")], False),
@@ -239,6 +238,23 @@ async def test_what_must_stay_is_left_as_it_is(fields: list[tuple[str, str]], va
         assert answer.headers.get("content-encoding") == dict(fields).get("content-encoding")
         assert answer.body == TEXT
         assert ("vary" in answer.headers) is varies
+
+
+@pytest.mark.parametrize("fields", [[], [("content-length", str(len(TEXT)))]])
+async def test_what_does_not_tell_its_type_is_compressed(fields: list[tuple[str, str]]) -> None:
+    answer = await ask(start(*fields), body(TEXT))
+
+    assert answer.headers["content-encoding"] == "gzip"
+    assert answer.headers["vary"] == "Accept-Encoding"
+    assert plain(answer) == TEXT
+
+
+@pytest.mark.parametrize("status", [204, 205, 307])
+async def test_what_has_no_content_does_not_vary(status: int) -> None:
+    fields = [] if status == 204 else [("content-length", "0")]
+    answer = await ask(start(*fields, status=status), body())
+
+    assert "vary" not in answer.headers
 
 
 async def test_names_in_upper_case_are_read_too() -> None:
@@ -270,7 +286,7 @@ async def test_what_is_short_is_left_as_it_is(
     answer = await ask(start(HTML, *fields), body(b"a" * size))
 
     assert ("content-encoding" in answer.headers) is is_compressed
-    assert answer.headers["vary"] == "accept-encoding"
+    assert answer.headers["vary"] == "Accept-Encoding"
     assert plain(answer) == b"a" * size
 
 
@@ -307,7 +323,7 @@ async def test_an_answer_without_all_of_the_content_is_left_as_it_is(status: int
     answer = await ask(start(HTML, ("etag", '"1"'), status=status), body(content))
 
     assert "content-encoding" not in answer.headers
-    assert answer.headers["vary"] == "accept-encoding"
+    assert answer.headers["vary"] == "Accept-Encoding"
     assert answer.headers["etag"] == '"1"'
     assert answer.body == content
 
@@ -363,7 +379,7 @@ async def test_a_304_has_the_tag_that_the_client_has(asked: str | None, answered
     answer = await exchange(app, headers=headers)
 
     assert answer.headers["etag"] == answered
-    assert answer.headers["vary"] == "accept-encoding"
+    assert answer.headers["vary"] == "Accept-Encoding"
 
 
 async def test_a_304_without_a_tag_passes() -> None:
@@ -414,7 +430,7 @@ async def test_head_is_answered_as_get_but_for_the_length(
     assert answer.headers.get("content-encoding") == coding
     assert answer.headers.get("content-length") == (None if coding else "10")
     assert answer.headers["etag"] == ('W/"1"' if coding else '"1"')
-    assert answer.headers["vary"] == "accept-encoding"
+    assert answer.headers["vary"] == "Accept-Encoding"
     assert answer.body == b""
 
 

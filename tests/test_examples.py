@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from typing import Any
+from pathlib import Path
 
 import pytest
 
@@ -49,88 +49,27 @@ async def test_the_app_behind_a_middleware_reads_the_body_again() -> None:
     assert answer.headers["x-body-sha256"] == hashlib.sha256(b"abc").hexdigest()
 
 
-async def ask(method: str, target: str, **more: Any) -> Any:
-    return await exchange(demo.app, method, target, **more)
+EXAMPLES = Path(demo.__file__).parent
 
 
-async def test_the_demo_shows_a_page_that_needs_nothing_else() -> None:
-    answer = await ask("GET", "/")
-    page = answer.body.decode()
+def test_the_list_of_examples_is_complete() -> None:
+    listed = re.findall(r"\]\(([^)]+)\)", (EXAMPLES / "README.md").read_text(encoding="utf-8"))
+    files = [path.name for path in EXAMPLES.iterdir() if path.suffix in {".py", ".html"}]
 
-    assert answer.headers["content-type"] == "text/html; charset=utf-8"
-    assert "viewport" in page
-    assert "prefers-color-scheme: dark" in page
-    assert re.findall(r"""(?:src|href)=|url\(|@import|https?://""", page) == []
-    # What the page asks for exists.
-    paths = set(re.findall(r'data-path="(/[\w/]*)', page)) - {"/nowhere"}
-    assert paths <= set(demo.ROUTES)
-
-
-async def test_the_demo_echoes_the_request() -> None:
-    answer = await ask(
-        "GET", "/echo?q=hello+world&q=2", headers={"cookie": "a=b", "host": "example.org"}
-    )
-
-    document = json.loads(answer.body)
-    assert document["url"] == "http://example.org/echo?q=hello+world&q=2"
-    assert document["query_params"] == {"q": ["hello world", "2"]}
-    assert document["cookies"] == {"a": "b"}
+    assert {*listed} == {*files, "scale/README.md"} - {"__init__.py"}
 
 
 @pytest.mark.parametrize(
-    ("body", "expected"),
-    [
-        (b'{"a": 1}', {"type": "dict", "members": 1, "json": {"a": 1}}),
-        (b"3", {"type": "int", "members": None, "json": 3}),
-        (
-            b"12345678901234567890123",
-            {"type": "int", "members": None, "json": 12345678901234567890123},
-        ),
-    ],
+    "path", sorted(EXAMPLES.glob("[a-z]*.py")), ids=lambda path: str(path.stem)
 )
-async def test_the_demo_reads_and_writes_json(body: bytes, expected: object) -> None:
-    assert json.loads((await ask("POST", "/json", body=body)).body) == expected
+def test_an_example_is_short_and_says_how_it_is_run(path: Path) -> None:
+    source = path.read_text(encoding="utf-8")
+    docstring = source.split('"""')[1]
+    apps = re.findall(rf"\bexamples\.{path.stem}:(\w+)", docstring)
 
-
-async def test_the_demo_streams_in_pieces() -> None:
-    answer = await ask("GET", "/stream")
-
-    assert answer.body == b"5\n4\n3\n2\n1\nlift-off\n"
-    assert len([message for message in answer.messages if message.get("body")]) == 6
-
-
-async def test_the_demo_sets_reads_and_clears_a_cookie() -> None:
-    set_ = await ask("GET", "/cookie?name=Ada%3B+Lovelace")
-    cookie = set_.headers["set-cookie"].partition("; ")[0]
-    read = await ask("GET", "/cookie", headers={"cookie": cookie})
-    cleared = await ask("POST", "/cookie/clear", headers={"cookie": cookie})
-
-    assert b"were Ada; Lovelace before" in read.body
-    assert "max-age=0" in cleared.headers["set-cookie"].lower()
-
-
-@pytest.mark.parametrize(
-    ("method", "target", "body", "status"),
-    [
-        ("GET", "/teapot", b"", 418),
-        ("GET", "/nowhere", b"", 404),
-        ("GET", "/json", b"", 405),
-        ("POST", "/json", b"{", 400),
-        ("POST", "/json", b"\xff", 400),
-        ("POST", "/json", b" " * (11 * 1024 * 1024), 413),
-    ],
-)
-async def test_the_demo_answers_errors_as_problem_documents(
-    method: str, target: str, body: bytes, status: int
-) -> None:
-    answer = await ask(method, target, body=body)
-
-    assert answer.status_code == status
-    assert answer.headers["content-type"] == "application/problem+json"
-    assert json.loads(answer.body)["status"] == status
-
-
-async def test_the_demo_redirects() -> None:
-    answer = await ask("GET", "/old")
-
-    assert (answer.status_code, answer.headers["location"]) == (308, "/echo?from=old")
+    assert source.count("\n") < 300
+    assert bool(apps) == (path.stem != "demo_media")
+    for app in apps:
+        assert re.search(
+            rf"^(?:{app} = |(?:async )?def {app}\b|@to_asgi\ndef {app})", source, re.MULTILINE
+        )

@@ -101,6 +101,8 @@ async def test_a_page_has_all_members_and_no_elements_of_theirs() -> None:
         (ProblemResponse(400, type="https://a.example/<x>"), ["https://a.example/<x>"]),
         (ProblemResponse(400, instance="/1"), ["instance", "/1"]),
         (ProblemResponse(400, extensions={"a": [1, {"b": None}]}), ['[1,{"b":null}]']),
+        # As in JSON, whatever the annotations say: an error page must not fail.
+        (ProblemResponse(400, detail={"a": 1}, extensions={1: 2}), ['{"a":1}', "1", "2"]),  # type: ignore[arg-type, dict-item]
         (ProblemResponse(400, extensions={"type_": "\xe9\u65e5"}), ["\xe9\u65e5"]),
     ],
 )

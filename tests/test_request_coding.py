@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import random
 import tracemalloc
 from collections import deque
 from contextlib import suppress
@@ -199,6 +200,28 @@ async def test_requests_over_one_body_see_the_same_bytes() -> None:
     assert await read_stream(Request(request.scope, request.receive)) == TEXT
 
 
+@pytest.mark.parametrize("is_read_whole", [True, False])
+@pytest.mark.parametrize("read", [Request.body, read_stream])
+async def test_what_was_read_as_it_was_received_is_decoded_then(
+    read: Callable[[Request], Awaitable[bytes]], *, is_read_whole: bool
+) -> None:
+    coded = encode(TEXT, "gzip")
+    request = build_request(cut(coded, 9), "gzip")
+    fields = request.scope["headers"]
+    # As by a middleware that takes the field out for a while.
+    request.scope["headers"] = []
+    early = Limits(max_body_size=len(coded) if is_read_whole else 20)
+    first = Request(request.scope, request.receive, limits=early)
+    if is_read_whole:
+        assert await first.body() == coded
+    else:
+        with pytest.raises(ContentTooLarge):
+            await first.body()
+    request.scope["headers"] = fields
+
+    assert await read(request) == TEXT
+
+
 async def test_what_was_streamed_is_gone() -> None:
     request = build_request(encode(TEXT, "gzip"), "gzip")
     assert await read_stream(request) == TEXT
@@ -322,6 +345,20 @@ async def test_a_length_over_the_limit_is_refused_before_anything_is_received() 
 
     with pytest.raises(ContentTooLarge, match="max_body_size"):
         await Request(scope, peer).body()
+
+
+@each_coding
+@pytest.mark.parametrize("size", [0, 1, 20, 70_000])
+async def test_a_body_within_the_limit_may_be_longer_while_it_is_coded(
+    coding: str, size: int
+) -> None:
+    noise = random.Random(size).randbytes(size)
+    coded = encode(noise, coding)
+    assert len(coded) > size
+    limits = Limits(max_body_size=size)
+
+    assert await build_request(coded, coding, limits=limits).body() == noise
+    assert await build_request(cut(coded, 999), coding, limits=limits).body() == noise
 
 
 BEFORE = {

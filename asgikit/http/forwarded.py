@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 _Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
-Network: TypeAlias = str | _Network
+Network: TypeAlias = str | _Network | ipaddress.IPv4Address | ipaddress.IPv6Address
 
 ForwardedElement: TypeAlias = dict[str, str]
 
@@ -61,6 +61,14 @@ _parse_node = re.compile(
     r"(?:([0-9.]{7,15})|\[([0-9A-Fa-f:.]{2,45})\])(?::(?:([0-9]{1,5})|_[A-Za-z0-9._-]++))?+"
     r"|([0-9A-Fa-f:.]{2,45})"
 ).fullmatch
+
+_NETWORKS = (
+    str,
+    ipaddress.IPv4Address,
+    ipaddress.IPv4Network,
+    ipaddress.IPv6Address,
+    ipaddress.IPv6Network,
+)
 
 _SCHEMES = frozenset({"http", "https", "ws", "wss"})
 
@@ -270,7 +278,7 @@ def _networks(trusted: Iterable[Network]) -> list[_Network | None]:
     """Read what is trusted; :obj:`None` stands for a peer without an address."""
     if isinstance(trusted, str):
         raise TypeError(f"trusted is a list of networks, such as [{trusted!r}]")
-    return [_parse_network(one) if isinstance(one, str) else one for one in trusted]
+    return [_parse_network(one) for one in trusted]
 
 
 def _is_trusted(host: str | None, networks: Sequence[_Network | None]) -> bool:
@@ -282,13 +290,21 @@ def _is_trusted(host: str | None, networks: Sequence[_Network | None]) -> bool:
 
 # The app's own, and few: reading one takes 4 us.
 @lru_cache(maxsize=256)
-def _parse_network(text: str) -> _Network | None:
-    if text == "unix":
+def _parse_network(value: Network) -> _Network | None:
+    if value == "unix":
         return None
+    if not isinstance(value, _NETWORKS):
+        # To ipaddress a number is an address as well, and so are four bytes.
+        raise TypeError(f"trusted is networks, as text or as ipaddress has them, not {value!r}")
     try:
-        return ipaddress.ip_network(text)
+        network = ipaddress.ip_network(value)
     except ValueError as error:
         raise ValueError(f"trusted is networks, such as '10.0.0.0/8', or 'unix': {error}") from None
+    mapped = getattr(network.network_address, "ipv4_mapped", None)
+    if mapped is None or network.prefixlen < 96:
+        return network
+    # As a peer's address is read.
+    return ipaddress.ip_network((mapped, network.prefixlen - 96))
 
 
 def _parse_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

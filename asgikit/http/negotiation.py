@@ -9,6 +9,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import NamedTuple, TypeVar, overload
 
 from asgikit.http.grammar import (
@@ -69,6 +70,13 @@ class Preference(NamedTuple):
         return self.value + _format_weight(self.quality)
 
 
+class _Weight(NamedTuple):
+    """How good an offer is; the greater one is the better."""
+
+    quality: float
+    specificity: tuple[int, ...] = ()
+
+
 class MediaRange(NamedTuple):
     """A member of Accept: a type and a subtype, of which each may be ``*``, in lower case.
 
@@ -116,9 +124,13 @@ class Preferences(ABC):
 
     __slots__ = ()
 
-    @abstractmethod
     def quality(self, offer: str) -> float:
         """Give the weight of ``offer``, from 0 for what is not acceptable to 1."""
+        return self._weigh(offer).quality
+
+    @abstractmethod
+    def _weigh(self, offer: str) -> _Weight:
+        """Give the weight of ``offer``, and how clearly it is meant."""
 
     @abstractmethod
     def _members(self) -> Iterable[Preference]:
@@ -137,16 +149,18 @@ class Preferences(ABC):
         """Give those of ``offers`` that are acceptable, the best first.
 
         Args:
-            offers: what there is; their order decides between equals.
+            offers: what there is. Of two that are as good, the one that is meant more clearly
+                comes first (who accepts ``text/html, */*`` has named HTML), and then their order
+                decides.
         """
         return self._rank(offers, 0)
 
     def _rank(self, offers: Iterable[str], bound: float) -> list[str]:
-        weighed = [Preference(offer, self.quality(offer)) for offer in offers]
+        weighed = [(self._weigh(offer), offer) for offer in offers]
         return [
             offer
-            for offer, quality in sorted(weighed, key=_by_quality)
-            if quality > 0 and quality >= bound
+            for weight, offer in sorted(weighed, key=itemgetter(0), reverse=True)
+            if weight.quality > 0 and weight.quality >= bound
         ]
 
     @overload
@@ -157,7 +171,7 @@ class Preferences(ABC):
         """Give the one of ``offers`` that the client would rather have.
 
         Args:
-            offers: what there is; their order decides between equals.
+            offers: what there is; between equals as for :meth:`rank`.
             default: what to give where none is acceptable.
         """
         ranked = self.rank(offers)
@@ -187,15 +201,19 @@ class Accept(Preferences):
         Raises:
             ValueError: ``offer`` is no media type.
         """
+        return self._weigh(offer).quality
+
+    def _weigh(self, offer: str) -> _Weight:
         media_type = parse_media_type(offer)
         if media_type is None or "*" in media_type.essence:
             raise ValueError(f"what is offered is a media type, not {offer!r}")
         if not self.ranges:
-            return 1.0
-        return max(
+            return _Weight(1.0)
+        specificity, quality = max(
             [(one.specificity, one.quality) for one in self.ranges if one.matches(media_type)],
             default=((), 0.0),
-        )[1]
+        )
+        return _Weight(quality, specificity)
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,16 +237,19 @@ class AcceptEncoding(Preferences):
 
         Where the field is absent, any coding is acceptable. Where it names none, none is.
         """
+        return self._weigh(offer).quality
+
+    def _weigh(self, offer: str) -> _Weight:
         if self.codings is None:
-            return 1.0
+            return _Weight(1.0)
         name = offer.lower()
         name = _SAME_CODING.get(name, name)
         for wanted in (name, "*"):
             weights = [quality for value, quality in self.codings if value == wanted]
             if weights:
-                return max(weights)
+                return _Weight(max(weights), (wanted == name,))
         # No coding is acceptable unless it is refused, and all that is asked for is better.
-        return _LEAST if name == "identity" else 0.0
+        return _Weight(_LEAST if name == "identity" else 0.0)
 
     def preferred(self, offers: Iterable[str]) -> list[str]:
         """Give those of ``offers`` that the client would rather have than none, the best first.
@@ -266,8 +287,11 @@ class AcceptLanguage(Preferences):
         section 3.4: who reads ``de-CH`` reads ``de``), unless that range is refused; and then
         ``*``.
         """
+        return self._weigh(offer).quality
+
+    def _weigh(self, offer: str) -> _Weight:
         if not self.ranges:
-            return 1.0
+            return _Weight(1.0)
         tag = offer.lower() + "-"
         longest, filtered = 0, 0.0
         looked_up, others = 0.0, 0.0
@@ -279,7 +303,10 @@ class AcceptLanguage(Preferences):
                 longest, filtered = max((longest, filtered), (len(wanted), quality))
             elif wanted.startswith(tag):
                 looked_up = max(looked_up, quality)
-        return filtered if longest else looked_up or others
+        if longest:
+            return _Weight(filtered, (longest == len(tag), longest))
+        # Lookup comes to the longer tag first: who reads zh-Hant-TW, to zh-Hant before zh.
+        return _Weight(looked_up, (False, len(tag))) if looked_up else _Weight(others)
 
 
 def parse_accept(field: str | None) -> Accept:

@@ -2,31 +2,77 @@
 
 from __future__ import annotations
 
+import os
+import re
+import tempfile
+import zlib
+from email.utils import formatdate
+from io import BytesIO
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
 import orjson
+from python_multipart.multipart import MultipartParser, parse_options_header
 
-from benchmarks.scenarios import COOKIES, FIELDS, GREETING, ONE_FIELD, RECORD
+from benchmarks.payloads import (
+    ARTICLE,
+    CATALOGUE,
+    COOKIES,
+    FIELDS,
+    GREETING,
+    LARGE_FILE,
+    ONE_FIELD,
+    RECORD,
+    SMALL_FILE,
+    pieces,
+    steps,
+)
 
 TEXT = (b"content-type", b"text/plain; charset=utf-8")
 JSON = (b"content-type", b"application/json")
-
+BINARY = (b"content-type", b"application/octet-stream")
 NAMES = [name.encode() for name in FIELDS]
+READ_SIZE = 256 * 1024
+
+read_disposition = re.compile(rb'form-data; name="([^"\\]*)"(?:; filename="([^"\\]*)")?').fullmatch
 
 
-async def respond(send: Any, body: bytes, media_type: tuple[bytes, bytes]) -> None:
+async def respond(send: Any, body: bytes, media_type: tuple[bytes, bytes], *more: Any) -> None:
     length = (b"content-length", b"%d" % len(body))
-    await send({"type": "http.response.start", "status": 200, "headers": [media_type, length]})
+    headers = [media_type, length, *more]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
 
+async def read_body(receive: Any) -> bytes:
+    message = await receive()
+    body: bytes = message["body"]
+    if not message.get("more_body", False):
+        return body
+    chunks = [body]
+    while message.get("more_body", False):
+        message = await receive()
+        chunks.append(message["body"])
+    return b"".join(chunks)
+
+
 async def a_plaintext(_scope: Any, _receive: Any, send: Any) -> None:
-    await respond(send, GREETING.encode(), TEXT)
+    body = GREETING.encode()
+    length = (b"content-length", b"%d" % len(body))
+    await send({"type": "http.response.start", "status": 200, "headers": [TEXT, length]})
+    await send({"type": "http.response.body", "body": body})
 
 
 async def b_json_small(_scope: Any, _receive: Any, send: Any) -> None:
-    await respond(send, orjson.dumps(RECORD), JSON)
+    body = orjson.dumps(RECORD)
+    length = (b"content-length", b"%d" % len(body))
+    await send({"type": "http.response.start", "status": 200, "headers": [JSON, length]})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def c_json_10k(_scope: Any, _receive: Any, send: Any) -> None:
+    await respond(send, orjson.dumps(CATALOGUE), JSON)
 
 
 async def d_echo(scope: Any, _receive: Any, send: Any) -> None:
@@ -60,29 +106,207 @@ async def e1_one_header(scope: Any, _receive: Any, send: Any) -> None:
 
 
 async def f_json_body(_scope: Any, receive: Any, send: Any) -> None:
-    message = await receive()
-    body = message["body"]
-    while message.get("more_body", False):
-        message = await receive()
-        body += message["body"]
-    order = orjson.loads(body)
+    order = orjson.loads(await read_body(receive))
     await respond(send, str(len(order["lines"])).encode(), TEXT)
+
+
+async def g_form(_scope: Any, receive: Any, send: Any) -> None:
+    body = await read_body(receive)
+    form = dict(parse_qsl(body.decode("latin-1"), keep_blank_values=True))
+    size = sum([len(value) for value in form.values()])
+    await respond(send, f"{len(form)} {size}".encode(), TEXT)
+
+
+class Counter:
+    """A file that only knows how long it is."""
+
+    def __init__(self) -> None:
+        self.size = 0
+
+    def write(self, data: bytes) -> None:
+        self.size += len(data)
+
+
+class Form:
+    """Takes a multipart body apart: texts are joined, files are written to what is opened."""
+
+    def __init__(self, open_file: Any) -> None:
+        self.open_file = open_file
+        self.texts: dict[str, str] = {}
+        self.files: dict[str, Any] = {}
+        self.key = self.value = self.disposition = b""
+        self.name = ""
+        self.text: list[bytes] | None = None
+        self.write: Any = None
+
+    def on_header_field(self, data: bytes, start: int, end: int) -> None:
+        self.key += data[start:end]
+
+    def on_header_value(self, data: bytes, start: int, end: int) -> None:
+        self.value += data[start:end]
+
+    def on_header_end(self) -> None:
+        if self.key.lower() == b"content-disposition":
+            self.disposition = self.value
+        self.key = self.value = b""
+
+    def on_headers_finished(self) -> None:
+        match = read_disposition(self.disposition)
+        if match:
+            name, filename = match.groups()
+        else:
+            options = parse_options_header(self.disposition)[1]
+            name, filename = options[b"name"], options.get(b"filename")
+        self.name = name.decode()
+        if filename is None:
+            self.text = []
+            self.write = self.text.append
+        else:
+            self.text = None
+            file = self.files[self.name] = self.open_file()
+            self.write = file.write
+
+    def on_part_data(self, data: bytes, start: int, end: int) -> None:
+        self.write(data if start == 0 and end == len(data) else data[start:end])
+
+    def on_part_end(self) -> None:
+        if self.text is not None:
+            self.texts[self.name] = b"".join(self.text).decode()
+
+    async def read(self, scope: Any, receive: Any) -> None:
+        boundary = b""
+        for name, value in scope["headers"]:
+            if name == b"content-type":
+                boundary = parse_options_header(value)[1][b"boundary"]
+        names = (
+            "on_header_field",
+            "on_header_value",
+            "on_header_end",
+            "on_headers_finished",
+            "on_part_data",
+            "on_part_end",
+        )
+        callbacks: Any = {name: getattr(self, name) for name in names}
+        parser = MultipartParser(boundary, callbacks)
+        more = True
+        while more:
+            message = await receive()
+            parser.write(message["body"])
+            more = message.get("more_body", False)
+        parser.finalize()
+
+
+async def h_multipart(scope: Any, receive: Any, send: Any) -> None:
+    form = Form(BytesIO)
+    await form.read(scope, receive)
+    file = form.files["file"]
+    file.seek(0)
+    size = sum([len(value) for value in form.texts.values()])
+    await respond(send, f"{size} {len(file.read())}".encode(), TEXT)
+
+
+async def i_upload(scope: Any, receive: Any, send: Any) -> None:
+    form = Form(lambda: tempfile.TemporaryFile(buffering=0))  # noqa: SIM115 - closed below
+    await form.read(scope, receive)
+    with form.files["file"] as file:
+        await respond(send, str(file.tell()).encode(), TEXT)
+
+
+async def i2_parts(scope: Any, receive: Any, send: Any) -> None:
+    form = Form(Counter)
+    await form.read(scope, receive)
+    await respond(send, str(form.files["file"].size).encode(), TEXT)
+
+
+async def j_stream(_scope: Any, _receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": [BINARY]})
+    async for piece in pieces():
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def send_file(path: Path, scope: Any, send: Any) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        status = os.fstat(descriptor)
+        left = status.st_size
+        headers = [
+            BINARY,
+            (b"content-length", b"%d" % left),
+            (b"last-modified", formatdate(status.st_mtime, usegmt=True).encode()),
+            (b"etag", b'"%x-%x"' % (status.st_mtime_ns, left)),
+        ]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        if "http.response.pathsend" in scope.get("extensions", ()):
+            await send({"type": "http.response.pathsend", "path": str(path)})
+            return
+        while left > 0:
+            body = os.read(descriptor, min(READ_SIZE, left))
+            left -= len(body)
+            await send({"type": "http.response.body", "body": body, "more_body": left > 0})
+    finally:
+        os.close(descriptor)
+
+
+async def k_file_100k(scope: Any, _receive: Any, send: Any) -> None:
+    await send_file(SMALL_FILE, scope, send)
+
+
+async def k_file_50m(scope: Any, _receive: Any, send: Any) -> None:
+    await send_file(LARGE_FILE, scope, send)
 
 
 async def l_set_cookie(_scope: Any, _receive: Any, send: Any) -> None:
     body = GREETING.encode()
-    cookie = b"sid=0f1e2d3c4b5a; Max-Age=1800; Path=/; Secure; HttpOnly; SameSite=lax"
-    headers = [TEXT, (b"content-length", b"%d" % len(body)), (b"set-cookie", cookie)]
+    cookie = f"sid={'0f1e2d3c4b5a'}; Max-Age={1800}; Path=/; Secure; HttpOnly; SameSite=lax"
+    length = (b"content-length", b"%d" % len(body))
+    headers = [TEXT, length, (b"set-cookie", cookie.encode("latin-1"))]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": body})
+
+
+async def n_events(_scope: Any, _receive: Any, send: Any) -> None:
+    headers = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-store")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    async for number, data in steps():
+        body = f"id: {number}\nevent: step\ndata: {data}\n\n".encode()
+        await send({"type": "http.response.body", "body": body, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def o_gzip(scope: Any, _receive: Any, send: Any) -> None:
+    accepted = b""
+    for name, value in scope["headers"]:
+        if name == b"accept-encoding":
+            accepted = value
+    body, more = ARTICLE.encode(), [(b"vary", b"accept-encoding")]
+    if b"gzip" in accepted:
+        encoder = zlib.compressobj(6, zlib.DEFLATED, 31)
+        body = encoder.compress(body) + encoder.flush()
+        more.append((b"content-encoding", b"gzip"))
+    await respond(send, body, TEXT, *more)
+
+
+async def nothing(_scope: Any, _receive: Any, _send: Any) -> None:
+    """Answer nothing at all: what is measured then is the measuring."""
 
 
 APPS = {
     "a_plaintext": a_plaintext,
     "b_json_small": b_json_small,
+    "c_json_10k": c_json_10k,
     "d_echo": d_echo,
     "e_headers": e_headers,
     "e1_one_header": e1_one_header,
     "f_json_body": f_json_body,
+    "g_form": g_form,
+    "h_multipart": h_multipart,
+    "i_upload": i_upload,
+    "i2_parts": i2_parts,
+    "j_stream": j_stream,
+    "k_file_100k": k_file_100k,
+    "k_file_50m": k_file_50m,
     "l_set_cookie": l_set_cookie,
+    "n_events": n_events,
+    "o_gzip": o_gzip,
 }

@@ -2,39 +2,70 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, TypeAlias
 
+from starlette.datastructures import UploadFile
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse
+from starlette.responses import (
+    FileResponse,
+    JSONResponse,
+    PlainTextResponse,
+    Response,
+    StreamingResponse,
+)
 
-from benchmarks.scenarios import COOKIES, FIELDS, GREETING, ONE_FIELD, RECORD
+from benchmarks.payloads import (
+    ARTICLE,
+    CATALOGUE,
+    COOKIES,
+    FIELDS,
+    GREETING,
+    LARGE_FILE,
+    ONE_FIELD,
+    RECORD,
+    SMALL_FILE,
+    pieces,
+)
 
 if TYPE_CHECKING:
-    from starlette.types import Receive, Scope, Send
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 
-async def a_plaintext(scope: Scope, receive: Receive, send: Send) -> None:
-    await PlainTextResponse(GREETING)(scope, receive, send)
+def app(handler: Handler) -> ASGIApp:
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        response = await handler(Request(scope, receive, send))
+        await response(scope, receive, send)
+
+    return serve
 
 
-async def b_json_small(scope: Scope, receive: Receive, send: Send) -> None:
-    await JSONResponse(RECORD)(scope, receive, send)
+async def a_plaintext(_request: Request) -> Response:
+    return PlainTextResponse(GREETING)
 
 
-async def d_echo(scope: Scope, receive: Receive, send: Send) -> None:
-    request = Request(scope, receive)
-    response = JSONResponse(
+async def b_json_small(_request: Request) -> Response:
+    return JSONResponse(RECORD)
+
+
+async def c_json_10k(_request: Request) -> Response:
+    return JSONResponse(CATALOGUE)
+
+
+async def d_echo(request: Request) -> Response:
+    return JSONResponse(
         {
             "method": request.method,
-            "path": request.scope["path"],
+            "path": request.url.path,
             "query_params": dict(request.query_params),
         }
     )
-    await response(scope, receive, send)
 
 
-async def e_headers(scope: Scope, receive: Receive, send: Send) -> None:
-    request = Request(scope, receive)
+async def e_headers(request: Request) -> Response:
     headers = request.headers
     cookies = request.cookies
     size = 0
@@ -42,31 +73,76 @@ async def e_headers(scope: Scope, receive: Receive, send: Send) -> None:
         size += len(headers[name])
     for name in COOKIES:
         size += len(cookies[name])
-    await PlainTextResponse(str(size))(scope, receive, send)
+    return PlainTextResponse(str(size))
 
 
-async def e1_one_header(scope: Scope, receive: Receive, send: Send) -> None:
-    request = Request(scope, receive)
-    await PlainTextResponse(request.headers[ONE_FIELD])(scope, receive, send)
+async def e1_one_header(request: Request) -> Response:
+    return PlainTextResponse(request.headers[ONE_FIELD])
 
 
-async def f_json_body(scope: Scope, receive: Receive, send: Send) -> None:
-    order = await Request(scope, receive).json()
-    await PlainTextResponse(str(len(order["lines"])))(scope, receive, send)
+async def f_json_body(request: Request) -> Response:
+    order = await request.json()
+    return PlainTextResponse(str(len(order["lines"])))
 
 
-async def l_set_cookie(scope: Scope, receive: Receive, send: Send) -> None:
+async def g_form(request: Request) -> Response:
+    async with request.form() as form:
+        size = sum([len(value) for value in form.values()])  # type: ignore[arg-type, misc]
+        return PlainTextResponse(f"{len(form)} {size}")
+
+
+async def h_multipart(request: Request) -> Response:
+    async with request.form() as form:
+        size = file_size = 0
+        for value in form.values():
+            if isinstance(value, UploadFile):
+                file_size = len(await value.read())
+            else:
+                size += len(value)
+        return PlainTextResponse(f"{size} {file_size}")
+
+
+async def i_upload(request: Request) -> Response:
+    async with request.form() as form:
+        return PlainTextResponse(str(form["file"].size))  # type: ignore[union-attr]
+
+
+async def j_stream(_request: Request) -> Response:
+    return StreamingResponse(pieces(), media_type="application/octet-stream")
+
+
+async def k_file_100k(_request: Request) -> Response:
+    return FileResponse(SMALL_FILE)
+
+
+async def k_file_50m(_request: Request) -> Response:
+    return FileResponse(LARGE_FILE)
+
+
+async def l_set_cookie(_request: Request) -> Response:
     response = PlainTextResponse(GREETING)
     response.set_cookie("sid", "0f1e2d3c4b5a", max_age=1800, secure=True, httponly=True)
-    await response(scope, receive, send)
+    return response
 
 
-APPS = {
-    "a_plaintext": a_plaintext,
-    "b_json_small": b_json_small,
-    "d_echo": d_echo,
-    "e_headers": e_headers,
-    "e1_one_header": e1_one_header,
-    "f_json_body": f_json_body,
-    "l_set_cookie": l_set_cookie,
+async def article(_request: Request) -> Response:
+    return PlainTextResponse(ARTICLE)
+
+
+APPS: dict[str, ASGIApp] = {
+    "a_plaintext": app(a_plaintext),
+    "b_json_small": app(b_json_small),
+    "c_json_10k": app(c_json_10k),
+    "d_echo": app(d_echo),
+    "e_headers": app(e_headers),
+    "e1_one_header": app(e1_one_header),
+    "f_json_body": app(f_json_body),
+    "g_form": app(g_form),
+    "h_multipart": app(h_multipart),
+    "i_upload": app(i_upload),
+    "j_stream": app(j_stream),
+    "k_file_100k": app(k_file_100k),
+    "k_file_50m": app(k_file_50m),
+    "l_set_cookie": app(l_set_cookie),
+    "o_gzip": GZipMiddleware(app(article), compresslevel=6),
 }

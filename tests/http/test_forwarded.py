@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 import pytest
@@ -182,12 +182,36 @@ def test_networks_may_be_networks() -> None:
 
 
 @pytest.mark.parametrize(
+    ("peer", "trusted"),
+    [
+        ("10.0.0.1", ip_address("10.0.0.1")),
+        ("::1", ip_address("::1")),
+        # A socket for both writes them so, into logs that networks are copied from.
+        ("::ffff:10.0.0.1", "10.0.0.0/8"),
+        ("::ffff:10.0.0.1", "::ffff:10.0.0.1"),
+        ("10.0.0.1", "::ffff:10.0.0.0/104"),
+        ("10.0.0.1", ip_network("::ffff:10.0.0.0/104")),
+    ],
+)
+def test_an_address_is_a_network_of_one_and_ipv4_is_ipv4(peer: str, trusted: Any) -> None:
+    for unknown in ("10.1.0.1", "11.0.0.1", "::2"):
+        trace = trace_x_forwarded(unknown, ["::3:0/112", "192.0.2.0/24"], addresses="192.0.2.1")
+        assert trace.node is None
+    trace = trace_x_forwarded(peer, [trusted], addresses="6.6.6.6, 192.0.2.1")
+    assert trace.node == Node("192.0.2.1")
+    assert trace_x_forwarded("11.0.0.1", [trusted], addresses="192.0.2.1").node is None
+
+
+@pytest.mark.parametrize(
     ("trusted", "error"),
     [
         ("10.0.0.0/8", TypeError),
         (["10.0.0.1/8"], ValueError),  # bits of a host
         (["*"], ValueError),  # would believe the client itself
         (["proxy.example"], ValueError),
+        ([None], TypeError),
+        ([2130706433], TypeError),  # 127.0.0.1, to ipaddress
+        ([b"\x7f\0\0\1"], TypeError),
     ],
 )
 def test_what_is_no_network_is_the_callers_error(trusted: Any, error: type[Exception]) -> None:

@@ -146,6 +146,18 @@ def test_a_malformed_member_counts_for_nothing_and_its_neighbours_count(member: 
         ("*/*;q=0", ["text/html"], None),
         (CHROME, ["application/json", "text/html"], "text/html"),
         ("text/*, text/html;q=0.1", ["text/html", "text/plain"], "text/plain"),
+        # What axios sends: JSON is named, and HTML is only not refused.
+        (
+            "application/json, text/plain, */*",
+            ["text/html", "application/json"],
+            "application/json",
+        ),
+        ("*/*, text/html", ["application/json", "text/html"], "text/html"),
+        ("text/*, application/json", ["text/html", "application/json"], "application/json"),
+        ("text/*, */*", ["a/b", "text/html"], "text/html"),
+        ("text/html, text/html;level=1", ["text/html", "text/html;level=1"], "text/html;level=1"),
+        ("*/*, text/html;q=0.9", ["text/html", "application/json"], "application/json"),
+        ("*/*", ["application/json", "text/html"], "application/json"),
     ],
 )
 def test_the_best_match_is_the_clients_and_a_tie_the_servers(
@@ -240,6 +252,7 @@ def test_no_coding_is_acceptable_unless_refused(field: str | None, best: str | N
         (';q=1, ",gzip', []),
         ("gzip" + ";" * 1000, ["gzip"]),
         ("gzip;q=0.5, identity;q=0.7", []),
+        ("gzip, *", ["gzip", "br", "zstd"]),  # it can surely read what it names
         ("gzip;q=0.5, *;q=0.7", ["br", "zstd"]),  # the asterisk means no coding, too
     ],
 )
@@ -304,6 +317,11 @@ def test_a_language_weighs_what_its_range_says(
         ("fr, *;q=0.1", ["en", "de"], "en"),
         (None, ["en", "de"], "en"),
         ("en-US,en;q=0.9,de;q=0.8", ["de", "en"], "en"),
+        ("fr, *", ["en", "fr"], "fr"),  # "*" is for what nothing else is for
+        ("de", ["de-CH", "de"], "de"),  # the very tag
+        ("en, de-CH", ["de", "en"], "en"),
+        ("zh-Hant-TW", ["zh", "zh-Hant"], "zh-Hant"),  # lookup takes off a subtag at a time
+        ("de, de-CH", ["de-AT", "de-CH-1996"], "de-CH-1996"),
     ],
 )
 def test_the_best_language_is_one_the_client_reads(

@@ -1,0 +1,67 @@
+"""What the demo serves from disk, made when it starts: a tune, and a file of numbered lines."""
+
+from __future__ import annotations
+
+import array
+import math
+import os
+import sys
+import tempfile
+import wave
+from pathlib import Path
+
+RATE = 11025  # samples a second
+NOTE = RATE // 3  # samples of a note
+PENTATONIC = (220.0, 261.6, 293.7, 329.6, 392.0, 440.0, 523.3)  # Hz
+MELODY = (0, 2, 3, 5, 4, 3, 1, 2, 6, 5, 3, 4, 2, 1, 3, 0)
+REPEATS = 56  # five minutes, so that there is something to seek in
+
+# What the entity tags are made of: with one time for all, every process of the demo gives the same.
+MADE = 1767225600  # POSIX seconds
+
+LINES = 50_000
+LINE = "{number:07d}  square {square:015d}\n"  # 32 bytes, so that a range of them is a line
+
+
+def note(pitch: float) -> array.array[int]:
+    """Give the samples of one note, which fades like a plucked string."""
+    samples = array.array("h")
+    for index in range(NOTE):
+        loudness = 9000 * (1 - index / NOTE) ** 2
+        samples.append(int(loudness * math.sin(2 * math.pi * pitch * index / RATE)))
+    if sys.byteorder == "big":
+        samples.byteswap()
+    return samples
+
+
+def write_tune(path: Path) -> None:
+    notes = [note(pitch).tobytes() for pitch in PENTATONIC]
+    with wave.open(str(path), "wb") as tune:
+        tune.setnchannels(1)
+        tune.setsampwidth(2)
+        tune.setframerate(RATE)
+        tune.writeframes(b"".join(notes[index] for index in MELODY) * REPEATS)
+
+
+def write_lines(path: Path) -> None:
+    with path.open("w", encoding="ascii", newline="\n") as file:
+        file.writelines(
+            LINE.format(number=number, square=number * number) for number in range(1, LINES + 1)
+        )
+
+
+class Media:
+    """A temporary folder with both files. It takes 10 MB, and is gone when it is closed."""
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="asgikit-demo-")
+        folder = Path(self._folder.name)
+        self.tune = folder / "tune.wav"
+        self.lines = folder / "lines.txt"
+        write_tune(self.tune)
+        write_lines(self.lines)
+        for path in (self.tune, self.lines):
+            os.utime(path, (MADE, MADE))
+
+    def close(self) -> None:
+        self._folder.cleanup()

@@ -1,0 +1,20 @@
+"""A folder on the web: ranges, preconditions, index pages, and nothing outside of the folder.
+
+FOLDER=docs uvicorn examples.file_server:app
+curl -r 0-99 http://127.0.0.1:8000/index.html
+
+Beside a file, `name.br`, `name.zst` or `name.gz` is sent to clients that accept it.
+"""
+
+from __future__ import annotations
+
+import os
+
+from asgikit import StaticFiles
+
+app = StaticFiles(
+    os.environ.get("FOLDER", "."),
+    html=True,
+    cache_control="public, max-age=60",
+    immutable=r"\.[0-9a-f]{8,}\.\w+$",  # names that change with their content
+)

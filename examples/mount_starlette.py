@@ -1,0 +1,31 @@
+"""An app of asgikit's below a path of a Starlette application, lifespan and all.
+
+uvicorn examples.mount_starlette:app
+curl http://127.0.0.1:8000/kit/some/where
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Mount, Route
+
+from asgikit import JSONResponse, Request, request_response
+
+if TYPE_CHECKING:
+    from starlette.requests import Request as StarletteRequest
+
+
+@request_response
+async def kit(request: Request) -> JSONResponse:
+    inside = request.path.removeprefix(request.root_path)
+    return JSONResponse({"root_path": request.root_path, "inside": inside})
+
+
+async def home(_request: StarletteRequest) -> PlainTextResponse:
+    return PlainTextResponse("Starlette's own")
+
+
+app = Starlette(routes=[Route("/", home), Mount("/kit", kit)])

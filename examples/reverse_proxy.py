@@ -1,0 +1,105 @@
+"""A reverse proxy: bodies stream through it both ways, at the pace of the slower side.
+
+UPSTREAM=http://127.0.0.1:8001 uvicorn examples.reverse_proxy:app
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from asgikit import HTTPError, Request, StreamingResponse, request_response
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+
+Fields = list[tuple[bytes, bytes]]
+
+TIMEOUT = httpx.Timeout(60, connect=5).as_dict()  # seconds
+
+# Fields of one connection, not of the message (RFC 9110, section 7.6.1).
+HOP_BY_HOP = {
+    b"connection", b"keep-alive", b"proxy-authenticate", b"proxy-authorization",
+    b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade",
+}  # fmt: skip
+# What this side writes anew.
+OURS = {b"expect", b"forwarded", b"host", b"x-forwarded-for", b"x-forwarded-host"}
+SERVERS = {b"date", b"server"}  # which the server in front adds by itself
+
+VIA = (b"via", b"1.1 asgikit")
+
+
+@asynccontextmanager
+async def lifespan() -> AsyncGenerator[dict[str, object]]:
+    # The transport alone: a client has cookies, redirects and fields of its own.
+    async with httpx.AsyncHTTPTransport() as transport:
+        yield {"transport": transport, "upstream": httpx.URL(os.environ["UPSTREAM"])}
+
+
+def end_to_end(fields: Iterable[tuple[bytes, bytes]], dropped: set[bytes]) -> Fields:
+    """Give the fields that go on: not those of the connection, nor those that it names."""
+    pairs = [(name.lower(), value) for name, value in fields]
+    named = {
+        option.strip(b" \t").lower()
+        for name, value in pairs
+        if name == b"connection"
+        for option in value.split(b",")
+    }
+    dropped = dropped | HOP_BY_HOP | named
+    return [(name, value) for name, value in pairs if name not in dropped]
+
+
+def forward(request: Request) -> httpx.Request:
+    """Make the request for the upstream; only its path and query are the client's choice."""
+    url: httpx.URL = request.state.upstream
+    query = request.scope["query_string"]
+    target = request.raw_path + (b"?" + query if query else b"")
+    chunked = "transfer-encoding" in request.headers
+    # Which overrides a length, if somebody sent both (RFC 9112, section 6.3).
+    dropped = OURS | {b"content-length"} if chunked else OURS
+    fields = end_to_end(request.headers.raw, dropped)
+    host = request.client.host if request.client else "unknown"
+    own = [(b"host", url.netloc), (b"x-forwarded-for", host.encode()), VIA]
+    has_body = chunked or "content-length" in request.headers
+    return httpx.Request(
+        request.method,
+        url.copy_with(raw_path=target),
+        headers=own + fields,
+        content=request.stream() if has_body else None,
+        extensions={"timeout": TIMEOUT},
+    )
+
+
+class Relay:
+    """The upstream's body as it arrives; closing it gives the connection back."""
+
+    def __init__(self, answer: httpx.Response) -> None:
+        self._answer = answer
+        self._chunks: Any = answer.aiter_raw()
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        chunk: bytes = await anext(self._chunks)
+        return chunk
+
+    async def aclose(self) -> None:
+        await self._chunks.aclose()
+        await self._answer.aclose()
+
+
+@request_response(lifespan=lifespan)
+async def app(request: Request) -> StreamingResponse:
+    transport: httpx.AsyncBaseTransport = request.state.transport
+    try:
+        answer = await transport.handle_async_request(forward(request))
+    except httpx.TimeoutException as error:
+        raise HTTPError(504) from error
+    except httpx.TransportError as error:
+        raise HTTPError(502) from error
+    fields = end_to_end(answer.headers.raw, SERVERS)
+    return StreamingResponse(Relay(answer), answer.status_code, [*fields, VIA])

@@ -1,0 +1,122 @@
+"""The chat: everyone hears everything once, whoever comes back and whoever is slow."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import pytest
+
+from asgikit.testing import Exchange, exchange
+from examples import chat
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+pytestmark = pytest.mark.anyio
+
+FORM = {"content-type": "application/x-www-form-urlencoded"}
+
+
+@pytest.fixture(autouse=True)
+def room(monkeypatch: pytest.MonkeyPatch) -> chat.Room:
+    """An empty room."""
+    room = chat.Room()
+    monkeypatch.setattr(chat, "room", room)
+    return room
+
+
+async def say(text: str) -> Exchange:
+    return await exchange(chat.app, "POST", "/say", headers=FORM, body=f"text={text}".encode())
+
+
+async def until(condition: Any) -> None:
+    with anyio.fail_after(10):
+        while not condition():
+            await anyio.lowlevel.checkpoint()
+
+
+async def listen(messages: int, last: str | None = None) -> list[tuple[str, str]]:
+    """Listen until so many messages were sent; give the ids and texts that arrived."""
+    headers = {} if last is None else {"last-event-id": last}
+    # The start, and what opens the stream, come first.
+    answer = await exchange(
+        chat.app, target="/events", headers=headers, disconnect_after=2 + messages
+    )
+    sent = b"".join(message.get("body", b"") for message in answer.messages).decode()
+    found: list[tuple[str, str]] = re.findall(r'id: (.*)\ndata: {"text":"(.*)"}', sent)
+    return found
+
+
+async def test_the_page_asks_for_what_there_is() -> None:
+    answer = await exchange(chat.app)
+
+    assert answer.status_code == 200
+    assert 'new EventSource("events")' in answer.text
+    assert 'action="say"' in answer.text
+    assert "innerHTML" not in answer.text
+
+
+async def test_listeners_hear_what_is_said_and_leave_nothing(room: chat.Room) -> None:
+    heard = []
+
+    async def hear() -> None:
+        heard.append(await listen(2))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(hear)
+        group.start_soon(hear)
+        await until(lambda: len(room.listeners) == 2)
+        assert (await say("one")).status_code == 204
+        assert (await say("two%20%C5%BE")).status_code == 204
+
+    assert heard == [[("1", "one"), ("2", "two ž")]] * 2
+    assert room.listeners == set()
+
+
+async def test_who_comes_back_hears_what_was_missed() -> None:
+    for text in ("one", "two", "three"):
+        await say(text)
+
+    assert await listen(2, last="1") == [("2", "two"), ("3", "three")]
+    assert len(await listen(3, last="no id of ours")) == 3
+
+
+async def test_only_the_last_messages_are_kept(room: chat.Room) -> None:
+    for number in range(150):
+        room.say(str(number))
+
+    assert len(room.said) == chat.HISTORY
+    assert (await listen(chat.HISTORY))[0] == ("51", "50")
+
+
+async def test_who_cannot_keep_up_is_sent_away(room: chat.Room) -> None:
+    listening: AsyncIterator[Any] = room.listen(None)
+    room.say("first")
+    assert (await anext(listening)).id == "1"
+
+    for number in range(chat.BEHIND + 2):
+        room.say(str(number))
+
+    # What it was given is there, and then an end: it comes back for the rest.
+    assert room.listeners == set()
+    assert [event.id async for event in listening][-1] == str(1 + chat.BEHIND)
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [(b"", 400), (b"text=", 400), (b"text=" + b"x" * 1001, 400), (b"text=" + b"x" * 9000, 413)],
+)
+async def test_what_is_no_message_is_refused(body: bytes, status: int, room: chat.Room) -> None:
+    answer = await exchange(chat.app, "POST", "/say", headers=FORM, body=body)
+
+    assert answer.status_code == status
+    assert not room.said
+
+
+async def test_a_full_room_takes_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chat, "LISTENERS", 0)
+
+    assert (await exchange(chat.app, target="/events")).headers["retry-after"] == "10"
+    assert (await exchange(chat.app, target="/nowhere")).status_code == 404

@@ -1,0 +1,35 @@
+"""The examples inside other frameworks, each on a server of its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from tests.servers.harness import SETUPS, Server, require
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize(
+    ("framework", "own", "inside"),
+    [
+        ("starlette", "Starlette's own", {"root_path": "/kit", "inside": "/some/wh ere"}),
+        ("fastapi", '{"from":"FastAPI"}', {"root_path": "/kit", "inside": "/some/wh ere"}),
+        ("django", "Django's own", {"inside": "/some/wh ere"}),
+    ],
+)
+def test_a_framework_and_the_app_in_it_answer(
+    framework: str, own: str, inside: dict[str, str], tmp_path: Path
+) -> None:
+    require(framework)
+    setup = next(setup for setup in SETUPS if setup.name == "uvicorn-h11-asyncio")
+    with Server(setup, f"examples.mount_{framework}:app", tmp_path) as server:
+        url = f"http://127.0.0.1:{server.port}"
+        assert httpx.get(url).text == own
+        assert httpx.get(f"{url}/kit/some/wh%20ere").json() == inside
+        assert httpx.get(f"{url}/kitten").status_code == 404
+        assert server.stop()
+        assert server.alarms == []
