@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import gc
 import inspect
 import logging
 import pickle
 import threading
-import types
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -36,9 +34,10 @@ from asgikit import (
 from asgikit.app import HandlerApp, ScopeApp
 from asgikit.body import KEY
 from asgikit.testing import exchange, lifespan
+from tests.streams import run_cancelled_at
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+    from collections.abc import AsyncGenerator, Awaitable, Callable
 
     from asgikit.asgi import Message, Receive, Scope, Send
 
@@ -1168,27 +1167,6 @@ async def test_the_body_is_there_until_background_is_done() -> None:
     assert bodies == [b"abc"]
 
 
-@types.coroutine
-def cancelled_at(
-    at: int, cancel: Callable[[], object], work: Awaitable[None]
-) -> Generator[Any, Any, None]:
-    """Await ``work``, and call ``cancel()`` as it waits for the ``at``-th time."""
-    steps = work.__await__()
-    step = functools.partial(steps.send, None)
-    while True:
-        try:
-            waited_for = step()
-        except StopIteration:
-            return
-        at -= 1
-        if at == 0:
-            cancel()
-        try:
-            step = functools.partial(steps.send, (yield waited_for))
-        except BaseException as error:  # noqa: BLE001 - passed on
-            step = functools.partial(steps.throw, error)
-
-
 @pytest.mark.parametrize("number", range(4))
 @pytest.mark.parametrize("end", ["response", "stream", "foreign", "HTTP error"])
 @pytest.mark.parametrize(
@@ -1218,31 +1196,9 @@ async def test_cancelled_at_any_wait_it_leaves_nothing_open(
     for at in range(1, 41):
         scope: Scope = {"type": "http", "method": "POST", "path": "/", "headers": []}
         with anyio.fail_after(BOUND):
-            if how == "task":
-                outcomes.add(await run_in_task(at, serve(scope)))
-            else:
-                with anyio.CancelScope() as outside:
-                    await cancelled_at(at, outside.cancel, serve(scope))
-                outcomes.add(outside.cancelled_caught)
+            outcomes.add(await run_cancelled_at(at, serve(scope), how))
         assert KEY not in scope
     gc.collect()
 
     assert True in outcomes
     assert [record for record in caplog.records if record.levelno > logging.DEBUG] == []
-
-
-async def run_in_task(at: int, work: Awaitable[None]) -> bool:
-    async def run() -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        await cancelled_at(at, lambda: cancels.append(task.cancel()), work)
-
-    cancels: list[bool] = []
-    before = asyncio.all_tasks()
-    task = asyncio.ensure_future(run())
-    await asyncio.wait([task])
-    assert task.cancelled() == bool(cancels)
-    assert asyncio.all_tasks() == before
-    if not cancels:
-        task.result()
-    return task.cancelled()
