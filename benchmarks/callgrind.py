@@ -1,0 +1,114 @@
+"""Counts the instructions of requests, under valgrind: `python -m benchmarks.callgrind` runs there.
+
+Callgrind is told what to count by its client requests: a few instructions that do nothing on a real
+processor, and that valgrind recognises. They are called as machine code, so that neither a compiler
+nor valgrind's headers are needed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import gc
+import mmap
+import platform
+import re
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from benchmarks import exchange
+from benchmarks.contenders import load, raw
+from benchmarks.scenarios import SCENARIOS
+
+# A function of one argument: where the request is, with its own arguments. Both codes rotate a
+# register by 128 bits in all, and then do nothing.
+_CODE = {
+    # mov %rdi,%rax; xor %edx,%edx; rol $3,$13,$61,$51 of %rdi; xchg %rbx,%rbx; mov %rdx,%rax; ret
+    "x86_64": "4889f8 31d2 48c1c703 48c1c70d 48c1c73d 48c1c733 4887db 4889d0 c3",
+    # mov x4,x0; mov x3,0; ror #3,#13,#51,#61 of x12; orr x10,x10,x10; mov x0,x3; ret
+    "aarch64": "e40300aa 030080d2 8c0dcc93 8c35cc93 8ccdcc93 8cf5cc93 4a010aaa e00303aa c0035fd6",
+}
+_TOOL = ord("C") << 24 | ord("T") << 16
+_ZERO, _DUMP, _START = _TOOL + 1, _TOOL + 3, _TOOL + 4
+
+WARM = 60  # requests before the counted ones: the interpreter has specialised its code by then
+#: Requests that are counted, by scenario: as few as repeat.
+COUNTED = {
+    "a_plaintext": 30,
+    "b_json_small": 30,
+    "c_json_10k": 10,
+    "d_echo": 30,
+    "e_headers": 20,
+    "e1_one_header": 30,
+    "f_json_body": 20,
+    "g_form": 10,
+    "h_multipart": 5,
+    "j_stream": 5,
+    "l_set_cookie": 30,
+    "n_events": 1,
+}
+
+
+def is_supported() -> bool:
+    """Tell whether the client requests of this processor are known here."""
+    return platform.machine() in _CODE and sys.platform == "linux"
+
+
+def make_requester() -> Callable[..., None]:
+    """Make a function that sends callgrind a request, with a name where it takes one."""
+    code = bytes.fromhex(_CODE[platform.machine()])
+    page = mmap.mmap(-1, mmap.PAGESIZE, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+    page.write(code)
+    address = ctypes.addressof(ctypes.c_char.from_buffer(page))
+    call = ctypes.CFUNCTYPE(ctypes.c_uint64, ctypes.c_void_p)(address)
+
+    def request(number: int, name: bytes = b"") -> None:
+        text = ctypes.create_string_buffer(name)
+        words = (ctypes.c_uint64 * 6)(number, ctypes.addressof(text))
+        call(ctypes.addressof(words))
+        assert page  # it must be there as long as this function
+
+    return request
+
+
+def count(contender: str) -> None:
+    """Have callgrind write one part for each scenario, and one for the same requests to nothing."""
+    request = make_requester()
+    with asyncio.Runner() as runner:
+        apps = runner.run(load(contender))
+
+        def run(label: str, app: Any, name: str) -> None:
+            requests = COUNTED[name]
+            sent = SCENARIOS[name], SCENARIOS[name].messages()
+            runner.run(exchange.measure(app, *sent, min(WARM, 3 * requests)))
+            gc.collect()
+            gc.disable()
+            request(_ZERO)
+            runner.run(exchange.measure(app, *sent, requests))
+            request(_DUMP, label.encode())
+            gc.enable()
+
+        # Imports need not be counted, which takes five times as long. To begin and end for each
+        # scenario takes longer still: valgrind then translates all code anew.
+        request(_START)
+        # What runs for the first time takes longer: that is nobody's.
+        run("first", raw.nothing, next(iter(COUNTED)))
+        for name in COUNTED:
+            run(f"floor:{name}", raw.nothing, name)
+            run(name, apps[SCENARIOS[name].key], name)
+
+
+def read_part(text: str) -> tuple[str, int] | None:
+    """Read the name and the instructions of one part that callgrind wrote.
+
+    >>> read_part("desc: Trigger: Client Request: a\\nfn=x\\ntotals: 12\\n")
+    ('a', 12)
+    """
+    name = re.search(r"^desc: Trigger: Client Request: (\S+)", text, re.MULTILINE)
+    total = re.search(r"^(?:totals|summary): (\d+)", text, re.MULTILINE)
+    return (name[1], int(total[1])) if name and total else None
+
+
+if __name__ == "__main__":
+    count(sys.argv[1])

@@ -1,0 +1,152 @@
+"""baize's request and responses, without its router."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, TypeAlias
+
+from baize.asgi import (
+    FileResponse,
+    JSONResponse,
+    PlainTextResponse,
+    Request,
+    SendEventResponse,
+    StreamResponse,
+)
+from baize.datastructures import UploadFile
+from baize.typing import ServerSentEvent
+
+from benchmarks.payloads import (
+    CATALOGUE,
+    COOKIES,
+    FIELDS,
+    GREETING,
+    LARGE_FILE,
+    ONE_FIELD,
+    RECORD,
+    SMALL_FILE,
+    pieces,
+    steps,
+)
+
+Handler: TypeAlias = Callable[[Request], Awaitable[Any]]
+
+
+def app(handler: Handler) -> Any:
+    async def serve(scope: Any, receive: Any, send: Any) -> None:
+        response = await handler(Request(scope, receive, send))
+        await response(scope, receive, send)
+
+    return serve
+
+
+async def a_plaintext(_request: Request) -> Any:
+    return PlainTextResponse(GREETING)
+
+
+async def b_json_small(_request: Request) -> Any:
+    return JSONResponse(RECORD)
+
+
+async def c_json_10k(_request: Request) -> Any:
+    return JSONResponse(CATALOGUE)
+
+
+async def d_echo(request: Request) -> Any:
+    return JSONResponse(
+        {
+            "method": request.method,
+            "path": request.url.path,
+            "query_params": dict(request.query_params),
+        }
+    )
+
+
+async def e_headers(request: Request) -> Any:
+    headers = request.headers
+    cookies = request.cookies
+    size = 0
+    for name in FIELDS:
+        size += len(headers[name])
+    for name in COOKIES:
+        size += len(cookies[name])
+    return PlainTextResponse(str(size))
+
+
+async def e1_one_header(request: Request) -> Any:
+    return PlainTextResponse(request.headers[ONE_FIELD])
+
+
+async def f_json_body(request: Request) -> Any:
+    order = await request.json
+    return PlainTextResponse(str(len(order["lines"])))
+
+
+async def g_form(request: Request) -> Any:
+    form = await request.form
+    size = sum([len(value) for value in form.values()])  # type: ignore[arg-type, misc]
+    return PlainTextResponse(f"{len(form)} {size}")
+
+
+async def h_multipart(request: Request) -> Any:
+    size = file_size = 0
+    for value in (await request.form).values():
+        if isinstance(value, UploadFile):
+            file_size = len(await value.aread())
+        else:
+            size += len(value)
+    await request.close()
+    return PlainTextResponse(f"{size} {file_size}")
+
+
+async def i_upload(request: Request) -> Any:
+    upload = (await request.form)["file"]
+    size = upload.file.seek(0, 2)  # type: ignore[union-attr]
+    await request.close()
+    return PlainTextResponse(str(size))
+
+
+async def j_stream(_request: Request) -> Any:
+    return StreamResponse(pieces())
+
+
+async def k_file_100k(_request: Request) -> Any:
+    return FileResponse(str(SMALL_FILE))
+
+
+async def k_file_50m(_request: Request) -> Any:
+    return FileResponse(str(LARGE_FILE))
+
+
+async def l_set_cookie(_request: Request) -> Any:
+    response = PlainTextResponse(GREETING)
+    response.set_cookie("sid", "0f1e2d3c4b5a", max_age=1800, secure=True, httponly=True)
+    return response
+
+
+async def events() -> AsyncIterator[ServerSentEvent]:
+    async for number, data in steps():
+        yield {"id": number, "event": "step", "data": data}
+
+
+async def n_events(_request: Request) -> Any:
+    return SendEventResponse(events())
+
+
+APPS = {
+    "a_plaintext": app(a_plaintext),
+    "b_json_small": app(b_json_small),
+    "c_json_10k": app(c_json_10k),
+    "d_echo": app(d_echo),
+    "e_headers": app(e_headers),
+    "e1_one_header": app(e1_one_header),
+    "f_json_body": app(f_json_body),
+    "g_form": app(g_form),
+    "h_multipart": app(h_multipart),
+    "i_upload": app(i_upload),
+    "j_stream": app(j_stream),
+    "k_file_100k": app(k_file_100k),
+    "k_file_50m": app(k_file_50m),
+    "l_set_cookie": app(l_set_cookie),
+    "n_events": app(n_events),
+}

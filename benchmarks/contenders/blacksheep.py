@@ -1,0 +1,186 @@
+"""BlackSheep: an application of one route for each scenario."""
+
+# BlackSheep looks at the name of a handler's argument.
+# ruff: noqa: ARG001
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from blacksheep import Application, Cookie, Request, Response, Router, StreamedContent
+from blacksheep.common.files.asyncfs import FilesHandler
+from blacksheep.cookies import CookieSameSiteMode
+from blacksheep.server.compression import GzipMiddleware
+from blacksheep.server.files import get_response_for_file
+from blacksheep.server.responses import json, text
+from blacksheep.server.sse import ServerSentEvent, ServerSentEventsResponse, TextServerSentEvent
+
+from benchmarks.payloads import (
+    ARTICLE,
+    CATALOGUE,
+    COOKIES,
+    FIELDS,
+    GREETING,
+    LARGE_FILE,
+    ONE_FIELD,
+    RECORD,
+    SMALL_FILE,
+    pieces,
+    steps,
+)
+
+Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
+
+
+def app(path: str, handler: Handler) -> Application:
+    app = Application(router=Router())
+    app.router.add_get(path, handler)
+    app.router.add_post(path, handler)
+    return app
+
+
+async def a_plaintext(request: Request) -> Response:
+    return text(GREETING)
+
+
+async def b_json_small(request: Request) -> Response:
+    return json(RECORD)
+
+
+async def c_json_10k(request: Request) -> Response:
+    return json(CATALOGUE)
+
+
+async def d_echo(request: Request) -> Response:
+    return json(
+        {
+            "method": request.method,
+            "path": request.path,
+            "query_params": {key: values[0] for key, values in request.query.items()},
+        }
+    )
+
+
+def first(request: Request, name: str) -> str:
+    return (request.get_first_header(name.encode()) or b"").decode("latin-1")
+
+
+async def e_headers(request: Request) -> Response:
+    cookies = request.cookies
+    size = 0
+    for name in FIELDS:
+        size += len(first(request, name))
+    for name in COOKIES:
+        size += len(cookies[name])
+    return text(str(size))
+
+
+async def e1_one_header(request: Request) -> Response:
+    return text(first(request, ONE_FIELD))
+
+
+async def f_json_body(request: Request) -> Response:
+    order = await request.json()
+    return text(str(len(order["lines"])))
+
+
+async def g_form(request: Request) -> Response:
+    form: Any = await request.form()
+    return text(f"{len(form)} {sum([len(value) for value in form.values()])}")
+
+
+async def h_multipart(request: Request) -> Response:
+    form: Any = await request.form()
+    size = file_size = 0
+    for value in form.values():
+        if isinstance(value, str):
+            size += len(value)
+        else:
+            file_size = len(value[0].file.read())
+    return text(f"{size} {file_size}")
+
+
+async def i_upload(request: Request) -> Response:
+    form: Any = await request.form()
+    with form["file"][0].file as file:
+        return text(str(file.seek(0, 2)))
+
+
+async def i2_parts(request: Request) -> Response:
+    size = 0
+    async for part in request.multipart_stream():
+        async for data in part.stream():
+            size += len(data)
+    return text(str(size))
+
+
+async def j_stream(request: Request) -> Response:
+    return Response(200, None, StreamedContent(b"application/octet-stream", pieces))
+
+
+def file_handler(path: Path) -> Handler:
+    files = FilesHandler()
+
+    async def handler(request: Request) -> Response:
+        return get_response_for_file(files, request, str(path), 0)
+
+    return handler
+
+
+async def l_set_cookie(request: Request) -> Response:
+    response = text(GREETING)
+    cookie = Cookie(
+        "sid",
+        "0f1e2d3c4b5a",
+        path="/",
+        http_only=True,
+        secure=True,
+        max_age=1800,
+        same_site=CookieSameSiteMode.LAX,
+    )
+    response.set_cookie(cookie)
+    return response
+
+
+async def events() -> AsyncIterator[ServerSentEvent]:
+    async for number, data in steps():
+        yield TextServerSentEvent(data, event="step", id=number)
+
+
+async def n_events(request: Request) -> Response:
+    return ServerSentEventsResponse(events)
+
+
+async def o_gzip(request: Request) -> Response:
+    return text(ARTICLE)
+
+
+HANDLERS = {
+    "a_plaintext": a_plaintext,
+    "b_json_small": b_json_small,
+    "c_json_10k": c_json_10k,
+    "d_echo": d_echo,
+    "e_headers": e_headers,
+    "e1_one_header": e1_one_header,
+    "f_json_body": f_json_body,
+    "g_form": g_form,
+    "h_multipart": h_multipart,
+    "i_upload": i_upload,
+    "i2_parts": i2_parts,
+    "j_stream": j_stream,
+    "k_file_100k": file_handler(SMALL_FILE),
+    "k_file_50m": file_handler(LARGE_FILE),
+    "l_set_cookie": l_set_cookie,
+    "n_events": n_events,
+    "o_gzip": o_gzip,
+}
+APPS = {name: app(f"/{name}", handler) for name, handler in HANDLERS.items()}
+APPS["o_gzip"].middlewares.append(GzipMiddleware(comp_level=6))  # type: ignore[arg-type]
+
+
+async def start() -> None:
+    for app in APPS.values():
+        if not app.started:
+            await app.start()  # type: ignore[no-untyped-call]

@@ -1,0 +1,160 @@
+"""Falcon: an application of one route for each scenario."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import TypeAlias
+
+from falcon import MEDIA_MULTIPART, MEDIA_TEXT, MEDIA_URLENCODED
+from falcon.asgi import App, Request, Response, SSEvent
+from falcon.media import MultipartFormHandler, URLEncodedFormHandler
+
+from benchmarks.payloads import (
+    CATALOGUE,
+    COOKIES,
+    FIELDS,
+    GREETING,
+    LARGE_FILE,
+    LARGE_SIZE,
+    ONE_FIELD,
+    RECORD,
+    SMALL_FILE,
+    pieces,
+    steps,
+)
+
+Handler: TypeAlias = Callable[[Request, Response], Awaitable[None]]
+
+
+class Resource:
+    def __init__(self, handler: Handler) -> None:
+        self.handler = handler
+
+    async def on_get(self, request: Request, response: Response) -> None:
+        await self.handler(request, response)
+
+    on_post = on_get
+
+
+def app(path: str, handler: Handler) -> App[Request, Response]:
+    app = App(media_type=MEDIA_TEXT)
+    # Off by default, and not what other contenders do.
+    app.req_options.media_handlers[MEDIA_URLENCODED] = URLEncodedFormHandler(keep_blank=True)
+    multipart = MultipartFormHandler()
+    multipart.parse_options.max_body_part_buffer_size = LARGE_SIZE
+    app.req_options.media_handlers[MEDIA_MULTIPART] = multipart
+    app.add_route(path, Resource(handler))
+    return app
+
+
+def file_app(path: str, file: Path) -> App[Request, Response]:
+    app = App()
+    app.add_static_route(path, file.parent, fallback_filename=file.name)
+    return app
+
+
+async def a_plaintext(_request: Request, response: Response) -> None:
+    response.text = GREETING
+
+
+async def b_json_small(_request: Request, response: Response) -> None:
+    response.content_type = "application/json"
+    response.media = RECORD
+
+
+async def c_json_10k(_request: Request, response: Response) -> None:
+    response.content_type = "application/json"
+    response.media = CATALOGUE
+
+
+async def d_echo(request: Request, response: Response) -> None:
+    response.content_type = "application/json"
+    response.media = {
+        "method": request.method,
+        "path": request.path,
+        "query_params": dict(request.params),
+    }
+
+
+async def e_headers(request: Request, response: Response) -> None:
+    cookies = request.cookies
+    size = 0
+    for name in FIELDS:
+        size += len(request.get_header(name, required=True))
+    for name in COOKIES:
+        size += len(cookies[name])
+    response.text = str(size)
+
+
+async def e1_one_header(request: Request, response: Response) -> None:
+    response.text = request.get_header(ONE_FIELD)
+
+
+async def f_json_body(request: Request, response: Response) -> None:
+    order = await request.get_media()
+    response.text = str(len(order["lines"]))
+
+
+async def g_form(request: Request, response: Response) -> None:
+    form = await request.get_media()
+    response.text = f"{len(form)} {sum([len(value) for value in form.values()])}"
+
+
+async def h_multipart(request: Request, response: Response) -> None:
+    size = file_size = 0
+    async for part in await request.get_media():
+        if part.filename:
+            file_size = len(await part.get_data())
+        else:
+            size += len(await part.get_text())
+    response.text = f"{size} {file_size}"
+
+
+async def i2_parts(request: Request, response: Response) -> None:
+    size = 0
+    async for part in await request.get_media():
+        async for data in part.stream:
+            size += len(data)
+    response.text = str(size)
+
+
+async def j_stream(_request: Request, response: Response) -> None:
+    response.content_type = "application/octet-stream"
+    response.stream = pieces()
+
+
+async def l_set_cookie(_request: Request, response: Response) -> None:
+    response.text = GREETING
+    response.set_cookie(
+        "sid", "0f1e2d3c4b5a", max_age=1800, path="/", secure=True, http_only=True, same_site="lax"
+    )
+
+
+async def events() -> AsyncIterator[SSEvent | None]:
+    async for number, data in steps():
+        yield SSEvent(text=data, event="step", event_id=number)
+
+
+async def n_events(_request: Request, response: Response) -> None:
+    response.sse = events()
+
+
+HANDLERS: list[Handler] = [
+    a_plaintext,
+    b_json_small,
+    c_json_10k,
+    d_echo,
+    e_headers,
+    e1_one_header,
+    f_json_body,
+    g_form,
+    h_multipart,
+    i2_parts,
+    j_stream,
+    l_set_cookie,
+    n_events,
+]
+APPS = {handler.__name__: app(f"/{handler.__name__}", handler) for handler in HANDLERS}
+APPS["k_file_100k"] = file_app("/k_file_100k", SMALL_FILE)
+APPS["k_file_50m"] = file_app("/k_file_50m", LARGE_FILE)

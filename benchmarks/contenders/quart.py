@@ -1,0 +1,126 @@
+"""Quart: an application of one route for each scenario."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias
+
+from quart import Quart, Response, request, send_file
+
+from benchmarks.payloads import (
+    CATALOGUE,
+    COOKIES,
+    FIELDS,
+    GREETING,
+    LARGE_FILE,
+    ONE_FIELD,
+    RECORD,
+    SMALL_FILE,
+    pieces,
+)
+
+Handler: TypeAlias = Callable[[], Awaitable[Any]]
+
+
+def app(handler: Handler) -> Quart:
+    app = Quart(__name__)
+    app.config["MAX_CONTENT_LENGTH"] = None
+    app.route(f"/{handler.__name__}", methods=["GET", "POST"])(handler)
+    return app
+
+
+def text(content: str) -> Response:
+    return Response(content, mimetype="text/plain")
+
+
+async def a_plaintext() -> Response:
+    return text(GREETING)
+
+
+async def b_json_small() -> dict[str, Any]:
+    return RECORD
+
+
+async def c_json_10k() -> dict[str, Any]:
+    return CATALOGUE
+
+
+async def d_echo() -> dict[str, Any]:
+    return {"method": request.method, "path": request.path, "query_params": dict(request.args)}
+
+
+async def e_headers() -> Response:
+    headers = request.headers
+    cookies = request.cookies
+    size = 0
+    for name in FIELDS:
+        size += len(headers[name])
+    for name in COOKIES:
+        size += len(cookies[name])
+    return text(str(size))
+
+
+async def e1_one_header() -> Response:
+    return text(request.headers[ONE_FIELD])
+
+
+async def f_json_body() -> Response:
+    order = await request.get_json()
+    return text(str(len(order["lines"])))
+
+
+async def g_form() -> Response:
+    form = await request.form
+    return text(f"{len(form)} {sum([len(value) for value in form.values()])}")
+
+
+async def h_multipart() -> Response:
+    form = await request.form
+    file = (await request.files)["file"]
+    return text(f"{sum([len(value) for value in form.values()])} {len(file.read())}")
+
+
+async def i_upload() -> Response:
+    file = (await request.files)["file"]
+    size = file.stream.seek(0, 2)
+    file.close()
+    return text(str(size))
+
+
+async def j_stream() -> Response:
+    return Response(pieces(), mimetype="application/octet-stream")
+
+
+async def k_file_100k() -> Response:
+    return await send_file(SMALL_FILE)
+
+
+async def k_file_50m() -> Response:
+    return await send_file(LARGE_FILE)
+
+
+async def l_set_cookie() -> Response:
+    response = text(GREETING)
+    response.set_cookie(
+        "sid", "0f1e2d3c4b5a", max_age=1800, secure=True, httponly=True, samesite="lax"
+    )
+    return response
+
+
+HANDLERS: list[Handler] = [
+    a_plaintext,
+    b_json_small,
+    c_json_10k,
+    d_echo,
+    e_headers,
+    e1_one_header,
+    f_json_body,
+    g_form,
+    h_multipart,
+    i_upload,
+    j_stream,
+    k_file_100k,
+    k_file_50m,
+    l_set_cookie,
+]
+APPS = {handler.__name__: app(handler) for handler in HANDLERS}

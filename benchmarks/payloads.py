@@ -1,0 +1,173 @@
+"""What is sent, and what is answered: the same for every contender."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import tempfile
+from collections.abc import AsyncIterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+KiB = 1024
+MiB = 1024 * KiB
+
+GREETING = "Hello, benchmark!"
+RECORD = {"id": 7, "title": "A small record", "open": False, "rate": 0.25}
+QUERY = {"term": "two words", "sort": "-date", "page": "3", "per_page": "25"}
+# About 10 KB as JSON.
+CATALOGUE = {
+    "articles": [
+        {
+            "number": f"A-{number:04}",
+            "title": f"Article {number} of the catalogue",
+            "price": number * 0.75,
+            "in_stock": number % 4 > 0,
+            "groups": ["garden", "tools", "steel"],
+            "remark": None if number % 3 else "Sold by the pair.",
+        }
+        for number in range(72)
+    ],
+    "page": 3,
+}
+COOKIES = {
+    "sid": "Zk3vN1q8Rw5yT0uB7xLm2cHd9",
+    "xsrf": "b81c2f6e0d9a4735",
+    "lang": "en-GB",
+    "seen": "1731500000",
+    "ab": "control",
+}
+# As a desktop browser sends them when it follows a link.
+FIELDS = {
+    "host": "shop.example.org",
+    "user-agent": "Mozilla/5.0 (X11; Linux x86_64; rv:132.0) Gecko/20100101 Firefox/132.0",
+    "accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+    "accept-language": "en-GB,en;q=0.7,fr;q=0.3",
+    "accept-encoding": "gzip, deflate, br, zstd",
+    "referer": "https://shop.example.org/catalogue?page=2",
+    "connection": "keep-alive",
+    "cookie": "; ".join(f"{name}={value}" for name, value in COOKIES.items()),
+    "upgrade-insecure-requests": "1",
+    "sec-fetch-dest": "document",
+    "sec-fetch-mode": "navigate",
+    "priority": "u=0, i",
+}
+ONE_FIELD = "sec-fetch-mode"
+COOKIE_PARTS = {"sid=0f1e2d3c4b5a", "max-age=1800", "path=/", "secure", "httponly", "samesite=lax"}
+
+# About 1.2 KB as JSON.
+ORDER: dict[str, Any] = {
+    "customer": {"number": 40017, "name": "Ines Hallström", "newsletter": True},
+    "lines": [
+        {"article": f"A-{number:04}", "pieces": number, "price": 3.5 * number, "gift": None}
+        for number in range(1, 15)
+    ],
+    "remark": "Ring twice, the bell is old. " * 4,
+}
+ORDER_BODY = json.dumps(ORDER, ensure_ascii=False).encode()
+
+# As a checkout sends it: short values mostly, some with characters to be quoted.
+FORM = {
+    "given_name": "Ines",
+    "family_name": "Hallström",
+    "company": "Hallström & Daughters",
+    "street": "12 Mill Lane",
+    "street_2": "second floor",
+    "postcode": "411 03",
+    "city": "Göteborg",
+    "country": "SE",
+    "phone": "+46 31 555 0100",
+    "email": "ines@example.org",
+    "newsletter": "on",
+    "delivery": "parcel-shop",
+    "day": "2026-03-14",
+    "slot": "08:00-12:00",
+    "voucher": "SPRING-26",
+    "payment": "invoice",
+    "reference": "PO 7741/b",
+    "gift": "no",
+    "note": "Ring twice, the bell is old; the dog is not.",
+    "step": "4",
+}
+FORM_BODY = urlencode(FORM).encode()
+
+TEXTS = {
+    "title": "The bridge at dawn",
+    "caption": "Taken from the east bank, before the fog was gone; handheld. " * 4,
+    "album": "travel/2026",
+    "licence": "CC-BY-4.0",
+    "token": "b81c2f6e0d9a4735b81c2f6e0d9a4735",
+}
+BOUNDARY = "----benchmark7hT3kQ9zVb2LxW5p"
+FORM_TYPE = "application/x-www-form-urlencoded"
+MULTIPART_TYPE = f"multipart/form-data; boundary={BOUNDARY}"
+MESSAGE_SIZE = 64 * KiB  # what a server hands over at a time
+
+PIECE = b"piece of a stream, " * 53 + b"1 KiB long, 17 by"
+PIECES = 100
+EVENTS = 100
+EVENT_TEXT = "one step further on a way of a hundred steps"
+# About 10 KB.
+ARTICLE = " ".join(
+    f"Paragraph {number * 7919 % 1000} says, as {number} before it did, that it was not the first."
+    for number in range(155)
+)
+
+FOLDER = Path(tempfile.gettempdir()) / f"asgikit-benchmarks-{getattr(os, 'getuid', int)()}"
+SMALL_FILE = FOLDER / "small.bin"
+SMALL_SIZE = 100 * KiB
+LARGE_FILE = FOLDER / "large.bin"
+LARGE_SIZE = 50 * MiB
+
+
+def make_file(path: Path, size: int) -> None:
+    """Write ``size`` random bytes to a file, unless it is there."""
+    path.parent.mkdir(exist_ok=True)
+    if not path.exists() or path.stat().st_size != size:
+        # Another process may be here at the same time: each has a name of its own until it is done.
+        unfinished = path.with_suffix(f".{os.getpid()}")
+        unfinished.write_bytes(random.Random(size).randbytes(size))
+        unfinished.replace(path)
+
+
+def make_files() -> None:
+    """Write the files that are served."""
+    make_file(SMALL_FILE, SMALL_SIZE)
+    make_file(LARGE_FILE, LARGE_SIZE)
+
+
+def multipart(texts: dict[str, str], file: bytes) -> bytes:
+    """Write a multipart body, as a browser does: the texts, then one file."""
+    heads = [f'form-data; name="{name}"\r\n\r\n{value}' for name, value in texts.items()]
+    heads.append('form-data; name="file"; filename="dawn.jpg"\r\nContent-Type: image/jpeg\r\n\r\n')
+    parts = "\r\n".join(f"--{BOUNDARY}\r\nContent-Disposition: {head}" for head in heads)
+    return b"%s%s\r\n--%s--\r\n" % (parts.encode(), file, BOUNDARY.encode())
+
+
+def split(body: bytes) -> tuple[bytes, ...]:
+    """Cut a body into what a server hands over at a time."""
+    return tuple(
+        body[start : start + MESSAGE_SIZE] for start in range(0, len(body) or 1, MESSAGE_SIZE)
+    )
+
+
+@lru_cache(maxsize=1)
+def upload(size: int, *, texts: bool = False) -> tuple[bytes, ...]:
+    """Make the messages of an upload; the last one that was asked for is kept."""
+    file = random.Random(size).randbytes(size)
+    return split(multipart(TEXTS if texts else {}, file))
+
+
+async def pieces() -> AsyncIterator[bytes]:
+    """Draw the pieces of a stream."""
+    for _ in range(PIECES):
+        yield PIECE
+
+
+async def steps() -> AsyncIterator[tuple[str, str]]:
+    """Draw what the server-sent events say: an id and data."""
+    for number in range(EVENTS):
+        yield str(number), f"{EVENT_TEXT} {number}"
