@@ -113,13 +113,14 @@ class Body:
     def arrive(self, limit: int | None) -> bytes | None:
         """Give a new body at once, if all of it is there in one message; on asyncio alone.
 
-        That is half of what :meth:`read` costs; where it gives ``None``, that is to follow, and goes
-        on from there.
+        That is half of what :meth:`read` costs. Where it gives ``None``, that is to follow, and
+        goes on from there.
 
         Raises:
             ContentTooLarge: it is over ``limit`` bytes.
         """
-        if self._wanted or self._busy or self._queue or self._complete or self._left:
+        complete = self._complete
+        if self._wanted or self._abandoned or self._busy or self._queue or complete or self._left:
             return None
         message = self._begin()
         if message is None:

@@ -10,7 +10,7 @@ from asgikit.exceptions import ContentTooLarge, InvalidForm
 from asgikit.http.disposition import FormDisposition, parse_form_disposition
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from asgikit.limits import Limits
 
@@ -30,7 +30,7 @@ _has_control = re.compile(rb"[^\t\x20-\x7e\x80-\xff]").search
 _is_plain = re.compile(rb"[\x20-\x7e]*+(?<=[^ ])").fullmatch
 
 # What nearly every part has after its delimiter; no escape is to be undone, no path taken off.
-match_common = re.compile(
+match_common: Callable[[bytes, int], re.Match[bytes] | None] = re.compile(
     rb'\r\nContent-Disposition: (form-data; name="([^"\\%\x00-\x1f\x7f]{0,256}+)"'
     rb'(?:; filename="([^"\\/%\x00-\x1f\x7f]{0,256}+)")?+)\r\n'
     rb"(?:Content-Type: ([\x21-\x7e][\x20-\x7e]{0,256}+(?<=[^ ]))\r\n)?+\r\n"

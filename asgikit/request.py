@@ -365,7 +365,7 @@ class Request(RequestFields, Mapping[str, Any], Generic[StateT]):
         if isinstance(etag, str):
             format_etag(etag)
             etag = ETag(etag)
-        wishes = read_wishes(self.scope["headers"])
+        wishes = read_wishes(self.headers.raw)
         return evaluate_preconditions(
             method=self.method,
             if_match=wishes.get(b"if-match"),

@@ -133,13 +133,14 @@ class RequestFields:
         where both are there, only what both say is believed; ``header`` says which one to read.
 
         Args:
-            trusted: networks of proxies, such as ``"10.0.0.0/8"`` or ``"::1"``; ``"unix"`` for a
-                peer without an address, as behind a unix socket.
+            trusted: networks or addresses of proxies, such as ``"10.0.0.0/8"`` or ``"::1"``, as
+                text or as :mod:`ipaddress` has them; ``"unix"`` for a peer without an address, as
+                behind a unix socket.
             header: read Forwarded alone, or X-Forwarded-* alone: say so where you know.
 
         Raises:
-            TypeError: ``trusted`` is one text.
-            ValueError: it has what is no network.
+            TypeError: ``trusted`` is one text, or has what is neither.
+            ValueError: it has a text that is no network.
 
         >>> from asgikit import Request
         >>> request = Request({"type": "http", "client": ("10.0.0.1", 80), "headers": [
@@ -164,6 +165,9 @@ class RequestFields:
 
         ``host`` of Forwarded, or X-Forwarded-Host; see :meth:`client_address`. Like ``host``, it
         is in lower case; where it is malformed, the Host field counts.
+
+        What a proxy does not set it passes on as the client sent it: have yours set or drop
+        X-Forwarded-Host (and X-Forwarded-Proto) before links are made of what this gives.
         """
         host = self._trace(trusted, header).host
         told = None if host is None else request_host([(b"host", host.encode("latin-1"))])

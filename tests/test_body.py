@@ -680,7 +680,7 @@ async def test_a_poll_hears_of_the_end_behind_messages_that_are_there() -> None:
 @given(
     chunks=st.lists(st.sampled_from([b"", b"a", b"bc", b"def"]), min_size=1, max_size=6),
     steps=st.lists(
-        st.sampled_from(["poll", "watch", "read", "limited", "arrive", "wait", "settle"]),
+        st.sampled_from(["poll", "watch", "read", "once", "limited", "arrive", "wait", "settle"]),
         max_size=16,
     ),
     turns=st.integers(0, 3),
@@ -701,6 +701,8 @@ async def test_whatever_is_done_before_the_body_is_whole(
             await cancelled_after(at % 5, body.wait_disconnected)
         elif step == "read":
             await cancelled_after(at % 7, lambda: body.read(None, BOUND))
+        elif step == "once":
+            await cancelled_after(at % 7, lambda: at_once(body))
         elif step == "limited":
             with suppress(ContentTooLarge):
                 await cancelled_after(at % 7, lambda: limited(body))
@@ -717,6 +719,11 @@ async def test_whatever_is_done_before_the_body_is_whole(
     assert client.most_in_flight == 1
     assert await poll(body) is left
     await body.close()
+
+
+async def at_once(body: Body) -> None:
+    if body.arrive(None) is None:
+        await body.read(None, BOUND)
 
 
 async def limited(body: Body) -> None:
@@ -778,6 +785,24 @@ async def test_an_abandoned_body_does_not_hide_that_its_client_left(count: int, 
             await use(body)
     with pytest.raises(BodyConsumed, match=r"1 MiB"):
         body.replay()
+
+
+@pytest.mark.parametrize("turns", [0, 1])
+async def test_what_is_left_of_an_abandoned_body_is_not_the_whole(turns: int) -> None:
+    client = Client(*[part(b"x" * 64 * KiB)] * 17, turns=turns)
+    body = Body(client.receive)
+    async with anyio.create_task_group() as group:
+        group.start_soon(abandon, body)
+        await until(lambda: client.given == 17)
+        await settle()
+        group.cancel_scope.cancel()
+    client.send(part(b"a=1", more=False), LEFT)
+
+    assert body.arrive(None) is None
+    with pytest.raises(BodyConsumed, match=r"1 MiB"):
+        await read(body)
+    await watch(body)
+    assert client.most_in_flight == 1
 
 
 @pytest.mark.parametrize("use", [read, stream])

@@ -397,6 +397,10 @@ def test_preconditions_are_those_of_the_headers(
     assert Request(scope(field, method=method)).check_preconditions(etag=etag) == status
 
 
+def test_without_headers_there_is_no_precondition() -> None:
+    assert Request({"type": "http", "path": "/"}).check_preconditions(etag="1") is None
+
+
 # Any scope at all.
 
 ANYTHING = (

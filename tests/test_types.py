@@ -1,4 +1,4 @@
-"""What the annotations promise, as mypy and pyright read them."""
+"""What the annotations promise, as mypy, pyright and ty read them."""
 
 from __future__ import annotations
 
@@ -48,6 +48,14 @@ def pyright(path: Path) -> set[int]:
     return {entry["range"]["start"]["line"] + 1 for entry in found if entry["severity"] == "error"}
 
 
+def ty(path: Path) -> set[int]:
+    """Give the lines of ``path`` that ty refuses."""
+    name = str(path.relative_to(ROOT))
+    done = run("ty", "check", "--python", sys.prefix, "--output-format", "concise", name)
+    assert done.returncode in (0, 1), done.stdout + done.stderr
+    return set(map(int, re.findall(rf"^{re.escape(name)}:(\d+):", done.stdout, re.MULTILINE)))
+
+
 def marked(path: Path) -> set[int]:
     """Give the lines that are to be refused."""
     lines = path.read_text(encoding="utf-8").splitlines()
@@ -76,6 +84,14 @@ def test_pyright_refuses_what_is_wrong_and_nothing_else(name: str) -> None:
         pytest.skip("pyright needs Node")
 
     assert pyright(SAMPLES / name) == marked(SAMPLES / name)
+
+
+@pytest.mark.parametrize("name", ["accepted.py", "refused.py"])
+def test_ty_refuses_what_is_wrong_and_nothing_else(name: str) -> None:
+    if importlib.util.find_spec("ty") is None:
+        pytest.skip("ty is not installed")
+
+    assert ty(SAMPLES / name) == marked(SAMPLES / name)
 
 
 def test_the_samples_have_both_sides() -> None:

@@ -124,9 +124,9 @@ class Preferences(ABC):
 
     __slots__ = ()
 
+    @abstractmethod
     def quality(self, offer: str) -> float:
         """Give the weight of ``offer``, from 0 for what is not acceptable to 1."""
-        return self._weigh(offer).quality
 
     @abstractmethod
     def _weigh(self, offer: str) -> _Weight:
@@ -152,10 +152,15 @@ class Preferences(ABC):
             offers: what there is. Of two that are as good, the one that is meant more clearly
                 comes first (who accepts ``text/html, */*`` has named HTML), and then their order
                 decides.
+
+        Raises:
+            TypeError: ``offers`` is one text.
         """
         return self._rank(offers, 0)
 
     def _rank(self, offers: Iterable[str], bound: float) -> list[str]:
+        if isinstance(offers, str):
+            raise TypeError(f"there are several offers, such as [{offers!r}]")
         weighed = [(self._weigh(offer), offer) for offer in offers]
         return [
             offer
@@ -173,6 +178,9 @@ class Preferences(ABC):
         Args:
             offers: what there is; between equals as for :meth:`rank`.
             default: what to give where none is acceptable.
+
+        Raises:
+            TypeError: ``offers`` is one text.
         """
         ranked = self.rank(offers)
         return ranked[0] if ranked else default

@@ -167,6 +167,15 @@ def test_the_chain_is_followed_from_the_right_while_it_is_trusted(
     assert (None if one is None else one.host) == host
 
 
+def test_the_way_ends_after_a_hundred_proxies() -> None:
+    for own, node in ((99, "192.0.2.1"), (100, "10.0.0.9"), (30_000, "10.0.0.9")):
+        chain = ["192.0.2.1", *["10.0.0.9"] * own]
+        found = trace_x_forwarded("10.0.0.1", TRUSTED, addresses=",".join(chain)).node
+        assert found == Node(node)
+        text = ",".join(f"for={entry}" for entry in chain)
+        assert trace_forwarded("10.0.0.1", text, TRUSTED).node == Node(node)
+
+
 def test_a_peer_without_an_address_is_a_unix_socket() -> None:
     for peer in (None, "", "/run/app.sock"):
         assert trace_forwarded(peer, "for=192.0.2.1", ["unix"]).node == Node("192.0.2.1")

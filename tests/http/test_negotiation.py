@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -328,6 +329,17 @@ def test_the_best_language_is_one_the_client_reads(
     field: str | None, offers: list[str], best: str | None
 ) -> None:
     assert parse_accept_language(field).best_match(offers) == best
+
+
+@pytest.mark.parametrize(
+    "read",
+    [parse_accept, parse_accept_encoding, parse_accept_language],
+    ids=lambda read: read.__name__,
+)
+def test_one_text_is_not_taken_for_its_characters(read: Any) -> None:
+    for choose in (read(None).best_match, read("a, b").rank):
+        with pytest.raises(TypeError, match="several offers"):
+            choose("gzip")
 
 
 # --- what holds for any input ---------------------------------------------------------------------

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
+import io
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -13,9 +15,13 @@ from starlette.types import ASGIApp as StarletteApp
 
 from asgikit import (
     ASGIApp,
+    Compress,
+    EventSourceResponse,
+    FileResponse,
     HTTPError,
     JSONResponse,
     Limits,
+    NDJSONResponse,
     PlainTextResponse,
     ProblemResponse,
     Receive,
@@ -24,7 +30,11 @@ from asgikit import (
     Response,
     Scope,
     Send,
+    ServerSentEvent,
+    StaticFiles,
     StreamingResponse,
+    UploadFile,
+    negotiate,
     request_response,
     to_asgi,
 )
@@ -161,3 +171,77 @@ async def json_by_a_reader_of_ones_own(request: Request) -> int:
 
     number: int = await request.json(loads=loads)
     return number
+
+
+# What the docs show.
+
+
+async def events() -> AsyncGenerator[ServerSentEvent]:
+    yield ServerSentEvent({"number": 1}, event="tick", id="1", retry=3000)
+
+
+streams: list[ASGIApp] = [
+    EventSourceResponse(events(), ping=None, retry=3000, shutdown=asyncio.Event()),
+    EventSourceResponse(["a", {"data": "b"}, 3]),
+    NDJSONResponse({"number": number} for number in range(3)),
+    StreamingResponse(io.BytesIO(b"abc"), content_length=3, trailers={"x-sum": "3"}),
+    FileResponse("file", filename="file", content_disposition_type="inline"),
+    StaticFiles("folder", html=True, immutable=r"\.[0-9a-f]{8}\."),
+    Compress(async_handler, minimum_size=1000, levels={"gzip": 9}),
+]
+
+
+async def fields_are_values(request: Request) -> dict[str, str | int | None]:
+    credentials = request.authorization
+    client = request.client_address(trusted=["10.0.0.0/8"], header="forwarded")
+    language: str = request.accept_language.best_match(["en", "de"], "en")
+    status: int | None = request.check_preconditions(etag="v1")
+    return {
+        "name": credentials.username if credentials else None,
+        "client": client.host if client else None,
+        "language": language,
+        "status": status,
+        "first": request.query_params.get("a"),
+        "all": ",".join(request.query_params.getall("a", [])),
+        "max_age": request.cache_control.max_age,
+    }
+
+
+async def forms_have_texts_and_files(request: Request) -> list[str | int]:
+    found: list[str | int] = []
+    async with request.form(limits=Limits(max_files=1)) as form:
+        for name, value in form.items():
+            found.append(name)
+            found.append(value.size if isinstance(value, UploadFile) else value)
+    async for part in request.parts():
+        found.append(part.name)
+        found.extend([len(chunk) async for chunk in part])
+    return found
+
+
+@request_response
+def negotiated(request: Request) -> Response:
+    return negotiate(
+        request, {"application/json": lambda _: JSONResponse({}), "text/plain": sync_text}
+    )
+
+
+def sync_text(_request: Request) -> Response:
+    return PlainTextResponse("a")
+
+
+async def async_json(_request: Request) -> Response:
+    return JSONResponse({})
+
+
+@request_response
+async def negotiated_later(request: Request) -> Response:
+    return await negotiate(request, {"application/json": async_json})
+
+
+def fields_are_set(response: Response) -> None:
+    response.cache_control(max_age=60, public=True)
+    response.add_link("/a", "preload", as_="style")
+    response.add_vary("Accept")
+    response.set_etag("v1", weak=True)
+    response.background = functools.partial(print, "done")

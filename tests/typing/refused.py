@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from asgikit import PlainTextResponse, Receive, Request, Scope, Send, request_response, to_asgi
+from asgikit import (
+    EventSourceResponse,
+    Limits,
+    PlainTextResponse,
+    Receive,
+    Request,
+    Scope,
+    Send,
+    request_response,
+    to_asgi,
+)
 
 
 async def calls(scope: Scope, receive: Receive, send: Send) -> None:
@@ -24,3 +34,8 @@ request_response(no_handler)  # refused
 
 PlainTextResponse({"a": 1})  # refused
 PlainTextResponse("a", status_code="200")  # refused
+
+
+EventSourceResponse(3)  # refused
+PlainTextResponse("a").set_cookie("a", samesite="laxx")  # refused
+Limits(max_body_size="1")  # refused

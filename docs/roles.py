@@ -1,0 +1,45 @@
+"""Reads the docstrings of asgikit for mkdocstrings: roles become links, doctests become code."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from griffe import Extension
+
+import asgikit
+
+if TYPE_CHECKING:
+    from griffe import Object
+
+RFC = "https://www.rfc-editor.org/rfc/rfc{number}"
+# Classes of our own are on the page that has their name.
+FACE = frozenset(asgikit.__all__)
+
+_role = re.compile(r":(?P<role>\w+):`(?P<text>[^`]+)`")
+_doctest = re.compile(r"^(?P<code>>>> .*(?:\n(?!\n).*)*)", re.MULTILINE)
+
+
+def read_role(match: re.Match[str]) -> str:
+    """Write a role as Markdown: a link where there is something to lead to."""
+    text = match["text"]
+    if match["role"] == "rfc":
+        return f"[RFC {text}]({RFC.format(number=text)})"
+    path = text.lstrip("~").removeprefix("asgikit.")
+    name = path.rpartition(".")[2]
+    return f"[`{name}`][asgikit.{path}]" if path in FACE else f"`{name}`"
+
+
+def to_markdown(docstring: str) -> str:
+    """Rewrite what Markdown would take for something else."""
+    text = _role.sub(read_role, docstring)
+    return _doctest.sub(r"```pycon\n\g<code>\n```", text)
+
+
+class Roles(Extension):
+    """Rewrites each docstring when it is loaded."""
+
+    def on_instance(self, *, obj: Object, **_: Any) -> None:
+        """Rewrite the docstring of one object."""
+        if obj.docstring is not None:
+            obj.docstring.value = to_markdown(obj.docstring.value)
