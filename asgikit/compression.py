@@ -66,7 +66,9 @@ _DENSE = frozenset(
         b"application/zstd",
     }
 )
-_ZIPPED = (
+_DENSE_STARTS = (
+    # It codes each message by itself, and its clients know no other coding.
+    b"application/grpc",
     b"application/vnd.oasis.opendocument.",
     b"application/vnd.openxmlformats-officedocument.",
 )
@@ -278,7 +280,9 @@ class _Answer:
                 coded = await self._encode_whole(body)
                 if len(coded) < len(body):
                     start = _encoded(start, self._coding)
-                    start["headers"].append(format_length(len(coded)))
+                    if not start.get("trailers", False):
+                        # HTTP/1.1 has trailers after chunks alone (RFC 9112, section 7.1.2).
+                        start["headers"].append(format_length(len(coded)))
                     message = {**message, "body": coded}
         await self._send(start)
         await self._send(message)
@@ -355,7 +359,7 @@ def _may_be_compressed(status: int, headers: RawHeaders) -> bool:
 def _is_sparse(content_type: bytes) -> bool:
     """Tell whether a media type is of content that gets smaller."""
     essence = _essence(content_type)
-    if essence in _DENSE or essence.endswith(b"+zip") or essence.startswith(_ZIPPED):
+    if essence in _DENSE or essence.endswith(b"+zip") or essence.startswith(_DENSE_STARTS):
         return False
     return essence.partition(b"/")[0] not in _DENSE_TYPES or essence in _SPARSE
 

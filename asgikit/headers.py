@@ -170,6 +170,9 @@ class Headers(_Fields):
         raw: ``(name, value)`` pairs of bytes. A list is kept as it is, and must not change once
             something was looked up.
 
+    Raises:
+        TypeError: it is a mapping.
+
     >>> headers = Headers([(b"accept", b"text/html"), (b"via", b"1.1 a"), (b"via", b"1.1 b")])
     >>> headers["Accept"], headers.getall("via"), headers.get("cookie")
     ('text/html', ['1.1 a', '1.1 b'], None)
@@ -186,7 +189,11 @@ class Headers(_Fields):
     _odd: dict[bytes, list[bytes]] | None
 
     def __init__(self, raw: Iterable[tuple[bytes, bytes]]) -> None:
-        self._raw = raw if type(raw) is list else list(raw)
+        if type(raw) is not list:
+            if isinstance(raw, Mapping):
+                raise TypeError("Headers views pairs of bytes: MutableHeaders takes a mapping")
+            raw = list(raw)
+        self._raw = raw
         self._index = None
         self._groups = None
         self._odd = None
@@ -321,6 +328,17 @@ class MutableHeaders(_Fields, MutableMultiMapping[str]):
         """Set every field of a mapping or of pairs in place of those of its name."""
         for fields in _group((field[0], field) for field in _check(arg, kwargs)).values():
             self._replace(fields)
+
+    def __ior__(self, other: HeadersLike) -> Self:
+        """Do as :meth:`update` does."""
+        self.update(other)
+        return self
+
+    def __or__(self, other: HeadersLike) -> Self:
+        """Give a copy with every field of ``other`` in place of those of its name."""
+        headers = self.copy()
+        headers |= other
+        return headers
 
     def merge(self, arg: HeadersLike | None = None, /, **kwargs: str) -> None:
         """Add the fields of a mapping or of pairs whose names are not here yet."""

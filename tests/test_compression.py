@@ -207,6 +207,9 @@ def test_what_cannot_be_is_refused_at_once(arguments: dict[str, Any]) -> None:
         ("application/vnd.openxmlformats-officedocument.wordprocessingml.document", False),
         ("multipart/byteranges; boundary=b", False),
         ("multipart/x-mixed-replace", False),
+        ("application/grpc", False),  # each of its messages is coded already
+        ("application/grpc+proto", False),
+        ("application/grpc-web-text+proto", False),
     ],
 )
 async def test_what_does_not_get_smaller_is_left_as_it_is(
@@ -588,6 +591,8 @@ async def test_hints_and_trailers_pass() -> None:
         assert kinds(answer)[-1] == "trailers"
         assert plain(answer) == TEXT * count
         assert answer.trailers["a"] == "b"
+        # With a length, HTTP/1.1 has no chunks, and no place for trailers.
+        assert "content-length" not in answer.headers
 
 
 async def test_a_message_between_start_and_body_keeps_its_place() -> None:

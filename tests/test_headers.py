@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import operator
 import pickle
 from collections.abc import Iterable, Mapping, MutableMapping
 from typing import Any
@@ -188,6 +189,12 @@ def test_a_list_is_kept_and_anything_else_is_read_once() -> None:
     assert Headers(tuple(RAW)).getall("via") == ["1.1 a", "1.1 b"]
 
 
+@pytest.mark.parametrize("fields", [{"a": "1"}, {}, Headers(RAW), MutableHeaders(RAW)])
+def test_a_view_is_of_pairs_and_a_mapping_is_refused_at_once(fields: Any) -> None:
+    with pytest.raises(TypeError, match="MutableHeaders"):
+        Headers(fields)
+
+
 def test_values_handed_out_are_the_callers_own() -> None:
     headers = Headers(RAW)
     headers.getall("via").clear()
@@ -311,6 +318,8 @@ CHANGES: list[tuple[Any, str]] = [
     (lambda headers: headers.update([("a", "8"), ("c", "7"), ("A", "9")], b="6"),
      "a: 8, a: 9, b: 6, c: 7"),
     (lambda headers: headers.update(headers), "a: 1, a: 3, b: 2"),
+    (lambda headers: headers.__ior__({"A": "9"}), "a: 9, b: 2"),
+    (lambda headers: headers | {"A": "9"}, "a: 1, b: 2, a: 3"),  # a copy
     (lambda headers: headers.merge([("A", "9"), ("c", "8"), ("c", "7")]),
      "a: 1, b: 2, a: 3, c: 8, c: 7"),
     (lambda headers: headers.merge(b="9"), "a: 1, b: 2, a: 3"),
@@ -340,6 +349,27 @@ def test_each_change_leaves(change: Any, left: str) -> None:
     assert ", ".join(f"{name}: {value}" for name, value in headers.items()) == left
     # What was wrapped is changed in place.
     assert headers.raw == shared
+
+
+@pytest.mark.parametrize("other", [{"A": "9", "c": "8"}, [("A", "9"), ("c", "8")]])
+def test_an_or_is_an_update_of_a_copy_or_of_the_same(other: Any) -> None:
+    headers = same = MutableHeaders([("a", "1"), ("b", "2"), ("a", "3")])
+    both = headers | other
+    headers |= other
+
+    assert type(both) is MutableHeaders
+    assert both.raw == headers.raw == [(b"a", b"9"), (b"b", b"2"), (b"c", b"8")]
+    assert headers is same
+
+
+@pytest.mark.parametrize("other", [1, {"a"}, {"a": 1}, {"a": "b\n"}])
+def test_an_or_with_what_is_no_fields_changes_nothing(other: Any) -> None:
+    headers = MutableHeaders({"a": "1"})
+
+    for do in (operator.or_, operator.ior):
+        with pytest.raises((TypeError, ValueError)):
+            do(headers, other)
+    assert headers.raw == [(b"a", b"1")]
 
 
 def test_what_is_taken_out_is_given() -> None:
