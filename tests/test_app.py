@@ -21,6 +21,7 @@ from starlette.routing import Route
 from asgikit import (
     DEFAULT_LIMITS,
     ClientDisconnect,
+    FormData,
     HTTPError,
     JSONResponse,
     Limits,
@@ -28,12 +29,15 @@ from asgikit import (
     Request,
     Response,
     StreamingResponse,
+    UploadFile,
     request_response,
     to_asgi,
 )
 from asgikit.app import HandlerApp, ScopeApp
 from asgikit.body import KEY
 from asgikit.testing import exchange, lifespan
+from tests.form_bodies import CONTENT_TYPE, file
+from tests.form_bodies import body as form_body
 from tests.streams import run_cancelled_at
 
 if TYPE_CHECKING:
@@ -1148,6 +1152,23 @@ async def test_two_requests_over_one_scope_see_one_body() -> None:
         await app(scope, receive, send)
 
     assert (await exchange(middleware, "POST", body=b"[1]")).json() == [[1], [1]]
+
+
+async def test_the_files_of_a_form_are_closed_whoever_made_the_request() -> None:
+    forms: list[FormData] = []
+
+    @to_asgi
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        forms.append(await Request[Any](scope, receive, send).form())
+        await Response()(scope, receive, send)
+
+    content_type = {"content-type": CONTENT_TYPE}
+    await exchange(app, "POST", headers=content_type, body=form_body(file("f", "tea.txt", b"tea")))
+
+    upload = forms[0]["f"]
+    assert isinstance(upload, UploadFile)
+    with pytest.raises(ValueError, match="closed"):
+        await upload.read()
 
 
 async def test_the_body_is_there_until_background_is_done() -> None:

@@ -8,7 +8,7 @@ import tracemalloc
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import aclosing, suppress
-from typing import Any
+from typing import Any, Self
 
 import anyio
 import anyio.lowlevel
@@ -1188,3 +1188,42 @@ def test_a_generator_of_a_body_is_one() -> None:
         return part(b"", more=False)
 
     assert isinstance(Body(receive).stream(None), AsyncGenerator)
+
+
+class Future:
+    """What the ``receive`` of a server not written in Python gives: it can only go forward."""
+
+    def __init__(self, message: Message, turns: int) -> None:
+        self.message = message
+        self.turns = turns
+
+    def __await__(self) -> Any:
+        return self
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> None:
+        if not self.turns:
+            raise StopIteration(self.message)
+        self.turns -= 1
+
+
+@on_asyncio
+@pytest.mark.parametrize("turns", [0, 1, 3])
+async def test_a_receive_need_not_give_a_coroutine(turns: int) -> None:
+    body = Body(lambda: Future(part(b"tea", more=False), turns))
+
+    assert body.arrive(3) == (None if turns else b"tea")
+    assert await read(body) == b"tea"
+
+
+@on_asyncio
+async def test_what_arrives_at_once_has_its_limit() -> None:
+    body = Body(Client(*whole(b"tea")).receive)
+
+    with pytest.raises(ContentTooLarge, match="max_body_size"):
+        body.arrive(2)
+    with pytest.raises(ContentTooLarge):
+        await body.read(2, BOUND)
+    assert await body.read(3, BOUND) == b"tea"

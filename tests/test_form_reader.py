@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -203,6 +203,17 @@ async def test_a_length_over_the_limit_is_refused_before_anything_is_received(
             iter_parts(Body(sent), content_type, (10).__gt__, limits)
 
     assert sent.received == 0
+
+
+async def test_a_form_in_one_message_is_read_at_once_within_its_limit() -> None:
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"a=v&b=", "more_body": False}
+
+    for limit, read_whole in ((6, True), (5, False)):
+        limits = Limits(max_text_size=limit)
+        with nullcontext() if read_whole else pytest.raises(ContentTooLarge, match="max_text_size"):
+            form = await read_form(Body(receive), URLENCODED, no_length, limits)
+            assert list(form.items()) == [("a", "v"), ("b", "")]
 
 
 async def test_a_length_at_the_limit_or_without_one_is_read() -> None:

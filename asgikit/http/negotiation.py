@@ -300,7 +300,8 @@ class AcceptLanguage(Preferences):
     def _weigh(self, offer: str) -> _Weight:
         if not self.ranges:
             return _Weight(1.0)
-        tag = offer.lower() + "-"
+        # gettext's folders, and many an app with them, write de_AT.
+        tag = offer.lower().replace("_", "-") + "-"
         longest, filtered = 0, 0.0
         looked_up, others = 0.0, 0.0
         for value, quality in self.ranges:

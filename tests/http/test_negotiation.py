@@ -323,6 +323,7 @@ def test_a_language_weighs_what_its_range_says(
         ("en, de-CH", ["de", "en"], "en"),
         ("zh-Hant-TW", ["zh", "zh-Hant"], "zh-Hant"),  # lookup takes off a subtag at a time
         ("de, de-CH", ["de-AT", "de-CH-1996"], "de-CH-1996"),
+        ("de-AT, en;q=0.5", ["de_AT", "en"], "de_AT"),  # as gettext names its folders
     ],
 )
 def test_the_best_language_is_one_the_client_reads(
