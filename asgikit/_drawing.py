@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
+import math
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+)
 from typing import Any
 
 import anyio
@@ -89,8 +97,32 @@ class ThreadedIterator:
             await shielded(run_in_thread(close))
 
 
-async def close(iterator: AsyncIterator[Any]) -> None:
-    """Close an async iterator, in this task: what a generator has open may be bound to it."""
-    if not is_finished(iterator) and (aclose := getattr(iterator, "aclose", None)) is not None:
+async def close(iterator: AsyncIterator[Any], scope: anyio.CancelScope | None) -> None:
+    """Close an async iterator, in this task: what a generator has open may be bound to it.
+
+    Args:
+        iterator: an async iterator, which may be at its end.
+        scope: of this task, entered before ``iterator`` was drawn from. Scopes must be left in the
+            reverse order, so that a shield is no good within those that a generator has open.
+    """
+    if is_finished(iterator) or (aclose := getattr(iterator, "aclose", None)) is None:
+        return
+    if scope is not None:
+        scope.shield = True
+        await _close(aclose)
+    elif anyio.current_effective_deadline() > -math.inf:
+        await _close(aclose)
+    else:
+        # Cancelled from outside: without a shield it could wait for nothing.
         with anyio.CancelScope(shield=True):
-            await aclose()
+            await _close(aclose)
+
+
+async def _close(aclose: Callable[[], Awaitable[Any]]) -> None:
+    try:
+        await aclose()
+    except BaseExceptionGroup as group:
+        # A task group wraps up what closes the generator around it.
+        _, errors = group.split(GeneratorExit)
+        if errors is not None:
+            raise errors from None

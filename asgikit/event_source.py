@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any, ClassVar, Protocol, TypeAlias
 
 import anyio
@@ -18,18 +18,16 @@ from asgikit.exceptions import ContentLengthMismatch, HTTPError
 from asgikit.http.event_stream import ServerSentEvent, format_comment, format_event
 from asgikit.json_text import format_json
 from asgikit.responses import HeadersArgument, logger, run_background
-from asgikit.streaming import (
-    TURN,
-    StreamingResponse,
-    bound_send,
-    check_seconds,
-    send_all,
-    wait_left,
-)
+from asgikit.streaming import StreamingResponse, bound_send, check_seconds, send_all, wait_left
 
 __all__ = ["EventSourceResponse", "ServerSentEvent"]
 
 _PING = format_comment("ping")
+
+# Events that may be sent without a turn of the event loop, which takes as long as an event or two.
+# A connection that is lost says so in the next turn; of what is sent into it before, asyncio writes
+# a line to the log each time, from the sixth on.
+TURN = 4
 
 
 class Event(Protocol):
@@ -180,47 +178,54 @@ class _Stream:
             if inspect.iscoroutine(self.response._shutdown):
                 # If nobody has waited for it, nobody will.
                 self.response._shutdown.close()
-        if self.has_left:
+        if self.has_left and self.watch.fired:
             logger.debug("the client left")
         elif self.was_stopped:
-            await Watch(self.wait_left).run(self.send_end())
+            await self.send_end()
 
     async def send_events(self) -> None:
         response = self.response
         events = response._draw()
-        try:
-            start, due, has_content = response._start(self.scope)
-            if due is not None and has_content:
-                raise ContentLengthMismatch("nobody knows the Content-Length of an event stream")
-            self.started = True
-            if not has_content:
-                await send_all(self.send, start, {"type": "http.response.body", "body": b""})
-            elif await send_all(self.send, start) and await self.send_chunk(response._opening):
-                rest = TURN
-                while not self.is_stopping:
-                    self.is_drawing = True
-                    try:
-                        event = await anext(events)
-                    except StopAsyncIteration:
-                        break
-                    finally:
-                        self.is_drawing = False
-                    if self.pinging is not None:
-                        await self.pinging.wait()
-                    if self.watch.fired:  # and the iterator went on all the same
-                        return
-                    if not await self.send_chunk(response._render_chunk(event)):
-                        return
-                    rest -= 1
-                    if not rest:
-                        rest = TURN
-                        await anyio.lowlevel.checkpoint()
+        with anyio.CancelScope() as scope:
+            try:
+                await self.send_from(events)
+            finally:
+                await close(events, scope)
+
+    async def send_from(self, events: AsyncIterator[Any]) -> None:
+        response = self.response
+        start, due, has_content = response._start(self.scope)
+        if due is not None and has_content:
+            raise ContentLengthMismatch("nobody knows the Content-Length of an event stream")
+        self.started = True
+        if not has_content:
+            self.watch.release()
+            await send_all(self.send, start, {"type": "http.response.body", "body": b""})
+        elif await send_all(self.send, start) and await self.send_chunk(response._opening):
+            rest = TURN
+            while not self.is_stopping:
+                self.is_drawing = True
+                try:
+                    event = await anext(events)
+                except StopAsyncIteration:
+                    break
+                finally:
+                    self.is_drawing = False
                 if self.pinging is not None:
                     await self.pinging.wait()
-                if not self.watch.fired:
-                    await self.send_end()
-        finally:
-            await close(events)
+                if self.watch.fired:  # and the iterator went on all the same
+                    return
+                if not await self.send_chunk(response._render_chunk(event)):
+                    return
+                rest -= 1
+                if not rest:
+                    rest = TURN
+                    await anyio.lowlevel.checkpoint()
+            if self.pinging is not None:
+                await self.pinging.wait()
+            if not self.watch.fired:
+                self.watch.release()
+                await self.send_end()
 
     async def send_chunk(self, body: bytes, *, more_body: bool = True) -> bool:
         message = {"type": "http.response.body", "body": body, "more_body": more_body}
@@ -243,26 +248,23 @@ class _Stream:
         """Send a ping whenever nothing was sent for so long; return if the client has left."""
         ping = self.response._ping or 0
         while True:
+            # One that is due is not sent where a slow client holds up something else: that is
+            # looked at again a while later.
             rest = self.last + ping - time.monotonic()
-            if rest > 0:
-                await anyio.sleep(rest)
-            elif not self.is_drawing or self.watch.fired:
-                # There is something to send, which a slow client holds up.
-                await anyio.sleep(ping)
-            else:
-                self.pinging = sent = anyio.Event()
-                try:
-                    await self.send(
-                        {"type": "http.response.body", "body": _PING, "more_body": True}
-                    )
-                except OSError as error:
-                    logger.debug("the client left: %r", error)
-                    self.has_left = True
-                    return
-                finally:
-                    self.last = time.monotonic()
-                    self.pinging = None
-                    sent.set()
+            await anyio.sleep(rest if rest > 0 else ping)
+            if self.last + ping > time.monotonic() or not self.is_drawing or self.watch.fired:
+                continue
+            self.pinging = sent = anyio.Event()
+            try:
+                await self.send({"type": "http.response.body", "body": _PING, "more_body": True})
+            except OSError as error:
+                logger.debug("the client left: %r", error)
+                self.has_left = True
+                return
+            finally:
+                self.last = time.monotonic()
+                self.pinging = None
+                sent.set()
 
     async def wait_shutdown(self) -> None:
         shutdown: Any = self.response._shutdown

@@ -98,7 +98,7 @@ class StreamingResponse(Response):
         send_timeout: float | None = None,
         conditional: bool = False,
     ) -> None:
-        self.content = content
+        self.content: AsyncIterable[Chunk] | Iterable[Chunk] | Readable = content
         self._is_drawn = False
         # Most are; it saves some look-ups.
         self._open: Callable[[Any], AsyncIterator[Any]] = (
@@ -178,6 +178,7 @@ class StreamingResponse(Response):
             start, due, has_content = self._start(scope)
             if not has_content:
                 started = True
+                watch.release()
                 await send_all(send, start, {"type": "http.response.body", "body": b""})
                 return
             if due is not None:
@@ -206,13 +207,14 @@ class StreamingResponse(Response):
                 raise ContentLengthMismatch(f"{due} bytes less than Content-Length says")
             last = self._end(scope)
             first, started = not started, True
+            watch.release()
             await send_all(send, *([start, *last] if first else last))
         except HTTPError as error:
             error.response_started = started
             raise
         finally:
             if not is_finished(chunks):
-                await close(chunks)
+                await close(chunks, watch.scope)
 
     def _start(self, scope: Scope | None) -> tuple[Message, int | None, bool]:
         """Make the first message; tell the bytes promised, and whether any are to be sent."""

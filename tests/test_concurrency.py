@@ -507,6 +507,21 @@ async def test_work_ends_and_with_it_the_watch(turns: int) -> None:
 
 
 @pytest.mark.parametrize("turns", [0, 1, 2, 5])
+async def test_work_that_is_released_is_not_cancelled(turns: int) -> None:
+    watch = Watch(lambda: after(turns))  # type: ignore[arg-type, return-value] # as below
+    trace = Trace()
+
+    async def work() -> None:
+        watch.release()
+        await after(turns + 10)
+
+    await watch.run(trace.run(work))
+    assert trace.finished
+    assert not watch.fired
+    assert not watch.cut_short
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 5])
 async def test_a_watch_that_ends_cancels_the_work(turns: int) -> None:
     work = Trace()
     watch = Watch(lambda: after(turns))  # type: ignore[arg-type, return-value] # ends is all it does

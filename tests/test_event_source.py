@@ -269,6 +269,65 @@ async def test_a_stream_that_never_waits_notices_what_happens(ends: str) -> None
     assert sent[-1]["more_body"] == (ends == "leaves")
 
 
+async def test_a_stream_that_never_waits_sends_four_events_to_a_lost_connection() -> None:
+    # asyncio's transport says that it is lost in the next turn, and logs what is sent to it before,
+    # from the sixth time on.
+    sent_at_once = most = 0
+
+    async def count_turns() -> None:
+        nonlocal sent_at_once
+        while True:
+            sent_at_once = 0
+            await checkpoint()
+
+    async def send(message: Message) -> None:
+        nonlocal sent_at_once, most
+        sent_at_once += 1
+        most = max(most, sent_at_once)
+
+    response: Any = EventSourceResponse(["a"] * 1000)
+    async with anyio.create_task_group() as group:
+        group.start_soon(count_turns)
+        await checkpoint()
+        await response(anyio.sleep_forever, send)
+        group.cancel_scope.cancel()
+
+    # Two that open the stream, four events, and perhaps one task's turn more than the other's.
+    assert most <= 10
+
+
+@pytest.mark.parametrize(
+    ("method", "ends"), [("GET", "runs out"), ("GET", "shuts down"), ("HEAD", "")]
+)
+async def test_a_server_that_says_goodbye_at_the_last_message_may_take_its_time(
+    method: str, ends: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = Source("a", WAIT) if ends == "shuts down" else Source("a")
+    said_goodbye = anyio.Event()
+    closed = False
+
+    async def receive() -> Message:
+        await said_goodbye.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        nonlocal closed
+        if message["type"] == "http.response.body" and not message.get("more_body"):
+            said_goodbye.set()
+            for _ in range(10):
+                await checkpoint()
+            closed = True
+
+    scope = {"type": "http", "method": method, "path": "/", "headers": []}
+    with caplog.at_level(logging.DEBUG, "asgikit"):
+        await EventSourceResponse(
+            source.async_generator(), shutdown=partial(until, source.waits.is_set)
+        )(scope, receive, send)
+
+    assert closed
+    assert not caplog.records
+
+
 async def test_a_disconnect_is_logged_for_debugging_alone(caplog: pytest.LogCaptureFixture) -> None:
     source = Source("a", WAIT)
     with caplog.at_level(logging.DEBUG, "asgikit"):
@@ -350,6 +409,24 @@ async def test_pings_are_sent_while_it_is_idle_and_cancel_nothing() -> None:
         b"data: 0\n\n", b"data: 1\n\n", b"data: 2\n\n", b"",
     ]  # fmt: skip
     assert bodies.count(OPENING) >= 1 + 3 * 3
+
+
+async def test_pings_without_end_leave_others_their_turn() -> None:
+    source = Source(WAIT)
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def receive() -> Message:
+        await until(lambda: len(sent) > 10)
+        return {"type": "http.disconnect"}
+
+    # So short a time is over before it is looked at.
+    response: Any = EventSourceResponse(source.async_generator(), ping=1e-12)
+    await response(receive, send)
+
+    assert len(source.closed) == 1
 
 
 async def test_no_ping_is_sent_where_there_is_something_to_send() -> None:

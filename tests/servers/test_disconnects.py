@@ -42,6 +42,18 @@ def test_a_stream_is_closed_when_its_client_leaves(
     assert server.await_mark(marks, "background") == ["closed", "background"]
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_the_connection_of_a_stream_that_ended_is_closed_where_the_client_asked_for_that(
+    server: Server, method: str
+) -> None:
+    # Servers do it while they take the last message, and tell the app before that it is over.
+    with server.connect() as connection:
+        connection.send_head(method, "/whole", "Connection: close")
+        connection.read_answer(method)
+        with pytest.raises(ConnectionError):
+            connection.read_some()
+
+
 def test_an_upload_that_breaks_off_is_a_client_disconnect(server: Server) -> None:
     if not server.setup.early:
         pytest.skip(f"{server.setup.name} starts no app before the body is there")
