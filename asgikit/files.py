@@ -309,7 +309,7 @@ async def send_file(
             await body.wait_disconnected(abandon=True)
 
         watch = Watch(left)
-        await watch.run(_send_selection(selection, chunks, send, reader))
+        await watch.run(_send_selection(selection, chunks, send, reader, watch))
         if watch.fired:
             logger.debug("the client left")
     except HTTPError as error:  # out of a middleware's send
@@ -321,7 +321,11 @@ async def send_file(
 
 
 async def _send_selection(
-    selection: Selection, chunks: list[bytes], send: Send, reader: FileReader
+    selection: Selection,
+    chunks: list[bytes],
+    send: Send,
+    reader: FileReader,
+    watch: Watch | None = None,
 ) -> None:
     more = bool(reader.pieces)
     if not await _send_message(send, _start(selection)):
@@ -331,6 +335,8 @@ async def _send_selection(
     while True:
         chunk = chunks.pop() if chunks else b""
         left = more or bool(chunks)
+        if watch is not None and not left:
+            watch.release()
         if not await _send_message(
             send, {"type": "http.response.body", "body": chunk, "more_body": left}
         ):

@@ -540,3 +540,27 @@ async def test_a_part_is_not_handed_to_the_server(digits: Path) -> None:
         answer = await exchange(FileResponse(digits), headers={"range": value}, scope=PATHSEND)
         assert answer.status_code == 206
         assert answer.messages[1]["type"] == "http.response.body"
+
+
+async def test_a_server_that_says_goodbye_at_the_last_message_may_take_its_time(
+    long: Path,
+) -> None:
+    # One that closes the connection then does so while it is sent, and has said so before.
+    said_goodbye = anyio.Event()
+    closed = False
+
+    async def receive() -> Message:
+        await said_goodbye.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        nonlocal closed
+        if message["type"] == "http.response.body" and not message["more_body"]:
+            said_goodbye.set()
+            for _ in range(10):
+                await anyio.lowlevel.checkpoint()
+            closed = True
+
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
+    await FileResponse(long, chunk_size=1)(scope, receive, send)
+    assert closed
