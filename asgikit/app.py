@@ -111,8 +111,10 @@ class HandlerApp(App):
                     except HTTPError as error:  # out of a middleware's send
                         error.response_started = True
                         raise
+                elif isinstance(response, Response) and response._responds:
+                    await response._respond(scope, receive, send)
                 else:
-                    await _respond(response, scope, receive, send)
+                    await _call(response, (scope, receive), send)
             except HTTPError as error:
                 await self._answer_error(error, request, receive, send)
         except ClientDisconnect as error:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import sys
 import threading
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Generator
 from contextvars import ContextVar
-from typing import Any, Self, cast
+from typing import Any, Self
 
 import anyio
 import anyio.lowlevel
@@ -20,8 +21,8 @@ from asgikit.concurrency import (
     asyncio_task,
     call,
     call_in_thread,
-    finish_within,
     is_async_callable,
+    is_asyncio,
     run_in_thread,
     shielded,
     wait_within,
@@ -798,11 +799,18 @@ def test_trio_as_a_guest_of_asyncio_is_trio() -> None:
             await wait_within(BOUND, after(0)),
             await wait_within(BOUND, after(3)),
             await shielded(after(3)),
-            await begun_within(BOUND, after(3)),
+            is_asyncio(),
         ]
 
-    assert host(main) == [None, True, "tea", "tea", "tea", "tea"]
+    assert host(main) == [None, True, "tea", "tea", "tea", False]
 
 
-async def begun_within(seconds: float, work: Coroutine[Any, Any, Any]) -> Any:
-    return await finish_within(seconds, cast("Any", work), work.send(None))
+@pytest.mark.parametrize("is_imported", [True, False])
+async def test_asyncio_is_told_from_trio(
+    is_imported: bool, anyio_backend_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not is_imported:
+        if anyio_backend_name == "trio":
+            pytest.skip("trio cannot run without")
+        monkeypatch.delitem(sys.modules, "trio")
+    assert is_asyncio() is (anyio_backend_name == "asyncio")
