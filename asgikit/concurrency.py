@@ -31,6 +31,7 @@ __all__ = [
     "call",
     "call_in_thread",
     "finish_within",
+    "give_turn",
     "hop",
     "is_async_callable",
     "is_asyncio",
@@ -58,6 +59,12 @@ def is_asyncio() -> bool:
     asks the system for the number of the process before it tells its loop.
     """
     return "trio" not in sys.modules or asyncio_task() is not None
+
+
+async def give_turn() -> None:
+    """Let others run; what is cancelled ends here."""
+    # anyio's checkpoint finds out first which loop it is on, which doubles the cost.
+    await (asyncio.sleep(0) if is_asyncio() else anyio.lowlevel.checkpoint())
 
 
 def is_async_callable(function: Callable[..., Any]) -> bool:

@@ -9,11 +9,10 @@ from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, I
 from typing import Any, ClassVar, Protocol, TypeAlias
 
 import anyio
-import anyio.lowlevel
 
 from asgikit._drawing import close
 from asgikit.asgi import Receive, Scope, Send
-from asgikit.concurrency import Watch, is_async_callable, shielded
+from asgikit.concurrency import Watch, give_turn, is_async_callable, shielded
 from asgikit.exceptions import ContentLengthMismatch, HTTPError
 from asgikit.http.event_stream import ServerSentEvent, format_comment, format_event
 from asgikit.json_text import format_json
@@ -220,7 +219,7 @@ class _Stream:
                 rest -= 1
                 if not rest:
                     rest = TURN
-                    await anyio.lowlevel.checkpoint()
+                    await give_turn()
             if self.pinging is not None:
                 await self.pinging.wait()
             if not self.watch.fired:

@@ -15,12 +15,10 @@ from collections.abc import (
 from types import AsyncGeneratorType
 from typing import Any, ClassVar, NoReturn, Protocol, TypeAlias
 
-import anyio.lowlevel
-
 from asgikit._drawing import FileReader, ThreadedIterator, close, give, is_finished
 from asgikit.asgi import Message, RawHeaders, Receive, Scope, Send, extensions
 from asgikit.body import Body, shared_body
-from asgikit.concurrency import Watch, shielded, wait_within
+from asgikit.concurrency import Watch, give_turn, shielded, wait_within
 from asgikit.exceptions import ContentLengthMismatch, HTTPError
 from asgikit.http.content import promised_length
 from asgikit.http.trailers import check_trailers
@@ -201,7 +199,7 @@ class StreamingResponse(Response):
                             return
                         turns = watch.give_turns(TURN)
                         first, started = not started, True
-                        await (send(start) if first else anyio.lowlevel.checkpoint())
+                        await (send(start) if first else give_turn())
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})
                 except OSError as error:
                     logger.debug("the client left: %r", error)
