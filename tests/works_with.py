@@ -192,7 +192,7 @@ def _find(text: str, place: str) -> re.Match[str]:
 
 
 class Recorder:
-    """Writes down what became of every test here."""
+    """Writes down what became of every test of a server or a host."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -200,13 +200,13 @@ class Recorder:
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Have the reports say what their tests were parametrized with."""
-        for item in items:
+        for item in filter(_is_recorded, items):
             params = getattr(getattr(item, "callspec", None), "params", {})
             item.user_properties.append(("params", dict(map(_as_text, params.items()))))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Note one phase of a test; a passed one tells only of the call."""
-        if report.outcome == "passed" and report.when != "call":
+        if not _is_recorded(report) or (report.outcome == "passed" and report.when != "call"):
             return
         params: Any = dict(report.user_properties).get("params", {})
         name = re.sub(r"\[.*", "", report.nodeid).removeprefix("tests/")
@@ -218,6 +218,10 @@ class Recorder:
     def pytest_sessionfinish(self) -> None:
         """Write it all to the file."""
         self._path.write_text(json.dumps(list(self._outcomes.values())), encoding="utf-8")
+
+
+def _is_recorded(test: pytest.Item | pytest.TestReport) -> bool:
+    return test.nodeid.startswith(("tests/servers/", "tests/hosts/"))
 
 
 def _as_text(param: tuple[str, Any]) -> tuple[str, str]:
