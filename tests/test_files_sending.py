@@ -564,3 +564,11 @@ async def test_a_server_that_says_goodbye_at_the_last_message_may_take_its_time(
     scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
     await FileResponse(long, chunk_size=1)(scope, receive, send)
     assert closed
+
+
+async def test_without_the_scope_what_is_missing_is_a_problem_all_the_same(tmp_path: Path) -> None:
+    response = FileResponse(tmp_path / "missing")
+    answer = await exchange(lambda scope: response)
+
+    assert answer.status_code == 404
+    assert answer.headers["content-type"] == "application/problem+json"
