@@ -15,6 +15,7 @@ import sys
 import tempfile
 from collections.abc import Awaitable, Callable
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -267,7 +268,7 @@ async def try_library(name: str, folder: Path) -> list[str]:
 
 def heads() -> list[str]:
     """Name the libraries, each with its version."""
-    versions = {name: metadata.version(name) for name in PEERS}
+    versions = {name: metadata.version(name) for name in PEERS if find_spec(name.lower())}
     return ["asgikit", *(f"{name} {version}" for name, version in versions.items())]
 
 
