@@ -215,9 +215,10 @@ class Recorder:
             reason = report.longrepr[2].removeprefix("Skipped: ")
         self._outcomes[report.nodeid] = Outcome(name, params, report.outcome, reason)
 
-    def pytest_sessionfinish(self) -> None:
-        """Write it all to the file."""
-        self._path.write_text(json.dumps(list(self._outcomes.values())), encoding="utf-8")
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Write it all to the file, but for the workers, of which each has seen a part."""
+        if not hasattr(session.config, "workerinput"):
+            self._path.write_text(json.dumps(list(self._outcomes.values())), encoding="utf-8")
 
 
 def _is_recorded(test: pytest.Item | pytest.TestReport) -> bool:
