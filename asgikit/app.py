@@ -13,7 +13,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeAlias, TypeVar, overload
 
 from asgikit.asgi import ASGIApp, Message, Receive, Scope, Send, answer_other
-from asgikit.body import KEY
+from asgikit.body import KEY, forget_bodies
 from asgikit.concurrency import call_in_thread, is_async_callable
 from asgikit.exceptions import ClientDisconnect, HTTPError
 from asgikit.limits import DEFAULT_LIMITS, Limits
@@ -111,17 +111,16 @@ class HandlerApp(App):
                     except HTTPError as error:  # out of a middleware's send
                         error.response_started = True
                         raise
-                elif isinstance(response, Response) and response._responds:
-                    await response._respond(scope, receive, send)
                 else:
-                    await _call(response, (scope, receive), send)
+                    await _respond(response, scope, receive, send)
             except HTTPError as error:
                 await self._answer_error(error, request, receive, send)
         except ClientDisconnect as error:
             logger.debug("%s", error)
         finally:
-            if forgets and KEY in scope and request._holds_open():
-                await request.close()
+            if forgets and KEY in scope:
+                for held in forget_bodies(scope):
+                    await held.close()
         return None
 
 
@@ -163,8 +162,9 @@ class ScopeApp(App):
         except ClientDisconnect as error:
             logger.debug("%s", error)
         finally:
-            if forgets and KEY in scope and request._holds_open():
-                await request.close()
+            if forgets and KEY in scope:
+                for held in forget_bodies(scope):
+                    await held.close()
         return None
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -8,22 +8,34 @@ client to leave loses no byte.
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Generator
-from types import CoroutineType
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import anyio
 import anyio.lowlevel
 
 from asgikit.asgi import Message, Receive, Scope
-from asgikit.concurrency import asyncio_task, finish_within, is_asyncio, wait_within
+from asgikit.concurrency import (
+    DONE,
+    asyncio_task,
+    deliver,
+    finish_within,
+    give_turn,
+    is_asyncio,
+    start_task,
+    wait_end,
+    wait_within,
+)
 from asgikit.exceptions import BodyConsumed, ClientDisconnect, ContentTooLarge
 
-__all__ = ["Body", "forget_bodies", "shared_body"]
+if TYPE_CHECKING:
+    import asyncio
 
-#: Where a scope holds its bodies.
+__all__ = ["Body", "forget_bodies", "receive_whole", "shared_body", "wait_left"]
+
+#: Where a scope holds its bodies: a list of them; or, of one that came whole in one message, as
+#: most do, its ``receive`` and its bytes, since to make a body takes a sixth of reading it.
 KEY = "asgikit.bodies"
 #: Bytes that a watch reads ahead of the reader: past it, it lets the server hold the client back.
 READ_AHEAD = 1024 * 1024
@@ -45,22 +57,60 @@ def shared_body(scope: Scope, receive: Receive) -> Body:
 
     A different ``receive``, as of a middleware that wraps it, has a body of its own.
     """
-    body = Body(receive)
-    bodies: list[Body] | None = scope.get(KEY)
-    if bodies is None:
-        scope[KEY] = [body]
-        return body
+    bodies = all_bodies(scope)
     for other in bodies:
         # A bound method is a new object each time it is looked up, but an equal one.
         if other.receive == receive:
             return other
+    body = Body(receive)
     bodies.append(body)
     return body
 
 
+def all_bodies(scope: Scope) -> list[Body]:
+    """Give the bodies of a scope: the list that it keeps."""
+    bodies: Any = scope.get(KEY)
+    if bodies is None:
+        bodies = scope[KEY] = []
+    elif type(bodies) is tuple:
+        bodies = scope[KEY] = [Body(*bodies)]
+    found: list[Body] = bodies
+    return found
+
+
+def receive_whole(scope: Scope, receive: Receive) -> bytes | None:
+    """Receive a body that nobody has asked for yet, if all of it is there; on asyncio alone.
+
+    Where it gives ``None``, what there is of it is kept for the body to go on from there.
+    """
+    # trio's timer has to begin before what it bounds.
+    if not is_asyncio():
+        return None
+    results: list[Message] = []
+    steps = deliver(receive(), results)
+    step = next(steps, DONE)
+    if step is DONE:
+        message = results[0]
+        # Who called `receive` may have asked for the body himself.
+        if message["type"] == "http.request" and not message.get("more_body") and KEY not in scope:
+            data: bytes = message.get("body", b"")
+            scope[KEY] = receive, data
+            return data
+    body = shared_body(scope, receive)
+    body.go_on(steps, step, results)
+    return None
+
+
 def forget_bodies(scope: Scope) -> list[Body]:
     """Let go of the bodies of a scope, whose request is over; give those that are to be closed."""
-    return [body for body in scope.pop(KEY, ()) if body.is_open]
+    bodies = scope.pop(KEY, ())
+    return [] if type(bodies) is tuple else [body for body in bodies if body.is_open]
+
+
+async def wait_left(scope: Scope | None, receive: Receive) -> None:
+    """Wait until the client has left; a body that nobody asks for is thrown away."""
+    body = Body(receive) if scope is None else shared_body(scope, receive)
+    await body.wait_disconnected(abandon=True)
 
 
 class Body:
@@ -88,61 +138,41 @@ class Body:
         "receive",
     )
 
-    def __init__(self, receive: Receive) -> None:
+    def __init__(self, receive: Receive, data: bytes | None = None) -> None:
         self.receive: Receive = receive
-        self.data: bytes | None = None  # the whole of it, once it was read whole
+        self.data: bytes | None = data  # the whole of it, once it was read whole
         self._parts: list[bytes] | None = None  # what is here of it until then
-        self._size = 0  # of the parts, in bytes
+        self._size = len(data or b"")  # of the parts, in bytes
         self._queue: deque[bytes] | None = None  # read ahead by watchers
         self._queued = 0  # in bytes
-        self._complete = False  # the last chunk was received
+        self._complete = data is not None  # the last chunk was received
         self._left = False  # the client was seen to leave
         self._streamed = False  # chunks were handed out and kept by nobody
         self._readers = 0  # that gather the whole of it
-        self._wanted = False  # somebody has asked for it
+        self._wanted = data is not None  # somebody has asked for it
         self._abandoned = False  # nobody had, and it was thrown away
         self._busy = False  # a call of receive() is in flight
-        # One that has taken its first step, and what that gave.
-        self._begun: tuple[Generator[Any, Any, Message], Any] | None = None
+        # One that has taken its first step, what that gave, and where the message will be.
+        self._begun: tuple[Generator[Any, Any, None], Any, list[Message]] | None = None
         self._changed: anyio.Event | None = None  # set when that ends, or when a chunk is taken
         self._failure: Exception | None = None  # of a receive() that nobody waited for
         self._poll: asyncio.Task[None] | None = None
         self._streams: list[AsyncGenerator[bytes]] | None = None
         self._holders: list[Closeable] | None = None  # of files that were made of it
 
-    def arrive(self, limit: int | None) -> bytes | None:
-        """Give a new body at once, if all of it is there in one message; on asyncio alone.
+    def go_on(self, steps: Generator[Any, Any, None], step: Any, results: list[Message]) -> None:
+        """Take over a call of ``receive`` that has taken its first step."""
+        self._begun = steps, step, results
 
-        That is half of what :meth:`read` costs. Where it gives ``None``, that is to follow, and
-        goes on from there.
-
-        Raises:
-            ContentTooLarge: it is over ``limit`` bytes.
-        """
-        complete = self._complete
-        if self._wanted or self._abandoned or self._busy or self._queue or complete or self._left:
-            return None
-        message = self._begin()
-        if message is None:
-            return None
-        chunk = self._take(message)
-        if not self._complete or chunk is None:
-            self._parts = [chunk] if chunk else None
-            self._size = len(chunk or b"")
-            return None
-        self._wanted = True
-        self.data = chunk
-        self._size = size = len(chunk)
-        if limit is not None and size > limit:
-            raise ContentTooLarge("max_body_size", limit)
-        return chunk
-
-    async def read(self, limit: int | None, timeout: float | None) -> bytes:
+    async def read(
+        self, limit: int | None, timeout: float | None, name: str = "max_body_size"
+    ) -> bytes:
         """Read the whole body, once; later calls give the same bytes.
 
         Args:
             limit: bytes at most, also of a body that was read before.
             timeout: seconds to wait for each message.
+            name: of the limit.
 
         Raises:
             BodyConsumed: it was streamed.
@@ -159,7 +189,7 @@ class Body:
             finally:
                 self._readers -= 1
         if self.data is None or (limit is not None and self._size > limit):
-            raise ContentTooLarge("max_body_size", limit or 0)
+            raise ContentTooLarge(name, limit or 0)
         return self.data
 
     async def gather(self) -> bytes | None:
@@ -297,14 +327,14 @@ class Body:
     async def _poll_asyncio(self) -> None:
         if not self._busy:
             self._start_poll()
-        await asyncio.sleep(0)
+        await give_turn()
         self._raise_failure()
 
     def _start_poll(self) -> asyncio.Task[None]:
         # A call that is cancelled might take its message along, so this one is left in flight. It
         # counts from now on, not from when its task runs.
         self._busy = True
-        self._poll = asyncio.get_running_loop().create_task(self._run_poll())
+        self._poll = start_task(self._run_poll())
         return self._poll
 
     async def _run_poll(self) -> None:
@@ -338,7 +368,7 @@ class Body:
             elif abandon or asyncio_task() is None:
                 await self._fill()
             else:
-                await asyncio.wait([self._start_poll()])
+                await wait_end(self._start_poll())
                 self._raise_failure()
 
     @property
@@ -367,7 +397,7 @@ class Body:
         poll, self._poll = self._poll, None
         if poll is not None and not poll.done():
             poll.cancel()
-            await asyncio.wait([poll])
+            await wait_end(poll)
             # A task that was cancelled before it ran has not said so itself.
             self._busy = False
             self._notify()
@@ -402,27 +432,23 @@ class Body:
     def _begin(self) -> Message | None:
         """Call ``receive``; give its message if that is there, or else leave the call begun."""
         # trio's timer has to begin before what it bounds.
-        if self._begun is not None or not is_asyncio():
-            return None
-        call: Any = self.receive()
-        try:
-            if call.__class__ is CoroutineType:
-                # As next() does, without an object between: saves 2 % of a small body.
-                step = call.send(None)
-            else:
-                call = call.__await__()
-                step = next(call)
-            self._begun = call, step
-        except StopIteration as done:
-            message: Message = done.value
-            return message
+        if self._begun is None and is_asyncio():
+            results: list[Message] = []
+            steps = deliver(self.receive(), results)
+            step = next(steps, DONE)
+            if step is DONE:
+                return results[0]
+            self._begun = steps, step, results
         return None
 
     async def _finish(self, timeout: float | None) -> Message:
         begun, self._begun = self._begun, None
         if begun is None:
             return await wait_within(timeout, self.receive())
-        return await finish_within(timeout, *begun)
+        steps, step, results = begun
+        if step is not DONE:
+            await finish_within(timeout, steps, step)
+        return results[0]
 
     async def _fill(self) -> None:
         """Receive one message and keep what it brings for the reader."""

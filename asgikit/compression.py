@@ -12,7 +12,7 @@ from asgikit.content_coding import CODINGS, Encoder, make_encoder
 from asgikit.exceptions import ContentLengthMismatch
 from asgikit.http.conditional import parse_etag, parse_etag_list
 from asgikit.http.content import format_length, has_content
-from asgikit.http.grammar import parse_digits, split_list
+from asgikit.http.grammar import join_lines, parse_digits, split_list
 from asgikit.http.negotiation import parse_accept_encoding
 
 __all__ = ["Compress"]
@@ -151,9 +151,9 @@ class Compress:
     def choose(self, scope: Scope) -> str | None:
         """Give the coding that the client would rather have than none."""
         values = [value for name, value in scope["headers"] if name == b"accept-encoding"]
-        if not values:
+        field = join_lines(values)
+        if field is None:
             return None
-        field = b", ".join(values).decode("latin-1")
         preferred = parse_accept_encoding(field).preferred(self._codings)
         return preferred[0] if preferred else None
 

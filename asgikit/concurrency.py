@@ -6,9 +6,9 @@ a cancel scope or a task group of anyio's costs some 50 us there, a plain task 1
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import functools
+import importlib
 import inspect
 import itertools
 import os
@@ -18,7 +18,7 @@ import threading
 import types
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
 from contextlib import AbstractContextManager
-from typing import Any, Generic, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, TypeVar, cast
 
 import anyio
 import anyio.lowlevel
@@ -27,9 +27,12 @@ import anyio.to_thread
 from asgikit.exceptions import RequestTimeout
 
 __all__ = [
+    "DONE",
     "Watch",
+    "asyncio_task",
     "call",
     "call_in_thread",
+    "deliver",
     "finish_within",
     "give_turn",
     "hop",
@@ -37,11 +40,34 @@ __all__ = [
     "is_asyncio",
     "run_in_thread",
     "shielded",
+    "start_task",
+    "wait_end",
     "wait_within",
 ]
 
 P = ParamSpec("P")
 T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
+
+#: What ``next()`` gives in the place of a step, after the last one.
+DONE: Final[Any] = object()
+
+if TYPE_CHECKING:
+    import asyncio
+else:
+
+    class _OnFirstUse:
+        """asyncio, until something of it is asked for; what runs a loop has imported it.
+
+        Whatever only looks at an app is spared 25 ms, a third of the import of asgikit.
+        """
+
+        def __getattr__(self, name: str) -> Any:
+            global asyncio  # noqa: PLW0603 - it takes its own place
+            asyncio = importlib.import_module("asyncio")
+            return getattr(asyncio, name)
+
+    asyncio = _OnFirstUse()
 
 
 def asyncio_task() -> asyncio.Task[Any] | None:
@@ -166,31 +192,51 @@ async def wait_within(
     """
     if seconds is None:
         return await awaitable
-    if asyncio_task() is None:
+    if not is_asyncio():
         with anyio.move_on_after(seconds):
             return await awaitable
         raise (make_error or _timeout)(seconds)
-    steps = awaitable.__await__()
-    try:
-        # What is there already comes with the first step and needs no timer: that saves 2 us.
-        step = next(steps)
-    except StopIteration as done:
-        result: T = done.value
-        return result
-    return await finish_within(seconds, steps, step, make_error)
+    results: list[T] = []
+    steps = deliver(awaitable, results)
+    # What is there already comes with the first step and needs no timer: that saves 2 us.
+    step = next(steps, DONE)
+    if step is not DONE:
+        await finish_within(seconds, steps, step, make_error)
+    return results[0]
+
+
+def _coroutine(function: F) -> F:
+    """Do as :func:`types.coroutine`, whose type forgets that this is a generator, too."""
+    made: Any = types.coroutine(function)
+    return cast("F", made)
+
+
+@_coroutine
+def deliver(awaitable: Awaitable[T], results: list[T]) -> Generator[Any, Any, None]:
+    """Await step by step, on asyncio, and put what that gives into ``results``.
+
+    For who takes the first step by hand, ``next(steps, DONE)``, to see whether that was all. It
+    costs half of what it takes to catch the ``StopIteration`` that has the result.
+    """
+    steps: Any = awaitable
+    if steps.__class__ is not types.CoroutineType:
+        # Servers give any awaitable; granian's cannot be thrown into.
+        steps = _await(awaitable)
+    results.append((yield from steps))
+
+
+async def _await(awaitable: Awaitable[T]) -> T:
+    return await awaitable
 
 
 async def finish_within(
     seconds: float | None,
-    steps: Generator[Any, Any, T],
+    steps: Generator[Any, Any, None],
     step: Any,
     make_error: Callable[[float], Exception] | None = None,
-) -> T:
-    """Await on asyncio what has taken its first step, ``step``, already; as :func:`wait_within`.
-
-    Where asyncio hosts trio there is no bound: a timer of trio's has to begin before that.
-    """
-    if seconds is None or asyncio_task() is None:
+) -> None:
+    """Await on asyncio what has taken its first step, ``step``, already; as :func:`wait_within`."""
+    if seconds is None:
         return await _finish(steps, step)
     timer = asyncio.timeout(seconds)
     try:
@@ -207,22 +253,18 @@ def _timeout(seconds: float) -> RequestTimeout:
 
 
 @types.coroutine
-def _finish(steps: Generator[Any, Any, T], step: Any) -> Generator[Any, Any, T]:
+def _finish(steps: Generator[Any, Any, None], step: Any) -> Generator[Any, Any, None]:
     """Await what has taken its first step already."""
     try:
         while True:
             try:
                 yield step  # asyncio sends nothing back
-            except BaseException as error:
-                # Any iterator will do for an awaitable: granian's can only go forward.
-                if not hasattr(steps, "throw"):
-                    raise
+            except BaseException as error:  # noqa: BLE001 - thrown in, to be thrown on
                 step = steps.throw(error)
             else:
                 return (yield from steps)
-    except StopIteration as done:
-        result: T = done.value
-        return result
+    except StopIteration:
+        return None  # it was caught there, and all was done
 
 
 class Watch:
@@ -243,6 +285,7 @@ class Watch:
         "_error",
         "_is_over",
         "_step",
+        "_steps",
         "_task",
         "_turns",
         "_waits",
@@ -253,6 +296,7 @@ class Watch:
 
     _task: asyncio.Task[Any]
     _cancels: int
+    _steps: Generator[Any, Any, None]
     _step: Any
 
     def __init__(self, *waits: Callable[[], Awaitable[None]]) -> None:
@@ -292,12 +336,11 @@ class Watch:
 
         Most short responses are sent so, for which a task would cost more than all else here.
         """
-        if is_asyncio():
-            try:
-                self._step = work.send(None)
-            except StopIteration:
-                return True
-        return False
+        if not is_asyncio():
+            return False
+        self._steps = work.__await__()
+        self._step = next(self._steps, DONE)
+        return self._step is DONE
 
     async def go_on(self, work: Coroutine[Any, Any, None]) -> None:
         """Await what :meth:`begin` has left of ``work``, as :meth:`run` does."""
@@ -308,15 +351,15 @@ class Watch:
             self._task = task
             # Others may have cancelled it before, and been refused.
             self._cancels = task.cancelling() + 1
-            await self._run_asyncio(work)
+            await self._run_asyncio()
         if self._error is not None:
             raise self._error
 
-    async def _run_asyncio(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _run_asyncio(self) -> None:
         loop = asyncio.get_running_loop()
         watchers = [loop.create_task(self._watch_asyncio(wait)) for wait in self._waits]
         try:
-            await _finish(cast("Generator[Any, Any, None]", work), self._step)
+            await _finish(self._steps, self._step)
         except asyncio.CancelledError:
             if not self.fired:
                 raise
@@ -365,6 +408,19 @@ class Watch:
         if not self._is_over:
             self._fire()
             scope.cancel()
+
+
+def start_task(work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+    """Run ``work`` on asyncio, in a task of its own."""
+    return asyncio.get_running_loop().create_task(work)
+
+
+async def wait_end(awaitable: Awaitable[Any]) -> None:
+    """Wait for ``awaitable``; one of asyncio's futures, which may be shared, is not cancelled."""
+    if "asyncio" in sys.modules and asyncio.isfuture(awaitable):
+        await asyncio.wait([awaitable])
+    else:
+        await awaitable
 
 
 async def _end_tasks(tasks: list[asyncio.Task[None]]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
@@ -12,12 +11,13 @@ import anyio
 
 from asgikit._drawing import close
 from asgikit.asgi import Receive, Scope, Send
-from asgikit.concurrency import Watch, give_turn, is_async_callable, shielded
+from asgikit.body import wait_left
+from asgikit.concurrency import Watch, give_turn, is_async_callable, shielded, wait_end
 from asgikit.exceptions import ContentLengthMismatch, HTTPError
 from asgikit.http.event_stream import ServerSentEvent, format_comment, format_event
 from asgikit.json_text import format_json
-from asgikit.responses import HeadersArgument, logger, run_background
-from asgikit.streaming import StreamingResponse, bound_send, check_seconds, send_all, wait_left
+from asgikit.responses import HeadersArgument, logger, run_background, send_all
+from asgikit.streaming import StreamingResponse, bound_send, check_seconds
 
 __all__ = ["EventSourceResponse", "ServerSentEvent"]
 
@@ -269,11 +269,7 @@ class _Stream:
         shutdown: Any = self.response._shutdown
         wait = getattr(shutdown, "wait", shutdown)
         awaitable: Any = wait() if callable(wait) else wait
-        if asyncio.isfuture(awaitable):
-            # It may be shared, and awaiting it would cancel it where this is cancelled.
-            await asyncio.wait([awaitable])
-        else:
-            await awaitable
+        await wait_end(awaitable)
         self.is_stopping = True
         if self.pinging is not None:
             await self.pinging.wait()

@@ -5,14 +5,13 @@ from __future__ import annotations
 import functools
 import math
 import os
-import secrets
 import time
 from collections.abc import Callable
 from typing import Any, NoReturn
 
 from asgikit._file_reader import FileReader, look_at
 from asgikit.asgi import Message, RawHeaders, Receive, Scope, Send, extensions
-from asgikit.body import Body, shared_body
+from asgikit.body import wait_left
 from asgikit.concurrency import Watch, hop, shielded
 from asgikit.exceptions import HTTPError
 from asgikit.http.content import check_length, check_status, format_type
@@ -21,7 +20,7 @@ from asgikit.http.disposition import format_content_disposition
 from asgikit.http.media_types import guess_media_type
 from asgikit.http.selection import Selection, error_headers, has_wishes, select
 from asgikit.problem import ProblemResponse
-from asgikit.responses import HeadersArgument, Response, logger, run_background
+from asgikit.responses import HeadersArgument, Response, logger, run_background, send_all
 
 __all__ = ["FileResponse"]
 
@@ -262,7 +261,7 @@ def add_validators(
 
 def new_boundary() -> str:
     """Make what no file has in it: 128 random bits."""
-    return secrets.token_hex(16)
+    return os.urandom(16).hex()
 
 
 def select_error(scope: Scope | None, error: HTTPError, headers: RawHeaders) -> Selection:
@@ -303,12 +302,7 @@ async def send_file(
             # All that there is to send is here: nobody has to be told that the client left.
             await _send_selection(selection, chunks, send, reader)
             return
-
-        async def left() -> None:
-            body = Body(receive) if scope is None else shared_body(scope, receive)
-            await body.wait_disconnected(abandon=True)
-
-        watch = Watch(left)
+        watch = Watch(functools.partial(wait_left, scope, receive))
         await watch.run(_send_selection(selection, chunks, send, reader, watch))
         if watch.fired:
             logger.debug("the client left")
@@ -328,7 +322,7 @@ async def _send_selection(
     watch: Watch | None = None,
 ) -> None:
     more = bool(reader.pieces)
-    if not await _send_message(send, _start(selection)):
+    if not await send_all(send, _start(selection)):
         return
     # Taken out as they are sent, so that no two hops are in memory.
     chunks.reverse()
@@ -337,7 +331,7 @@ async def _send_selection(
         left = more or bool(chunks)
         if watch is not None and not left:
             watch.release()
-        if not await _send_message(
+        if not await send_all(
             send, {"type": "http.response.body", "body": chunk, "more_body": left}
         ):
             return
@@ -364,16 +358,6 @@ def _start(selection: Selection) -> Message:
     status_code, headers, _ = selection
     # A server, or what wraps one, may change the list.
     return {"type": "http.response.start", "status": status_code, "headers": [*headers]}
-
-
-async def _send_message(send: Send, message: Message) -> bool:
-    """Send ``message``; tell whether the client is still there."""
-    try:
-        await send(message)
-    except OSError as error:
-        logger.debug("the client left: %r", error)
-        return False
-    return True
 
 
 def _is_text(path: str) -> bool:

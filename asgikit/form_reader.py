@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator
-from functools import partial
+from collections.abc import Callable, Iterator
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from anyio.lowlevel import checkpoint
-from multidict import MultiDict, MultiDictProxy
+from multidict import MultiDict
 
-from asgikit.concurrency import hop
 from asgikit.exceptions import BodyConsumed, ContentTooLarge
+from asgikit.form_data import FormData, read_fields
 from asgikit.form_parts import Event, PartHead
 from asgikit.form_types import (
     MULTIPART,
@@ -22,7 +21,6 @@ from asgikit.form_types import (
 )
 from asgikit.forms import FormParser
 from asgikit.headers import Headers
-from asgikit.query import parse_urlencoded
 from asgikit.uploads import GATHER, Spool, UploadFile, close_uploads
 
 if TYPE_CHECKING:
@@ -31,70 +29,12 @@ if TYPE_CHECKING:
     from asgikit.body import Body
     from asgikit.limits import Limits
 
-__all__ = ["FormData", "Part"]
+__all__ = ["Part"]
 
 #: Bytes that are parsed at a time, however large the message that brings them.
 STEP = 64 * 1024
-#: Bytes of an urlencoded body that are parsed in a thread.
-LARGE = 256 * 1024
 #: Seconds of parsing after which others get their turn, also where the whole body is there.
 STRETCH = 0.01
-
-
-class FormData(MultiDictProxy[str | UploadFile]):
-    """The fields of a form, in order, repeated ones kept; the first value wins.
-
-    Args:
-        fields: of the form.
-        uploads: the files among them; looked for where they are not given.
-
-    >>> form = FormData(MultiDict([("tag", "a"), ("tag", "b")]))
-    >>> form["tag"], form.getall("tag")
-    ('a', ['a', 'b'])
-    """
-
-    __slots__ = ("_uploads",)
-
-    def __init__(
-        self, fields: MultiDict[str | UploadFile], uploads: Iterable[UploadFile] | None = None
-    ) -> None:
-        super().__init__(fields)
-        if uploads is None:
-            uploads = [value for value in self.values() if isinstance(value, UploadFile)]
-        self._uploads = uploads
-
-    @property
-    def is_open(self) -> bool:
-        """Whether there are files to close."""
-        return bool(self._uploads)
-
-    async def close(self) -> None:
-        """Close the files, save those that were detached; text fields stay."""
-        uploads, self._uploads = self._uploads, ()
-        if uploads:
-            await close_uploads(uploads)
-
-
-class PendingForm:
-    """A form to be read: await it, or use it as a context manager that closes its files."""
-
-    __slots__ = ("_form", "_limits", "_read")
-
-    _form: FormData
-
-    def __init__(self, read: Callable[[Limits], Awaitable[FormData]], limits: Limits) -> None:
-        self._read = read
-        self._limits = limits
-
-    def __await__(self) -> Generator[Any, Any, FormData]:
-        return self._read(self._limits).__await__()
-
-    async def __aenter__(self) -> FormData:
-        form = self._form = await self._read(self._limits)
-        return form
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._form.close()
 
 
 async def read_form(
@@ -116,31 +56,13 @@ async def read_form(
         RequestTimeout: nothing came for ``body_timeout``.
         UnsupportedMediaType: it is no form.
     """
-    if not is_urlencoded(content_type):
-        boundary = parse_boundary(content_type, accepted=[URLENCODED, MULTIPART])
-        return await _read_multipart(_Source(body, boundary, is_over, limits), limits)
-    limit = limits.max_text_size
-    _check_length(is_over, "max_text_size", limit)
-    try:
-        data = body.arrive(limit)
-        if data is None:
-            data = await body.read(limit, limits.body_timeout)
-    except ContentTooLarge as error:
-        if error.limit != "max_body_size":
-            raise
-        # The body has only one name for its size's limit.
-        raise ContentTooLarge("max_text_size", error.maximum) from None
-    max_fields, max_size = limits.max_fields, limits.max_field_size
-    if len(data) < LARGE:
-        fields = parse_urlencoded(data, max_fields=max_fields, max_size=max_size)
-    else:
-        # At its worst, 1 MiB takes 50 ms.
-        parse = partial(parse_urlencoded, data, max_fields=max_fields, max_size=max_size)
-        fields = await hop(parse)
-    return FormData(MultiDict(fields), ())
-
-
-async def _read_multipart(source: _Source, limits: Limits) -> FormData:
+    if is_urlencoded(content_type):
+        limit = limits.max_text_size
+        _check_length(is_over, "max_text_size", limit)
+        data = await body.read(limit, limits.body_timeout, "max_text_size")
+        return await read_fields(data, limits)
+    boundary = parse_boundary(content_type, accepted=[URLENCODED, MULTIPART])
+    source = _Source(body, boundary, is_over, limits)
     spool = Spool(limits.spool_size)
     try:
         return FormData(MultiDict(await _collect(source, spool)), spool.uploads)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import os
 import re
-import secrets
 from collections.abc import Callable, Iterator, Mapping
 from itertools import groupby, islice
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -97,7 +97,7 @@ def _has_long_integer(text: bytes) -> bool:
 def _parse_exact(text: bytes) -> Any:
     integers: list[int] = []
     # No client can guess it, to have a string of its own taken for an integer.
-    mark = f"{secrets.token_hex(16)}:"
+    mark = f"{os.urandom(16).hex()}:"
 
     def put_aside(match: re.Match[bytes]) -> bytes:
         token = match.group()

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from copy import copy
-from html import escape
 from typing import Any, ClassVar, Self
 
 from asgikit.asgi import Message, Scope
 from asgikit.exceptions import HTTPError
-from asgikit.http.negotiation import parse_accept
+from asgikit.http.grammar import join_lines
 from asgikit.json_text import format_json
 from asgikit.responses import HeadersArgument, Response
 
@@ -124,14 +123,21 @@ class ProblemResponse(Response):
 def _prefers_html(scope: Scope) -> bool:
     """Tell whether a request would rather have HTML than JSON, as those of browsers do."""
     fields = scope.get("headers") or ()
-    values = [value for name, value in fields if name == b"accept"]
-    accept = parse_accept(b", ".join(values).decode("latin-1"))
+    text = join_lines([value for name, value in fields if name == b"accept"])
+    # One range prefers HTML only if it is of text; most that are no browsers send one, or none.
+    if text is None or ("," not in text and "text/" not in text.lower()):
+        return False
+    from asgikit.http.negotiation import parse_accept
+
+    accept = parse_accept(text)
     documents = map(accept.quality, ("application/problem+json", "application/json"))
     return accept.quality("text/html") > max(documents)
 
 
 def _format_page(document: Mapping[str, Any]) -> str:
     """Write the members of a problem as HTML; whatever they hold, it is text there."""
+    from html import escape
+
     members = dict(document)
     heading = f"{members.pop('status')} {members.pop('title', '')}"
     if members["type"] == "about:blank":

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 from anyio.lowlevel import checkpoint
 
 from asgikit.asgi import Message, Receive, Scope
 from asgikit.body import KEY, Body, shared_body
-from asgikit.content_coding import Decoder, parse_content_encoding
 from asgikit.exceptions import HTTPError
+
+if TYPE_CHECKING:
+    from asgikit.content_coding import Decoder
 
 __all__ = []
 
@@ -118,6 +121,9 @@ class _Decoding:
     async def _next(self) -> Message:
         decoder = self._decoder
         if decoder is None:
+            # Few bodies are coded, and what decodes them takes 4 ms and its libraries.
+            from asgikit.content_coding import Decoder, parse_content_encoding
+
             values = [value.decode("latin-1") for value in self._codings]
             decoder = self._decoder = Decoder(parse_content_encoding(values), self._max_ratio)
             # Whoever saw no Content-Encoding may have read it as it was received.

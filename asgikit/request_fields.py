@@ -4,29 +4,33 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from asgikit._late import late_names
 from asgikit.asgi import Address
-from asgikit.http.authentication import Authorization, parse_authorization
-from asgikit.http.caching import CacheControl, parse_cache_control
-from asgikit.http.conditional import EntityTags, ETag, parse_etag, parse_etag_list
-from asgikit.http.dates import parse_http_date
-from asgikit.http.forwarded import Network, Trace, agree, trace_forwarded, trace_x_forwarded
-from asgikit.http.grammar import strip_ows
-from asgikit.http.negotiation import (
-    Accept,
-    AcceptEncoding,
-    AcceptLanguage,
-    parse_accept,
-    parse_accept_encoding,
-    parse_accept_language,
-)
-from asgikit.http.ranges import RangesSpecifier, parse_ranges_specifier
-from asgikit.url import request_host
+from asgikit.http.grammar import join_lines, strip_ows
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from asgikit.headers import Headers
+    from asgikit.http.authentication import Authorization
+    from asgikit.http.caching import CacheControl
+    from asgikit.http.conditional import EntityTags, ETag
+    from asgikit.http.forwarded import Network, Trace
+    from asgikit.http.negotiation import Accept, AcceptEncoding, AcceptLanguage
+    from asgikit.http.ranges import RangesSpecifier
+else:
+    __getattr__ = late_names(
+        __name__,
+        {
+            "Accept": "asgikit.http.negotiation",
+            "AcceptEncoding": "asgikit.http.negotiation",
+            "AcceptLanguage": "asgikit.http.negotiation",
+            "Authorization": "asgikit.http.authentication",
+            "CacheControl": "asgikit.http.caching",
+        },
+    )
 
 __all__ = ["Accept", "AcceptEncoding", "AcceptLanguage", "Authorization", "CacheControl"]
 
@@ -60,17 +64,17 @@ class RequestFields:
     @property
     def accept(self) -> Accept:
         """The media types that are asked for (:rfc:`9110`, section 12.5.1); any where absent."""
-        return self._field(b"accept", parse_accept)
+        return self._field(b"accept", _parse_accept)
 
     @property
     def accept_encoding(self) -> AcceptEncoding:
         """The content codings that are asked for (:rfc:`9110`, section 12.5.3)."""
-        return self._field(b"accept-encoding", parse_accept_encoding)
+        return self._field(b"accept-encoding", _parse_accept_encoding)
 
     @property
     def accept_language(self) -> AcceptLanguage:
         """The languages that are asked for (:rfc:`9110`, section 12.5.4); any where absent."""
-        return self._field(b"accept-language", parse_accept_language)
+        return self._field(b"accept-language", _parse_accept_language)
 
     # Who asks.
 
@@ -91,7 +95,7 @@ class RequestFields:
     @property
     def range(self) -> RangesSpecifier | None:
         """The ranges that are asked for (:rfc:`9110`, section 14.2)."""
-        return self._field(b"range", _optional(parse_ranges_specifier))
+        return self._field(b"range", _optional(_parse_ranges))
 
     @property
     def if_range(self) -> ETag | datetime | None:
@@ -101,12 +105,12 @@ class RequestFields:
     @property
     def if_match(self) -> EntityTags | None:
         """The entity tags of which one must be the current one (:rfc:`9110`, section 13.1.1)."""
-        return self._field(b"if-match", _optional(parse_etag_list))
+        return self._field(b"if-match", _optional(_parse_tags))
 
     @property
     def if_none_match(self) -> EntityTags | None:
         """The entity tags of which none may be the current one (:rfc:`9110`, section 13.1.2)."""
-        return self._field(b"if-none-match", _optional(parse_etag_list))
+        return self._field(b"if-none-match", _optional(_parse_tags))
 
     @property
     def if_modified_since(self) -> datetime | None:
@@ -169,19 +173,19 @@ class RequestFields:
         What a proxy does not set it passes on as the client sent it: have yours set or drop
         X-Forwarded-Host (and X-Forwarded-Proto) before links are made of what this gives.
         """
+        from asgikit.url import request_host
+
         host = self._trace(trusted, header).host
         told = None if host is None else request_host([(b"host", host.encode("latin-1"))])
         return told or self.host
 
     def _trace(self, trusted: Iterable[Network], header: Proxies | None) -> Trace:
+        from asgikit.http.forwarded import agree, trace_forwarded, trace_x_forwarded
+
         client = self.client
         peer = None if client is None else client.host
         networks = [*trusted] if not isinstance(trusted, str) else trusted
-        fields = [
-            None if value is None else value.decode("latin-1")
-            for value in map(self._joined, _PROXIES)
-        ]
-        forwarded, *others = fields
+        forwarded, *others = map(self._joined, _PROXIES)
         traces: list[Trace] = []
         if header != "x-forwarded" and forwarded is not None:
             traces.append(trace_forwarded(peer, forwarded, networks))
@@ -195,9 +199,8 @@ class RequestFields:
             return trace_forwarded(peer, "", networks)
         return traces[0] if len(traces) == 1 else agree(*traces)
 
-    def _joined(self, name: bytes, separator: bytes = b", ") -> bytes | None:
-        values = self.headers.raw_values(name)
-        return separator.join(values) if values else None
+    def _joined(self, name: bytes, separator: bytes = b", ") -> str | None:
+        return join_lines(self.headers.raw_values(name), separator)
 
     def _field(
         self, name: bytes, parse: Callable[[str | None], T], *, separator: bytes = b", "
@@ -209,8 +212,7 @@ class RequestFields:
             # Unset until a field is asked for: to set it would cost every request.
             parsed = self._parsed = {}
         if name not in parsed:
-            value = self._joined(name, separator)
-            parsed[name] = parse(None if value is None else value.decode("latin-1"))
+            parsed[name] = parse(self._joined(name, separator))
         found: T = parsed[name]
         return found
 
@@ -222,17 +224,58 @@ def _optional(parse: Callable[[str], T]) -> Callable[[str | None], T | None]:
     return lambda text: None if text is None else parse(text)
 
 
+# What reads a field is imported by the first who asks for it: all of it takes 6 ms.
+
+
+def _parse_accept(text: str | None) -> Accept:
+    from asgikit.http.negotiation import parse_accept
+
+    return parse_accept(text)
+
+
+def _parse_accept_encoding(text: str | None) -> AcceptEncoding:
+    from asgikit.http.negotiation import parse_accept_encoding
+
+    return parse_accept_encoding(text)
+
+
+def _parse_accept_language(text: str | None) -> AcceptLanguage:
+    from asgikit.http.negotiation import parse_accept_language
+
+    return parse_accept_language(text)
+
+
 def _parse_authorization(text: str | None) -> Authorization | None:
+    from asgikit.http.authentication import parse_authorization
+
     return None if text is None else parse_authorization(text)
 
 
 def _parse_cache_control(text: str | None) -> CacheControl:
+    from asgikit.http.caching import parse_cache_control
+
     return parse_cache_control(text or "")
 
 
+def _parse_ranges(text: str) -> RangesSpecifier | None:
+    from asgikit.http.ranges import parse_ranges_specifier
+
+    return parse_ranges_specifier(text)
+
+
+def _parse_tags(text: str) -> EntityTags:
+    from asgikit.http.conditional import parse_etag_list
+
+    return parse_etag_list(text)
+
+
 def _parse_validator(text: str) -> ETag | datetime | None:
+    from asgikit.http.conditional import parse_etag
+
     return parse_etag(text) or _parse_date(text)
 
 
 def _parse_date(text: str) -> datetime | None:
+    from asgikit.http.dates import parse_http_date
+
     return parse_http_date(strip_ows(text), now=time.time())

@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from asgikit.http.caching import CacheControl, make_cache_control
-from asgikit.http.links import format_link
-
 if TYPE_CHECKING:
     from typing import Unpack
 
     from asgikit.headers import MutableHeaders
-    from asgikit.http.caching import CacheDirectives
+    from asgikit.http.caching import CacheControl, CacheDirectives
 
 __all__: list[str] = []
 
@@ -42,6 +39,8 @@ class ResponseFields:
         >>> response.headers["cache-control"]
         'max-age=31536000, public, immutable'
         """
+        from asgikit.http.caching import make_cache_control
+
         self.headers["cache-control"] = make_cache_control(value, **directives)
 
     def add_link(
@@ -69,4 +68,6 @@ class ResponseFields:
         >>> response.headers["link"]
         '</app.css>; rel="preload"; as="style"'
         """
+        from asgikit.http.links import format_link
+
         self.headers.add("link", format_link(target, rel, title=title, **parameters))

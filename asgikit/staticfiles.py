@@ -20,7 +20,7 @@ from asgikit.files import (
     send_file,
     type_field,
 )
-from asgikit.http.grammar import check_field
+from asgikit.http.grammar import check_field, join_lines
 from asgikit.http.media_types import guess_media_type
 from asgikit.http.negotiation import parse_accept_encoding
 from asgikit.http.selection import Selection, select
@@ -334,8 +334,7 @@ def _redirect(scope: Scope) -> Selection:
 
 
 def _accept_encoding(scope: Scope) -> str | None:
-    values = [value for name, value in scope["headers"] if name == b"accept-encoding"]
-    return b", ".join(values).decode("latin-1") if values else None
+    return join_lines([value for name, value in scope["headers"] if name == b"accept-encoding"])
 
 
 def _is_asset(name: str) -> bool:

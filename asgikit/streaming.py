@@ -17,13 +17,13 @@ from typing import Any, ClassVar, NoReturn, Protocol, TypeAlias
 
 from asgikit._drawing import FileReader, ThreadedIterator, close, give, is_finished
 from asgikit.asgi import Message, RawHeaders, Receive, Scope, Send, extensions
-from asgikit.body import Body, shared_body
+from asgikit.body import wait_left
 from asgikit.concurrency import Watch, give_turn, shielded, wait_within
 from asgikit.exceptions import ContentLengthMismatch, HTTPError
 from asgikit.http.content import promised_length
 from asgikit.http.trailers import check_trailers
 from asgikit.json_text import format_json
-from asgikit.responses import HeadersArgument, Response, logger, run_background
+from asgikit.responses import HeadersArgument, Response, logger, run_background, send_all
 
 __all__ = ["NDJSONResponse", "StreamingResponse"]
 
@@ -225,7 +225,7 @@ class StreamingResponse(Response):
 
     def _start(self, scope: Scope | None) -> tuple[Message, int | None, bool]:
         """Make the first message; tell the bytes promised, and whether any are to be sent."""
-        headers = [*self._list()] if self._headers is None else self._checked_headers()
+        headers = self._checked_headers()
         status_code = self.status_code
         is_open = scope is None or scope["method"] != "HEAD"
         due = None
@@ -350,12 +350,6 @@ def check_seconds(name: str, seconds: float) -> None:
         raise ValueError(f"{name} is seconds above zero, or None; not {seconds!r}")
 
 
-async def wait_left(scope: Scope | None, receive: Receive) -> None:
-    """Wait until the client has left; a body that nobody asks for is thrown away."""
-    body = Body(receive) if scope is None else shared_body(scope, receive)
-    await body.wait_disconnected(abandon=True)
-
-
 def bound_send(send: Send, seconds: float) -> Send:
     """Bound each call of ``send``: over it, the client is taken to have left, by an ``OSError``."""
     return lambda message: wait_within(seconds, send(message), _send_timeout)
@@ -363,17 +357,6 @@ def bound_send(send: Send, seconds: float) -> Send:
 
 def _send_timeout(seconds: float) -> TimeoutError:
     return TimeoutError(f"it took no message for {seconds:g} seconds")
-
-
-async def send_all(send: Send, *messages: Message) -> bool:
-    """Send ``messages``; tell whether the client is still there."""
-    try:
-        for message in messages:
-            await send(message)
-    except OSError as error:
-        logger.debug("the client left: %r", error)
-        return False
-    return True
 
 
 def _count(due: int, size: int) -> int:

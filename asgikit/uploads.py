@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -253,7 +252,7 @@ class UploadFile:
 
 def _save(source: bytes | TemporaryFile, size: int, path: Path, overwrite: bool) -> None:  # noqa: FBT001 - called by position, through the thread
     # In the same folder, as neither a link nor a rename leaves its file system.
-    temporary = path.with_name(f".{secrets.token_hex(16)}.part")
+    temporary = path.with_name(f".{os.urandom(16).hex()}.part")
     try:
         with temporary.open("xb") as target:
             if isinstance(source, bytes):

@@ -36,6 +36,31 @@ async def until(condition: Callable[[], bool]) -> None:
             await anyio.sleep(0.001)
 
 
+async def said_goodbye_early(response: Any, method: str = "GET") -> bool:
+    """Have a server send ``response`` that hangs up with the last message.
+
+    It takes its time over that one, and has said by then that the client is gone. Tells whether
+    it got to the end.
+    """
+    goodbye = anyio.Event()
+    closed = False
+
+    async def receive() -> Message:
+        await goodbye.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        nonlocal closed
+        if message["type"] == "http.response.body" and not message.get("more_body"):
+            goodbye.set()
+            for _ in range(10):
+                await checkpoint()
+            closed = True
+
+    await response({"type": "http", "method": method, "path": "/", "headers": []}, receive, send)
+    return closed
+
+
 class Boom(Exception):
     """An error of the app's own."""
 

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asgikit.asgi import Message, Receive, Scope
-from asgikit.body import READ_AHEAD, Body, forget_bodies, shared_body
+from asgikit.body import KEY, READ_AHEAD, Body, forget_bodies, receive_whole, shared_body
 from asgikit.exceptions import BodyConsumed, ClientDisconnect, ContentTooLarge, RequestTimeout
 
 pytestmark = pytest.mark.anyio
@@ -693,19 +693,23 @@ async def test_whatever_is_done_before_the_body_is_whole(
     data = b"".join(chunks)
     coming = deque(whole(*chunks))
     client = Client(turns=turns)
-    body = Body(client.receive)
+    scope: Scope = {}
+
+    def body() -> Body:  # which whatever comes first makes
+        return shared_body(scope, client.receive)
+
     for at, step in enumerate(steps):
         if step == "poll":
-            assert not await body.is_disconnected()
+            assert not await body().is_disconnected()
         elif step == "watch":
-            await cancelled_after(at % 5, body.wait_disconnected)
+            await cancelled_after(at % 5, body().wait_disconnected)
         elif step == "read":
-            await cancelled_after(at % 7, lambda: body.read(None, BOUND))
+            await cancelled_after(at % 7, lambda: body().read(None, BOUND))
         elif step == "once":
-            await cancelled_after(at % 7, lambda: at_once(body))
+            await cancelled_after(at % 7, lambda: at_once(scope, client.receive))
         elif step == "limited":
             with suppress(ContentTooLarge):
-                await cancelled_after(at % 7, lambda: limited(body))
+                await cancelled_after(at % 7, lambda: limited(body()))
         elif step == "arrive" and coming:
             client.send(coming.popleft())
         elif step == "wait":
@@ -714,16 +718,16 @@ async def test_whatever_is_done_before_the_body_is_whole(
             await settle()
     client.send(*coming, *([LEFT] if left else []))
 
-    got = await chunks_of(body) if streamed else [await read(body)]
+    got = await chunks_of(body()) if streamed else [await read(body())]
     assert b"".join(got) == data
     assert client.most_in_flight == 1
-    assert await poll(body) is left
-    await body.close()
+    assert await poll(body()) is left
+    await body().close()
 
 
-async def at_once(body: Body) -> None:
-    if body.arrive(None) is None:
-        await body.read(None, BOUND)
+async def at_once(scope: Scope, receive: Receive) -> None:
+    if KEY in scope or receive_whole(scope, receive) is None:
+        await shared_body(scope, receive).read(None, BOUND)
 
 
 async def limited(body: Body) -> None:
@@ -798,7 +802,6 @@ async def test_what_is_left_of_an_abandoned_body_is_not_the_whole(turns: int) ->
         group.cancel_scope.cancel()
     client.send(part(b"a=1", more=False), LEFT)
 
-    assert body.arrive(None) is None
     with pytest.raises(BodyConsumed, match=r"1 MiB"):
         await read(body)
     await watch(body)
@@ -1212,18 +1215,58 @@ class Future:
 @on_asyncio
 @pytest.mark.parametrize("turns", [0, 1, 3])
 async def test_a_receive_need_not_give_a_coroutine(turns: int) -> None:
-    body = Body(lambda: Future(part(b"tea", more=False), turns))
+    scope: Scope = {}
 
-    assert body.arrive(3) == (None if turns else b"tea")
-    assert await read(body) == b"tea"
+    def receive() -> Future:
+        return Future(part(b"tea", more=False), turns)
+
+    assert receive_whole(scope, receive) == (None if turns else b"tea")
+    assert await read(shared_body(scope, receive)) == b"tea"
 
 
 @on_asyncio
-async def test_what_arrives_at_once_has_its_limit() -> None:
-    body = Body(Client(*whole(b"tea")).receive)
+@pytest.mark.parametrize(
+    ("message", "rest"),
+    [
+        (part(b"tea"), b"pot"),
+        (part(b""), b"pot"),
+        (LEFT, None),
+    ],
+)
+async def test_what_does_not_come_whole_at_once_is_kept(
+    message: Message, rest: bytes | None
+) -> None:
+    client = Client(message)
+    scope: Scope = {}
 
-    with pytest.raises(ContentTooLarge, match="max_body_size"):
-        body.arrive(2)
-    with pytest.raises(ContentTooLarge):
-        await body.read(2, BOUND)
-    assert await body.read(3, BOUND) == b"tea"
+    assert receive_whole(scope, client.receive) is None
+    body = shared_body(scope, client.receive)
+    if rest is None:
+        with pytest.raises(ClientDisconnect):
+            await read(body)
+        return
+    client.send(part(rest, more=False))
+    assert await read(body) == message["body"] + rest
+
+
+@on_asyncio
+async def test_a_receive_may_ask_for_the_body_itself() -> None:
+    client = Client(*whole(b"tea"))
+    scope: Scope = {}
+
+    async def receive() -> Message:
+        body = await shared_body(scope, client.receive).read(None, BOUND)
+        return part(body.upper(), more=False)
+
+    assert receive_whole(scope, receive) is None
+    assert await read(shared_body(scope, receive)) == b"TEA"
+    assert await read(shared_body(scope, client.receive)) == b"tea"
+
+
+@on_asyncio
+async def test_a_body_that_came_whole_is_forgotten_with_its_request() -> None:
+    scope: Scope = {}
+
+    assert receive_whole(scope, Client(*whole(b"tea")).receive) == b"tea"
+    assert forget_bodies(scope) == []
+    assert scope == {}

@@ -33,6 +33,7 @@ from tests.streams import (
     assert_closed,
     release,
     run_cancelled_at,
+    said_goodbye_early,
     until,
 )
 
@@ -303,28 +304,12 @@ async def test_a_server_that_says_goodbye_at_the_last_message_may_take_its_time(
     method: str, ends: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     source = Source("a", WAIT) if ends == "shuts down" else Source("a")
-    said_goodbye = anyio.Event()
-    closed = False
-
-    async def receive() -> Message:
-        await said_goodbye.wait()
-        return {"type": "http.disconnect"}
-
-    async def send(message: Message) -> None:
-        nonlocal closed
-        if message["type"] == "http.response.body" and not message.get("more_body"):
-            said_goodbye.set()
-            for _ in range(10):
-                await checkpoint()
-            closed = True
-
-    scope = {"type": "http", "method": method, "path": "/", "headers": []}
+    response = EventSourceResponse(
+        source.async_generator(), shutdown=partial(until, source.waits.is_set)
+    )
     with caplog.at_level(logging.DEBUG, "asgikit"):
-        await EventSourceResponse(
-            source.async_generator(), shutdown=partial(until, source.waits.is_set)
-        )(scope, receive, send)
+        assert await said_goodbye_early(response, method)
 
-    assert closed
     assert not caplog.records
 
 

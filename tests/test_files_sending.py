@@ -24,6 +24,7 @@ from asgikit.files import FileResponse
 from asgikit.testing import exchange
 
 from .open_files import still_open
+from .streams import said_goodbye_early
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -545,25 +546,7 @@ async def test_a_part_is_not_handed_to_the_server(digits: Path) -> None:
 async def test_a_server_that_says_goodbye_at_the_last_message_may_take_its_time(
     long: Path,
 ) -> None:
-    # One that closes the connection then does so while it is sent, and has said so before.
-    said_goodbye = anyio.Event()
-    closed = False
-
-    async def receive() -> Message:
-        await said_goodbye.wait()
-        return {"type": "http.disconnect"}
-
-    async def send(message: Message) -> None:
-        nonlocal closed
-        if message["type"] == "http.response.body" and not message["more_body"]:
-            said_goodbye.set()
-            for _ in range(10):
-                await anyio.lowlevel.checkpoint()
-            closed = True
-
-    scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
-    await FileResponse(long, chunk_size=1)(scope, receive, send)
-    assert closed
+    assert await said_goodbye_early(FileResponse(long, chunk_size=1))
 
 
 async def test_without_the_scope_what_is_missing_is_a_problem_all_the_same(tmp_path: Path) -> None:

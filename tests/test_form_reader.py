@@ -6,7 +6,6 @@ import gc
 import os
 import subprocess
 import sys
-import threading
 import time
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -15,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import anyio.lowlevel
 import pytest
-from multidict import MultiDict
 
 from asgikit import (
     DEFAULT_LIMITS,
@@ -30,13 +28,14 @@ from asgikit import (
 )
 from asgikit import UnsupportedMediaType as WrongType
 from asgikit.body import Body
-from asgikit.form_reader import FormData, Part, Parts, PendingForm, iter_parts, read_form
+from asgikit.form_data import FormData, PendingForm
+from asgikit.form_reader import Part, Parts, iter_parts, read_form
 from asgikit.uploads import UploadFile
 
 from .form_bodies import CONTENT_TYPE, VALID, File, Items, body, file, text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from asgikit.asgi import Message
 
@@ -150,22 +149,6 @@ async def test_an_urlencoded_form_is_read() -> None:
 
     assert list(form.items()) == [("a", "1"), ("b", "café x"), ("a", ""), ("c", "")]
     await form.close()
-
-
-async def test_a_large_urlencoded_form_is_parsed_in_a_thread(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    threads = []
-
-    def parse(*_: object, **__: object) -> list[tuple[str, str]]:
-        threads.append(threading.get_ident())
-        return [("a", "v")]
-
-    monkeypatch.setattr(form_reader, "parse_urlencoded", parse)
-    await read(Sent(b"a=" + b"v" * 300_000), URLENCODED)
-    await read(Sent(b"a=v"), URLENCODED)
-
-    assert threads[0] != threading.get_ident() == threads[1]
 
 
 @pytest.mark.parametrize(
@@ -514,15 +497,6 @@ async def one_by_one(parts: Parts) -> Any:
     async for part in parts:
         assert isinstance(part, Part)
         yield sum([len(data) async for data in part])
-
-
-async def test_form_data_made_by_hand_is_closed_as_well() -> None:
-    upload = UploadFile("f", "x", b"v")
-    fields: Iterable[tuple[str, str | UploadFile]] = [("a", "1"), ("f", upload)]
-    await FormData(MultiDict(fields)).close()
-
-    with pytest.raises(ValueError, match="closed"):
-        await upload.read()
 
 
 # What it costs, in a process of its own: the peak of a process never falls.

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asgikit import HTTPError, ProblemResponse, Request, StaticFiles, request_response
+from asgikit.http.negotiation import parse_accept
 from asgikit.testing import exchange
 
 pytestmark = pytest.mark.anyio
@@ -55,6 +56,7 @@ def app(request: Request) -> ProblemResponse:
         ("text/html", HTML),
         ("text/*", HTML),
         ("text/html;q=0.1", HTML),
+        ("*/*, application/*;q=0.5", HTML),  # by what it says of JSON
         ("application/json, text/html;q=0.9", JSON),  # JSON by its common name
         ("application/json, text/html", JSON),
         ("application/problem+json;q=0.5, text/html;q=0.6", HTML),
@@ -173,3 +175,34 @@ def test_no_text_is_markup(title: str, detail: str, members: dict[str, str]) -> 
         "html", "head", "meta", "meta", "meta", "title", "style", "body", "h1", "p",
     ]  # fmt: skip
     assert elements[10:] == (["dl"] if members else []) + ["dt", "dd"] * len(members)
+
+
+words = st.sampled_from(
+    [
+        "text",
+        "TEXT",
+        "application",
+        "html",
+        "json",
+        "problem+json",
+        "*",
+        "/",
+        ",",
+        ";q=0.5",
+        '"',
+        " ",
+    ]
+)
+
+
+@pytest.mark.property
+@given(st.lists(words, max_size=12).map("".join))
+def test_a_page_is_for_who_weighs_html_above_json(field: str) -> None:
+    accept = parse_accept(field)
+    problem = ProblemResponse(400)
+    answer = problem.for_scope({"type": "http", "headers": [(b"accept", field.encode())]})
+    prefers_html = accept.quality("text/html") > max(
+        map(accept.quality, (JSON, "application/json"))
+    )
+
+    assert answer.headers["content-type"] == (HTML if prefers_html else JSON)

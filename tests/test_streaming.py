@@ -40,6 +40,7 @@ from tests.streams import (
     every_kind,
     release,
     run_cancelled_at,
+    said_goodbye_early,
     until,
 )
 
@@ -470,25 +471,8 @@ async def test_a_stream_that_never_waits_notices_that_the_client_left(
 async def test_a_server_that_says_goodbye_at_the_last_message_may_take_its_time(
     method: str,
 ) -> None:
-    # One that closes the connection then does so while it is sent, and has said so before.
-    said_goodbye = anyio.Event()
-    closed = False
-
-    async def receive() -> Message:
-        await said_goodbye.wait()
-        return {"type": "http.disconnect"}
-
-    async def send(message: Message) -> None:
-        nonlocal closed
-        if message["type"] == "http.response.body" and not message.get("more_body"):
-            said_goodbye.set()
-            for _ in range(10):
-                await checkpoint()
-            closed = True
-
-    scope = {"type": "http", "method": method, "path": "/", "headers": []}
-    await StreamingResponse(Source(b"a").async_generator())(scope, receive, send)
-    assert closed
+    response = StreamingResponse(Source(b"a").async_generator())
+    assert await said_goodbye_early(response, method)
 
 
 async def test_a_generator_that_goes_on_in_spite_of_all_is_not_listened_to() -> None:

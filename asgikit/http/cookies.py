@@ -5,11 +5,10 @@ from __future__ import annotations
 import operator
 import re
 from datetime import datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from asgikit.exceptions import HTTPError
-from asgikit.http.dates import format_http_date, parse_http_date
 from asgikit.http.grammar import OWS, is_token
 
 if TYPE_CHECKING:
@@ -33,16 +32,6 @@ _is_cookie_octets = re.compile(r"[!#-+\x2d-:<-\[\]-~]*+").fullmatch
 # octal, or a character as it is.
 _is_quoted = re.compile(r'"([^"\\]*+(?:\\.[^"\\]*+)*+)"', re.DOTALL).fullmatch
 _ESCAPE = re.compile(rb"\\(?:[0-3][0-7][0-7]|.)", re.DOTALL)
-_ESCAPED = [f"\\{octet:03o}" for octet in range(256)]
-_UNESCAPED = {
-    written: bytes((octet,))
-    for octet, escape in enumerate(_ESCAPED)
-    for written in (escape.encode(), bytes((0x5C, octet)))
-}
-_WRITTEN = [
-    chr(octet) if _is_cookie_octets(chr(octet)) is not None else escape
-    for octet, escape in enumerate(_ESCAPED)
-]
 
 # A user agent ignores a cookie with one of these (section 5.6); HTAB is let pass.
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -119,14 +108,30 @@ def _unquote(value: str) -> str:
         return value
     text = match[1]
     if "\\" in text:
-        text = _decode(_ESCAPE.sub(_unescape, text.encode()))
+        octets = _octets_by_escape()
+        text = _decode(_ESCAPE.sub(lambda match: octets[match[0]], text.encode()))
         if _CONTROL.search(text) is not None:
             return value
     return text
 
 
-def _unescape(match: re.Match[bytes]) -> bytes:
-    return _UNESCAPED[match[0]]
+# Few values have escapes, and these two take 75 KiB.
+@cache
+def _octets_by_escape() -> dict[bytes, bytes]:
+    return {
+        escape: bytes((octet,))
+        for octet in range(256)
+        for escape in (b"\\%03o" % octet, bytes((0x5C, octet)))
+    }
+
+
+@cache
+def _escapes() -> list[str]:
+    """Give what is written for each octet: itself where it may stand in a cookie."""
+    return [
+        chr(octet) if _is_cookie_octets(chr(octet)) is not None else f"\\{octet:03o}"
+        for octet in range(256)
+    ]
 
 
 def format_set_cookie(
@@ -194,10 +199,13 @@ def _quote(value: str) -> str:
         octets = value.encode()
     except UnicodeEncodeError as error:
         raise ValueError(f"a cookie's value is UTF-8, which cannot hold {value!r}") from error
-    return '"' + "".join([_WRITTEN[octet] for octet in octets]) + '"'
+    escapes = _escapes()
+    return '"' + "".join([escapes[octet] for octet in octets]) + '"'
 
 
 def _format_expires(expires: object) -> str:
+    from asgikit.http.dates import format_http_date, parse_http_date
+
     if isinstance(expires, datetime):
         return format_http_date(expires)
     if not isinstance(expires, str):

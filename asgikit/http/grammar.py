@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = [
     "check_field",
     "format_quoted_string",
     "is_token",
+    "join_lines",
     "parse_digits",
     "parse_parameters",
     "split_list",
@@ -158,6 +163,22 @@ def parse_parameters(
         if name is not None:
             parameters.append((name.lower(), bare if quoted is None else unquote_pairs(quoted)))
     return parameters
+
+
+def join_lines(values: Sequence[bytes], separator: bytes = b", ") -> str | None:
+    """Join the lines of one field, which are one list (section 5.3).
+
+    Args:
+        values: of the lines, as ASGI has them.
+        separator: what no value has, for a field that is no list.
+
+    Returns:
+        The text of the field; or :obj:`None` where there is no line.
+
+    >>> join_lines([b"gzip", b"br;q=0.5"]), join_lines([])
+    ('gzip, br;q=0.5', None)
+    """
+    return separator.join(values).decode("latin-1") if values else None
 
 
 def split_list(text: str) -> list[str]:
