@@ -13,7 +13,7 @@ from asgikit.exceptions import ContentLengthMismatch
 from asgikit.http.conditional import parse_etag, parse_etag_list
 from asgikit.http.content import format_length, has_content
 from asgikit.http.grammar import join_lines, parse_digits, split_list
-from asgikit.http.negotiation import parse_accept_encoding
+from asgikit.http.negotiation import prefer_codings
 
 __all__ = ["Compress"]
 
@@ -151,10 +151,7 @@ class Compress:
     def choose(self, scope: Scope) -> str | None:
         """Give the coding that the client would rather have than none."""
         values = [value for name, value in scope["headers"] if name == b"accept-encoding"]
-        field = join_lines(values)
-        if field is None:
-            return None
-        preferred = parse_accept_encoding(field).preferred(self._codings)
+        preferred = prefer_codings(join_lines(values), self._codings)
         return preferred[0] if preferred else None
 
     def is_short(self, size: int) -> bool:
@@ -289,6 +286,8 @@ class _Answer:
 
     async def _encode_whole(self, body: bytes) -> bytes:
         self._encoder, self._is_slow = self._compress.make_encoder(self._coding)
+        if not self._is_slow and len(body) <= INLINE:
+            return self._encode(body, 0, self._encoder.finish)
         return b"".join([await work() for work in self._steps(body, self._encoder.finish)])
 
     async def _take_chunk(self, message: Message) -> None:
@@ -371,6 +370,8 @@ def _essence(content_type: bytes) -> bytes:
 def _add_vary(headers: RawHeaders) -> RawHeaders:
     """Have caches look at Accept-Encoding (section 12.5.5)."""
     lines = [value.decode("latin-1") for name, value in headers if name == b"vary"]
+    if not lines:
+        return [*headers, (b"vary", b"Accept-Encoding")]
     names = [name for line in lines for name in split_list(line)]
     if any(name.lower() in ("*", "accept-encoding") for name in names):
         return headers

@@ -22,7 +22,7 @@ from asgikit.files import (
 )
 from asgikit.http.grammar import check_field, join_lines
 from asgikit.http.media_types import guess_media_type
-from asgikit.http.negotiation import parse_accept_encoding
+from asgikit.http.negotiation import prefer_codings
 from asgikit.http.selection import Selection, select
 from asgikit.problem import ProblemResponse
 from asgikit.redirect import RedirectResponse
@@ -255,7 +255,7 @@ class StaticFiles:
         with _enter(self._root, folders, by_path=self._follows or not _WALKS) as (prefix, folder):
             path = prefix + name
             looks = reader.open(path, folder=folder, flags=flags)
-            accepted = parse_accept_encoding(accept).preferred(self._codings)
+            accepted = prefer_codings(accept, self._codings)
             for coding in accepted:
                 other = reader.exchange(path + _SUFFIXES[coding], folder=folder, flags=flags)
                 if other is not None:

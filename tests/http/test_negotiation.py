@@ -18,6 +18,7 @@ from asgikit.http.negotiation import (
     parse_accept,
     parse_accept_encoding,
     parse_accept_language,
+    prefer_codings,
 )
 from tests.http.growth import grows_linearly
 
@@ -261,6 +262,26 @@ def test_codings_are_used_where_they_are_better_than_none(
     field: str | None, preferred: list[str]
 ) -> None:
     assert parse_accept_encoding(field).preferred(("br", "zstd", "gzip")) == preferred
+    assert prefer_codings(field, ("br", "zstd", "gzip")) == preferred
+
+
+@pytest.mark.property
+@given(
+    members=st.lists(
+        st.one_of(
+            st.sampled_from(["gzip", "br", "zstd", "identity", "*", "x-gzip", "GZIP", "", "br a"]),
+            st.text(alphabet='a;q=01.,"\t x-', max_size=8),
+        ),
+        max_size=6,
+    ),
+    separator=st.sampled_from([",", ", ", " ,\t"]),
+    offers=st.permutations(["br", "gzip", "zstd", "deflate"]),
+)
+def test_what_browsers_send_is_read_in_less_time_to_the_same_end(
+    members: list[str], separator: str, offers: list[str]
+) -> None:
+    field = separator.join(members)
+    assert prefer_codings(field, offers) == parse_accept_encoding(field).preferred(offers)
 
 
 # --- Accept-Language ------------------------------------------------------------------------------
