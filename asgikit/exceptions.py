@@ -25,7 +25,6 @@ Bad arguments are :class:`ValueError` or :class:`TypeError`, raised where they a
 
 from __future__ import annotations
 
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -115,6 +114,8 @@ _PHRASES = {413: "Content Too Large", 416: "Range Not Satisfiable", 422: "Unproc
 
 
 def _phrase(status_code: int) -> str:
+    from http import HTTPStatus
+
     try:
         return _PHRASES.get(status_code) or HTTPStatus(status_code).phrase
     except ValueError:

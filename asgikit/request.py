@@ -14,11 +14,9 @@ from asgikit.exceptions import BadRequest, ContentTooLarge, InvalidHeader, Inval
 from asgikit.form_data import FormData, PendingForm, read_fields
 from asgikit.form_types import is_urlencoded
 from asgikit.headers import Headers
-from asgikit.http.conditional import ETag, evaluate_preconditions, format_etag
 from asgikit.http.cookies import parse_cookies
 from asgikit.http.grammar import check_field, parse_digits, strip_ows
 from asgikit.http.media_types import MediaType, parse_media_type
-from asgikit.http.selection import read_wishes
 from asgikit.json_text import parse_json
 from asgikit.limits import DEFAULT_LIMITS, Limits
 from asgikit.query import QueryParams, parse_query
@@ -32,6 +30,7 @@ if TYPE_CHECKING:
     from typing_extensions import TypeVar as TypeVarWithDefault
 
     from asgikit.form_reader import Parts
+    from asgikit.http.conditional import ETag
 
     StateT = TypeVarWithDefault("StateT", default="State")
 else:
@@ -365,6 +364,9 @@ class Request(RequestFields, Mapping[str, Any], Generic[StateT]):
         >>> request.check_preconditions(etag="2")
         412
         """
+        from asgikit.http.conditional import ETag, evaluate_preconditions, format_etag
+        from asgikit.http.selection import read_wishes
+
         if isinstance(etag, str):
             format_etag(etag)
             etag = ETag(etag)

@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar, Literal, Self, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeAlias, overload
 
 import orjson
 
@@ -26,7 +26,6 @@ from asgikit.asgi import (
 from asgikit.concurrency import call
 from asgikit.exceptions import HTTPError
 from asgikit.headers import MutableHeaders
-from asgikit.http.conditional import format_etag
 from asgikit.http.content import (
     SMALL_LENGTHS,
     check_length,
@@ -38,9 +37,11 @@ from asgikit.http.content import (
 )
 from asgikit.http.cookies import format_set_cookie
 from asgikit.http.grammar import check_field
-from asgikit.http.selection import Selection, answer_precondition, has_wishes, read_wishes
 from asgikit.json_text import format_json
 from asgikit.response_fields import ResponseFields
+
+if TYPE_CHECKING:
+    from asgikit.http.selection import Selection
 
 __all__ = [
     "HTMLResponse",
@@ -339,6 +340,8 @@ class Response(ResponseFields):
         >>> response.headers["etag"]
         '"v7"'
         """
+        from asgikit.http.conditional import format_etag
+
         self.headers["etag"] = format_etag(etag, weak=weak)
 
     def add_vary(self, *names: str) -> None:
@@ -455,6 +458,8 @@ class Response(ResponseFields):
             or method not in ("GET", "HEAD")
         ):
             return None
+        from asgikit.http.selection import Selection, answer_precondition, has_wishes, read_wishes
+
         if all(name != b"etag" for name, _ in headers):
             headers = headers + self._make_etag()
         answer = None

@@ -44,11 +44,14 @@ LATE = [
     # Fields that few requests and responses have.
     "asgikit.http.authentication",
     "asgikit.http.caching",
+    "asgikit.http.conditional",
     "asgikit.http.disposition",
     "asgikit.http.event_stream",
     "asgikit.http.forwarded",
     "asgikit.http.links",
     "asgikit.http.negotiation",
+    "asgikit.http.ranges",
+    "asgikit.http.selection",
     # What only tests need.
     "asgikit.testing",
 ]
