@@ -199,11 +199,11 @@ class _TrackedSend:
         return self.send(message)
 
 
-async def _respond(response: Any, scope: Scope, receive: Receive, send: Send) -> None:
+def _respond(response: Any, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+    # No coroutine of its own: that saves 0.1 us.
     if isinstance(response, Response) and response._responds:
-        await response._respond(scope, receive, send)
-    else:
-        await _call(response, (scope, receive), send)
+        return response._respond(scope, receive, send)
+    return _call(response, (scope, receive), send)
 
 
 async def _call(app: Any, args: tuple[Any, ...], send: Send) -> None:
