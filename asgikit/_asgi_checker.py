@@ -7,6 +7,7 @@ out. :mod:`asgikit.testing` asks.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -215,6 +216,8 @@ class Checker:
     def _take_websocket(self, kind: str, message: Message) -> None:
         if kind == "websocket.accept":
             self.status, self.headers = 101, message.get("headers", [])
+            if any(name == b"sec-websocket-protocol" for name, _ in self.headers):
+                _refuse(kind, "subprotocol says what Sec-WebSocket-Protocol would")
         elif kind == "websocket.close":
             self.status = self.status or 403
         elif kind == "websocket.send":
@@ -258,9 +261,14 @@ def _read_file(kind: str, message: Message) -> bytes:
             if not path.is_absolute():
                 _refuse(kind, f"a path is absolute: {message['path']!r}")
             return path.read_bytes()
+        # The server has the system copy it, from the descriptor that it asks for.
+        descriptor = message["file"].fileno()
+        count = message.get("count", os.fstat(descriptor).st_size)
+        if count < 0 or message.get("offset", 0) < 0:
+            _refuse(kind, f"offset and count are 0 or more: {message!r}")
         if "offset" in message:
-            message["file"].seek(message["offset"])
-        content: bytes = message["file"].read(message.get("count", -1))
+            os.lseek(descriptor, message["offset"], os.SEEK_SET)
+        content = os.read(descriptor, count)
     except (OSError, AttributeError) as error:
         raise ASGIViolation(f"{kind}: no file to send: {error}") from error
     return content

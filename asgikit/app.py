@@ -50,9 +50,13 @@ class App:
             raise error
         response: Any = ProblemResponse.from_error(error)
         if self._on_error is not None:
-            response = self._on_error(request, error)
-            if inspect.isawaitable(response):
-                response = await response
+            try:
+                response = self._on_error(request, error)
+                if inspect.isawaitable(response):
+                    response = await response
+            except HTTPError as other:
+                # It may raise again what it leaves to us.
+                response = ProblemResponse.from_error(other)
         await _respond(response, request.scope, receive, send)
 
 

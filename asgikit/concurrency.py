@@ -18,7 +18,7 @@ import threading
 import types
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, Protocol, TypeVar, cast
 
 import anyio
 import anyio.lowlevel
@@ -28,6 +28,7 @@ from asgikit.exceptions import RequestTimeout
 
 __all__ = [
     "DONE",
+    "BackgroundTask",
     "Watch",
     "asyncio_task",
     "call",
@@ -410,9 +411,50 @@ class Watch:
             scope.cancel()
 
 
-def start_task(work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-    """Run ``work`` on asyncio, in a task of its own."""
-    return asyncio.get_running_loop().create_task(work)
+class BackgroundTask(Awaitable[object], Protocol):
+    """A task that nobody has to wait for."""
+
+    def done(self) -> bool:
+        """Tell whether it has come to its end."""
+        ...
+
+    def cancel(self) -> object:
+        """Have it end soon."""
+        ...
+
+
+class _TrioTask:
+    """What :class:`asyncio.Task` is on asyncio: trio has tasks of this kind for its own use."""
+
+    def __init__(self, work: Coroutine[Any, Any, object]) -> None:
+        import trio
+
+        self._scope = anyio.CancelScope()
+        self._ended = anyio.Event()
+        trio.lowlevel.spawn_system_task(self._run, work)
+
+    async def _run(self, work: Coroutine[Any, Any, object]) -> None:
+        try:
+            with self._scope:
+                await work
+        finally:
+            self._ended.set()
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        return self._ended.wait().__await__()
+
+    def done(self) -> bool:
+        return self._ended.is_set()
+
+    def cancel(self) -> None:
+        self._scope.cancel()
+
+
+def start_task(work: Coroutine[Any, Any, object]) -> BackgroundTask:
+    """Run ``work``, which raises no exception, in a task of its own."""
+    if is_asyncio():
+        return asyncio.get_running_loop().create_task(work)
+    return _TrioTask(work)
 
 
 async def wait_end(awaitable: Awaitable[Any]) -> None:

@@ -201,11 +201,12 @@ class Headers(_Fields):
 
     def __getitem__(self, key: str) -> str:
         index = self._index
-        if index is not None and key.islower():
+        if index is not None:
             try:
-                # All that a look-up costs in lower case: no isinstance, no more calls.
-                return index[key.encode("latin-1")].decode("latin-1")
-            except (KeyError, UnicodeEncodeError):
+                if key.islower():
+                    # All that a look-up costs in lower case: no isinstance, no more calls.
+                    return index[key.encode("latin-1")].decode("latin-1")
+            except (AttributeError, KeyError, UnicodeEncodeError):
                 pass
         return super().__getitem__(key)
 

@@ -26,6 +26,8 @@ class RedirectResponse(Response):
         background: as of :class:`Response`.
 
     Raises:
+        TypeError: the URL is bytes, a number or ``None``; it is text, or an object that ``str``
+            makes one of.
         ValueError: the status code is no redirect's, or the URL has a lone surrogate.
 
     >>> RedirectResponse("/search?q=café au lait", 303).headers["location"]
@@ -43,5 +45,7 @@ class RedirectResponse(Response):
     ) -> None:
         if not 300 <= status_code <= 399 or status_code == 304:
             raise ValueError(f"a redirect has a status of 300 to 399, not {status_code!r}")
+        if url is None or isinstance(url, bytes | bytearray | memoryview | int | float):
+            raise TypeError(f"a redirect leads to a URL as text, not to {url!r}")
         super().__init__(None, status_code, headers, background=background)
         self.headers["location"] = quote(str(url), safe=_URI_RESERVED)

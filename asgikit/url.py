@@ -272,7 +272,7 @@ def _build(scope: Mapping[str, Any], path: str, query: str) -> URL:
     if not isinstance(scheme, str) or _is_scheme(scheme) is None:
         scheme = "ws" if scope.get("type") == "websocket" else "http"
     scheme = scheme.lower()
-    address = _host_field(scope.get("headers", ())) or _server(scope, scheme)
+    address = _host_field(scope.get("headers") or ()) or _server(scope, scheme)
     url = URL.__new__(URL)
     if address is None:
         _set(url, "", "", (None, None), _relative(path, ""), query)

@@ -823,6 +823,22 @@ async def test_on_error_gives_the_answer(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", EARLY)
+async def test_on_error_may_raise_what_it_leaves_to_the_problem_document(name: str) -> None:
+    wrap, app = raising(HTTPError(404))[name]
+
+    async def raise_again(request: Request[Any], error: HTTPError) -> Any:
+        raise error
+
+    def raise_another(request: Request[Any], error: HTTPError) -> Any:
+        raise HTTPError(410)
+
+    for on_error, status_code in ((raise_again, 404), (raise_another, 410)):
+        answer = await exchange(wrap(on_error=on_error)(app))
+        assert answer.status_code == status_code
+        assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("name", EARLY)
 async def test_an_error_of_on_error_is_passed_on(name: str) -> None:
     wrap, app = raising(HTTPError(404))[name]
 

@@ -258,6 +258,83 @@ async def test_an_error_that_comes_after_the_poll_is_nobodys_and_the_next_asker_
     await body.close()
 
 
+class Late:
+    """A ``receive`` that waits once it has its message, as of a middleware that logs it."""
+
+    def __init__(self, *given: Message | Exception) -> None:
+        self.given = deque(given)
+        self.calls = 0
+        self.has_one = False
+
+    async def __call__(self) -> Message:
+        self.calls += 1
+        if not self.given:
+            await anyio.sleep_forever()
+        message = self.given.popleft()
+        self.has_one = True
+        await anyio.sleep(2 * SHORT)
+        self.has_one = False
+        if isinstance(message, Exception):
+            raise message
+        return message
+
+
+@pytest.mark.parametrize("call", [Body.is_disconnected, Body.wait_disconnected])
+@pytest.mark.parametrize("again", [1, 3])
+async def test_a_poll_loses_nothing_of_a_receive_that_waits_with_its_message_in_hand(
+    call: Callable[[Body], Awaitable[Any]], again: int
+) -> None:
+    body = Body(Late(*whole(b"ab", b"cd", b"ef")))
+
+    for _ in range(again):
+        with anyio.move_on_after(SHORT):
+            await call(body)
+    assert await read(body) == b"abcdef"
+    await body.close()
+
+
+@pytest.mark.parametrize("polls", range(4))
+async def test_nobody_reads_on_past_an_error_of_receive(polls: int) -> None:
+    receive = Late(part(b"ab"), LookupError("lost"), part(b"ef", more=False))
+    body = Body(receive)
+
+    for _ in range(polls):
+        with suppress(LookupError):
+            await body.is_disconnected()
+        await until(lambda: not receive.has_one)
+    for use in (read, read, stream):
+        with pytest.raises((LookupError, BodyConsumed), match=r"lost|was streamed"):
+            await use(body)
+    assert receive.calls <= 3
+    await body.close()
+
+
+@on_asyncio
+async def test_nobody_reads_on_past_an_error_that_comes_at_once() -> None:
+    given: deque[Message | Exception] = deque([LookupError("lost"), *whole(b"ef")])
+
+    async def receive() -> Message:
+        message = given.popleft()
+        if isinstance(message, Exception):
+            raise message
+        return message
+
+    scope: Scope = {}
+    with pytest.raises(LookupError):
+        receive_whole(scope, receive)
+    with pytest.raises(LookupError):
+        await read(shared_body(scope, receive))
+
+
+async def test_who_watches_after_an_error_of_receive_hears_of_the_end() -> None:
+    body = Body(Late(LookupError("lost"), LEFT))
+
+    with pytest.raises(LookupError):
+        await read(body)
+    await abandon(body)
+    assert await poll(body)
+
+
 # Its limits.
 
 
@@ -1261,6 +1338,20 @@ async def test_a_receive_may_ask_for_the_body_itself() -> None:
     assert receive_whole(scope, receive) is None
     assert await read(shared_body(scope, receive)) == b"TEA"
     assert await read(shared_body(scope, client.receive)) == b"tea"
+
+
+@on_asyncio
+async def test_a_body_that_came_whole_is_one_for_the_copies_of_its_scope() -> None:
+    scope: Scope = {}
+    client = Client(*whole(b"tea"), LEFT)
+
+    assert receive_whole(scope, client.receive) == b"tea"
+    copy = {**scope}
+    body = shared_body(copy, client.receive)
+    assert shared_body(scope, client.receive) is body
+    assert not await body.is_disconnected() or client.calls == 2
+    assert forget_bodies(scope) == [body]
+    await body.close()
 
 
 @on_asyncio

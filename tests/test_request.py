@@ -699,6 +699,47 @@ async def test_a_content_length_over_the_limit_is_413_before_anything_is_receive
     assert client.calls == 0
 
 
+class Shouted(Request[Any]):
+    """A request whose body is not what was sent."""
+
+    async def body(self) -> bytes:
+        return (await super().body()).upper()
+
+
+URLENCODED = (b"content-type", b"application/x-www-form-urlencoded")
+
+
+@pytest.mark.parametrize("chunks", [[b'"tea"'], [b'"t', b'ea"']])
+async def test_a_body_of_a_subclass_is_what_all_others_read(chunks: list[bytes]) -> None:
+    uses: dict[str, Callable[[Request], Awaitable[Any]]] = {
+        "text": Request.text,
+        "json": Request.json,
+        "loads": lambda request: request.json(loads=json.loads),
+    }
+    read = {name: await use(Shouted(scope(), Client(*whole(*chunks)).receive))
+            for name, use in uses.items()}  # fmt: skip
+
+    assert read == {"text": '"TEA"', "json": "TEA", "loads": "TEA"}
+
+
+@pytest.mark.parametrize(("limit", "is_over"), [(None, False), (7, False), (6, True)])
+async def test_a_body_of_a_subclass_is_that_of_its_form(limit: int | None, is_over: bool) -> None:
+    receive = Client(*whole(b"tea=red")).receive
+    request = Shouted(scope(URLENCODED), receive, limits=Limits(max_text_size=limit))
+
+    if is_over:
+        with pytest.raises(ContentTooLarge, match="max_text_size"):
+            await request.form()
+    else:
+        assert dict(await request.form()) == {"TEA": "RED"}
+
+
+async def test_a_body_that_is_none_is_empty() -> None:
+    client = Client({"type": "http.request", "body": None})
+
+    assert await Request(scope(), client.receive).body() == b""
+
+
 @pytest.mark.parametrize("headers", [[], [(b"content-length", b"2")]])  # and it may be a lie
 @pytest.mark.parametrize("use", USES)
 async def test_a_body_over_the_limit_is_413_as_it_arrives(

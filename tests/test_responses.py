@@ -614,6 +614,12 @@ def test_a_location_is_visible_ascii_and_the_same_target(url: str) -> None:
     assert unquote_to_bytes(location) == unquote_to_bytes(target)
 
 
+@pytest.mark.parametrize("url", [None, b"/", bytearray(b"/"), 1, True, 1.5])
+def test_a_redirect_leads_to_text(url: object) -> None:
+    with pytest.raises(TypeError, match="as text"):
+        RedirectResponse(url)
+
+
 @pytest.mark.parametrize("status_code", [100, 200, 299, 304, 400])
 def test_a_redirect_has_the_status_of_one(status_code: int) -> None:
     with pytest.raises(ValueError, match="300 to 399"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import io
 import pickle
 import re
 from contextlib import suppress
@@ -830,11 +831,23 @@ async def test_a_file_counts_as_content(tea: Path) -> None:
         ({"type": "http.response.zerocopysend", "file": 1}, "no file to send"),
         ({"type": "http.response.zerocopysend", "file": 1, "offset": 1}, "no file to send"),
         ({"type": "http.response.zerocopysend", "file": 1, "offset": True}, "must not be True"),
+        # Its bytes are copied by the system, which knows no objects.
+        ({"type": "http.response.zerocopysend", "file": io.BytesIO(b"tea")}, "no file to send"),
     ],
 )
 async def test_a_file_must_be_there(message: Message, why: str) -> None:
     with pytest.raises(ASGIViolation, match=why):
         await exchange(sender(START, message), scope={"extensions": EVERYTHING})
+
+
+@pytest.mark.parametrize("more", [{"count": -1}, {"offset": -1}, {"offset": -1, "count": 1}])
+async def test_a_file_has_no_bytes_before_its_start(tmp_path: Path, more: dict[str, int]) -> None:
+    path = tmp_path / "tea"
+    path.write_bytes(b"green tea")
+    with path.open("rb") as file:
+        message = {"type": "http.response.zerocopysend", "file": file, **more}
+        with pytest.raises(ASGIViolation, match="0 or more"):
+            await exchange(sender(START, message), scope={"extensions": EVERYTHING})
 
 
 # --- websockets, lifespans, and the unknown -----------------------------------------------------
@@ -893,6 +906,8 @@ async def test_a_websocket_is_denied_or_accepted(
         ([{"type": "websocket.accept"}, {"type": "websocket.send", "bytes": b"", "text": ""}],
          "one of bytes and text"),
         ([{**DENIAL, "trailers": True}], "it has no key 'trailers'"),
+        ([{"type": "websocket.accept", "headers": [(b"sec-websocket-protocol", b"tea")]}],
+         "subprotocol says"),
     ],
 )  # fmt: skip
 async def test_a_websocket_has_rules_too(messages: list[Message], why: str) -> None:

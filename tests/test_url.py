@@ -222,6 +222,7 @@ def test_the_host_of_a_request_is_none_where_it_cannot_be_told(headers: Any, hos
     [
         ({}, "http://192.0.2.1:8000/"),
         ({"server": ["192.0.2.1", "8000"]}, "http://192.0.2.1:8000/"),
+        ({"headers": None}, "http://192.0.2.1:8000/"),
         ({"server": ("localhost", None)}, "http://localhost/"),
         ({"server": ("LOCALHOST", 80)}, "http://localhost/"),
         ({"server": ("localhost", 80), "scheme": "https"}, "https://localhost:80/"),

@@ -206,16 +206,17 @@ def _quote(value: str) -> str:
 def _format_expires(expires: object) -> str:
     from asgikit.http.dates import format_http_date, parse_http_date
 
-    if isinstance(expires, datetime):
-        return format_http_date(expires)
-    if not isinstance(expires, str):
+    if not isinstance(expires, datetime | str):
         raise TypeError(f"expires is a datetime or an HTTP date, not {type(expires).__name__}")
-    date = parse_http_date(expires)
+    date = expires if isinstance(expires, datetime) else parse_http_date(expires)
     if date is None:
         raise ValueError(
             f"not an HTTP date: {expires!r}; write it as 'Sun, 06 Nov 1994 08:49:37 GMT', or give "
             "a datetime"
         )
+    if date.year < 1601:
+        # A user agent ignores it, and keeps the cookie for the session (section 5.1.1).
+        raise ValueError(f"expires has a year from 1601 on, not {date.year}")
     return format_http_date(date)
 
 
@@ -285,7 +286,8 @@ def _format_domain(domain: str) -> str:
 
 def _format_same_site(samesite: str, *, secure: bool) -> str:
     value = samesite.capitalize()
-    if value not in {"Lax", "Strict", "None"}:
+    # A letter of another script may have an "S" for its capital.
+    if not samesite.isascii() or value not in {"Lax", "Strict", "None"}:
         raise ValueError(f"samesite is 'lax', 'strict', 'none' or None, not {samesite!r}")
     if value == "None" and not secure:
         raise ValueError("samesite='none' needs secure=True")

@@ -237,8 +237,12 @@ def test_a_cookie_is_written(arguments: dict[str, Any], field: bytes) -> None:
         ({"expires": "x; Domain=example.org"}, "not an HTTP date"),
         ({"expires": "Sunday, 06-Nov-94 08:49:37 GMT"}, "not an HTTP date"),
         ({"expires": EXPIRES.replace(tzinfo=None)}, "naive"),
+        # RFC 6265bis, section 5.1.1: it would be ignored.
+        ({"expires": EXPIRES.replace(year=1600)}, "from 1601 on"),
+        ({"expires": "Mon, 01 Jan 0001 00:00:00 GMT"}, "from 1601 on"),
         ({"samesite": "lax; Domain=example.org"}, "samesite"),
         ({"samesite": ""}, "samesite"),
+        ({"samesite": "\u017ftrict"}, "samesite"),  # its capital is an S
         ({"samesite": "none"}, "secure=True"),
         ({"partitioned": True}, "secure=True"),
         ({"key": "__Secure-a"}, "secure=True"),
