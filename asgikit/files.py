@@ -101,7 +101,6 @@ class FileResponse(Response):
             self.status_code = status_code
             self.background = background
             self._headers = None
-            self._is_whole = False
             name = filename or self.path
             self._raw = [type_field(name[name.rfind(".") :], self.charset)]
         else:
