@@ -13,7 +13,6 @@ from collections.abc import AsyncGenerator, Generator
 from typing import Any, Protocol
 
 import anyio
-import anyio.lowlevel
 
 from asgikit.asgi import Message, Receive, Scope
 from asgikit.concurrency import (
@@ -475,7 +474,7 @@ class Body:
             self._queued += len(chunk)
         elif not self._left:
             # A `receive` that is always ready, with nothing, must not hold up the loop.
-            await anyio.lowlevel.checkpoint()
+            await give_turn()
 
     def _take(self, message: Message) -> bytes | None:
         kind = message["type"]

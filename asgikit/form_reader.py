@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from anyio.lowlevel import checkpoint
 from multidict import MultiDict
 
+from asgikit.concurrency import give_turn
 from asgikit.exceptions import BodyConsumed, ContentTooLarge
 from asgikit.form_data import FormData, read_fields
 from asgikit.form_parts import Event, PartHead
@@ -266,6 +266,6 @@ class _Source:
                 self._start = STEP
                 chunk = chunk[:STEP]
         if perf_counter() > self._deadline:
-            await checkpoint()
+            await give_turn()
             self._deadline = perf_counter() + STRETCH
         return self._parser.feed(chunk)

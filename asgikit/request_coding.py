@@ -11,10 +11,9 @@ from collections.abc import Generator
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from anyio.lowlevel import checkpoint
-
 from asgikit.asgi import Message, Receive, Scope
 from asgikit.body import KEY, Body, shared_body
+from asgikit.concurrency import give_turn
 from asgikit.exceptions import HTTPError
 
 if TYPE_CHECKING:
@@ -136,7 +135,7 @@ class _Decoding:
                 return {"type": "http.request", "body": b"", "more_body": False}
             self._steps = decoder.feed(chunk)
         if perf_counter() > self._deadline:
-            await checkpoint()
+            await give_turn()
             self._deadline = perf_counter() + STRETCH
         piece = next(self._steps, None)
         if piece is None:
