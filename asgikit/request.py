@@ -137,7 +137,7 @@ class Request(RequestFields, Mapping[str, Any], Generic[StateT]):
         super().__init_subclass__(**arguments)
         if cls.body is not Request.body:
             # Then there is no shorter way to it.
-            cls._arrived = cls._has_not_arrived  # type: ignore[method-assign]
+            cls._arrived = cls._has_not_arrived  # type: ignore[method-assign] # as it says
 
     def __init__(
         self,

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from asgikit.asgi import Message, Receive, Scope
 from asgikit.body import KEY, Body, shared_body
 from asgikit.concurrency import give_turn
-from asgikit.exceptions import HTTPError
 
 if TYPE_CHECKING:
     from asgikit.content_coding import Decoder
@@ -84,7 +83,6 @@ class _Decoding:
         "_codings",
         "_deadline",
         "_decoder",
-        "_failure",
         "_has_claimed",
         "_max_ratio",
         "_received",
@@ -99,7 +97,6 @@ class _Decoding:
         self._max_ratio = max_ratio
         self._decoder: Decoder | None = None
         self._steps: Generator[bytes] | None = None
-        self._failure: HTTPError | None = None
         self._deadline = perf_counter() + STRETCH
         self._has_claimed = False
 
@@ -108,16 +105,6 @@ class _Decoding:
 
         So a wait is for one message, which a timeout bounds.
         """
-        if self._failure is not None:
-            # What follows an error cannot be decoded.
-            raise self._failure.with_traceback(None)
-        try:
-            return await self._next()
-        except HTTPError as error:
-            self._failure = error
-            raise
-
-    async def _next(self) -> Message:
         decoder = self._decoder
         if decoder is None:
             # Few bodies are coded, and what decodes them takes 4 ms and its libraries.

@@ -35,7 +35,7 @@ from asgikit.exceptions import (
     RequestTimeout,
 )
 from asgikit.limits import DEFAULT_LIMITS, Limits
-from asgikit.request import Request, State
+from asgikit.request import SHORT, Request, State
 from asgikit.testing import exchange
 
 pytestmark = pytest.mark.anyio
@@ -699,14 +699,39 @@ async def test_a_content_length_over_the_limit_is_413_before_anything_is_receive
     assert client.calls == 0
 
 
+URLENCODED = (b"content-type", b"application/x-www-form-urlencoded")
+
+
+@pytest.mark.parametrize(
+    ("use", "name"),
+    [(Request.body, "max_body_size"), (Request.json, "max_body_size"),
+     (lambda request: request.form(), "max_text_size")],
+)  # fmt: skip
+async def test_a_body_in_one_message_has_its_limit(
+    use: Callable[[Request], Awaitable[Any]], name: str
+) -> None:
+    limits = Limits(max_body_size=SHORT, max_text_size=SHORT, max_field_size=None)
+
+    def sent(size: int) -> Request:
+        async def receive() -> Message:
+            return {"type": "http.request", "body": b"1" * size}
+
+        return Request(scope(URLENCODED), receive, limits=limits)
+
+    # A number of so many digits is not read, but it is not too large.
+    with suppress(InvalidJSON):
+        await use(sent(SHORT))
+    over = sent(SHORT + 1)
+    for _ in range(2):
+        with pytest.raises(ContentTooLarge, match=name):
+            await use(over)
+
+
 class Shouted(Request[Any]):
     """A request whose body is not what was sent."""
 
     async def body(self) -> bytes:
         return (await super().body()).upper()
-
-
-URLENCODED = (b"content-type", b"application/x-www-form-urlencoded")
 
 
 @pytest.mark.parametrize("chunks", [[b'"tea"'], [b'"t', b'ea"']])
