@@ -7,6 +7,7 @@ a cancel scope or a task group of anyio's costs some 50 us there, a plain task 1
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import functools
 import importlib
 import inspect
@@ -431,7 +432,8 @@ class _TrioTask:
 
         self._scope = anyio.CancelScope()
         self._ended = anyio.Event()
-        trio.lowlevel.spawn_system_task(self._run, work)
+        # Of itself it would not have the variables of who starts it, as asyncio's has.
+        trio.lowlevel.spawn_system_task(self._run, work, context=contextvars.copy_context())
 
     async def _run(self, work: Coroutine[Any, Any, object]) -> None:
         try:

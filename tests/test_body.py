@@ -8,6 +8,7 @@ import tracemalloc
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import aclosing, suppress
+from contextvars import ContextVar
 from typing import Any, Self
 
 import anyio
@@ -291,6 +292,19 @@ async def test_a_poll_loses_nothing_of_a_receive_that_waits_with_its_message_in_
             await call(body)
     assert await read(body) == b"abcdef"
     await body.close()
+
+
+async def test_a_poll_calls_receive_with_the_variables_of_who_asks() -> None:
+    variable: ContextVar[str] = ContextVar("variable", default="")
+    seen: list[str] = []
+
+    async def receive() -> Message:
+        seen.append(variable.get())
+        return part(b"", more=False)
+
+    variable.set("mine")
+    await Body(receive).is_disconnected()
+    assert {*seen} == {"mine"}
 
 
 @pytest.mark.parametrize("polls", range(4))
