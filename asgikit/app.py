@@ -76,6 +76,8 @@ class HandlerApp(App):
         self._handle = (
             handler if is_async_callable(handler) else functools.partial(call_in_thread, handler)
         )
+        # A subclass may have something of its own to close, which nothing tells of.
+        self._closes: bool = getattr(request_class, "close", None) is not Request.close
         # A keyword argument costs 0.1 us a request.
         self._make_request: Callable[[Any, Any, Any], Request[Any]] = (
             request_class
@@ -125,6 +127,8 @@ class HandlerApp(App):
             if forgets and KEY in scope:
                 for held in forget_bodies(scope):
                     await held.close()
+            if self._closes and forgets:
+                await request.close()
         return None
 
 

@@ -8,7 +8,7 @@ import inspect
 import logging
 import pickle
 import threading
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -820,6 +820,30 @@ async def test_on_error_gives_the_answer(name: str) -> None:
     for on_error in (give, give_later, give_foreign):
         answer = await exchange(wrap(on_error=on_error)(app))
         assert (answer.status_code, answer.text) == (418, "GET: Not here.")
+
+
+@pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize("reads", [False, True])
+async def test_a_request_of_a_subclass_is_closed_on_every_exit(reads: bool, fails: bool) -> None:
+    closed: list[str] = []
+
+    class Own(Request[Any]):
+        async def close(self) -> None:
+            await super().close()
+            closed.append(self.path)
+
+    @request_response(request_class=Own)
+    async def app(request: Own) -> Any:
+        if reads:
+            await request.body()
+        if fails:
+            raise Boom
+        assert closed == []
+        return PlainTextResponse("tea")
+
+    with pytest.raises(Boom) if fails else nullcontext():
+        await exchange(app, "POST", "/own", body=b"tea")
+    assert closed == ["/own"]
 
 
 @pytest.mark.parametrize("name", EARLY)
