@@ -13,7 +13,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeAlias, TypeVar, overload
 
 from asgikit.asgi import ASGIApp, Message, Receive, Scope, Send, answer_other
-from asgikit.body import KEY, forget_bodies
+from asgikit.body import KEY
 from asgikit.concurrency import call_in_thread, is_async_callable
 from asgikit.exceptions import ClientDisconnect, HTTPError
 from asgikit.limits import DEFAULT_LIMITS, Limits
@@ -76,8 +76,6 @@ class HandlerApp(App):
         self._handle = (
             handler if is_async_callable(handler) else functools.partial(call_in_thread, handler)
         )
-        # A subclass may have something of its own to close, which nothing tells of.
-        self._closes: bool = getattr(request_class, "close", None) is not Request.close
         # A keyword argument costs 0.1 us a request.
         self._make_request: Callable[[Any, Any, Any], Request[Any]] = (
             request_class
@@ -125,9 +123,6 @@ class HandlerApp(App):
             logger.debug("%s", error)
         finally:
             if forgets and KEY in scope:
-                for held in forget_bodies(scope):
-                    await held.close()
-            if self._closes and forgets:
                 await request.close()
         return None
 
@@ -171,8 +166,7 @@ class ScopeApp(App):
             logger.debug("%s", error)
         finally:
             if forgets and KEY in scope:
-                for held in forget_bodies(scope):
-                    await held.close()
+                await request.close()
         return None
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:

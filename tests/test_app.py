@@ -823,8 +823,7 @@ async def test_on_error_gives_the_answer(name: str) -> None:
 
 
 @pytest.mark.parametrize("fails", [False, True])
-@pytest.mark.parametrize("reads", [False, True])
-async def test_a_request_of_a_subclass_is_closed_on_every_exit(reads: bool, fails: bool) -> None:
+async def test_a_request_of_a_subclass_that_has_a_body_is_closed_on_every_exit(fails: bool) -> None:
     closed: list[str] = []
 
     class Own(Request[Any]):
@@ -834,8 +833,7 @@ async def test_a_request_of_a_subclass_is_closed_on_every_exit(reads: bool, fail
 
     @request_response(request_class=Own)
     async def app(request: Own) -> Any:
-        if reads:
-            await request.body()
+        await request.body()
         if fails:
             raise Boom
         assert closed == []
