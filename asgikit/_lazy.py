@@ -10,15 +10,15 @@ from typing import Any
 __all__: list[str] = []
 
 
-def late_names(module: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
+def lazy_names(module: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
     """Make the ``__getattr__`` of a module.
 
     Args:
         module: its name.
         homes: by each name that it has late, the module that makes it.
 
-    >>> late_names("asgikit", {"Compress": "asgikit.compression"})("Compress")
-    <class 'asgikit.compression.Compress'>
+    >>> lazy_names("asgikit", {"Compress": "asgikit.apps.compression"})("Compress")
+    <class 'asgikit.apps.compression.Compress'>
     """
 
     def __getattr__(name: str) -> Any:  # noqa: N807 - a module's own

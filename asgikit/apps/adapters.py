@@ -7,25 +7,25 @@ from __future__ import annotations
 
 import functools
 import inspect
-import traceback
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias, TypeVar, overload
 
-from asgikit.asgi import ASGIApp, Message, Receive, Scope, Send, answer_other
-from asgikit.body import KEY
-from asgikit.concurrency import call_in_thread, is_async_callable
+from asgikit._logging import logger
+from asgikit.apps.lifespan import Lifespan, offer_lifespan, run_lifespan
+from asgikit.body.sharing import KEY
 from asgikit.exceptions import ClientDisconnect, HTTPError
 from asgikit.limits import DEFAULT_LIMITS, Limits
-from asgikit.problem import ProblemResponse
-from asgikit.request import Request
-from asgikit.responses import Response, logger
+from asgikit.requests.request import Request
+from asgikit.responses.problem import ProblemResponse
+from asgikit.responses.response import Response
+from asgikit.runtime.threads import call_in_thread, is_async_callable
+from asgikit.scopes import answer_other
+from asgikit.types import ASGIApp, Message, Receive, Scope, Send
 
 __all__ = ["request_response", "to_asgi"]
 
 RequestT = TypeVar("RequestT", bound=Request[Any])
 
-Lifespan: TypeAlias = Callable[[], AbstractAsyncContextManager[Mapping[str, Any] | None]]
 OnError: TypeAlias = Callable[[Request[Any], HTTPError], ASGIApp | Awaitable[ASGIApp]]
 Handler: TypeAlias = Callable[[RequestT], ASGIApp | Awaitable[ASGIApp]]
 
@@ -39,7 +39,7 @@ class App:
 
     async def _answer_other(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan" and self._lifespan is not None:
-            await _run_lifespan(self._lifespan, scope, receive, send)
+            await run_lifespan(self._lifespan, scope, receive, send)
         else:
             await answer_other(scope, receive, send)
 
@@ -149,7 +149,7 @@ class ScopeApp(App):
         """Serve one scope."""
         kind = scope["type"]
         if self._is_asgi3 and kind == "lifespan" and self._lifespan is None:
-            return await _offer_lifespan(self._app, scope, receive, send)
+            return await offer_lifespan(self._app, scope, receive, send)
         if kind != "http" and not (self._is_asgi3 and kind == "websocket"):
             return await self._answer_other(scope, receive, send)
         if kind != "http":
@@ -247,57 +247,6 @@ def _takes(function: Any, count: int) -> bool:
     except (TypeError, ValueError):
         return False
     return True
-
-
-async def _run_lifespan(lifespan: Lifespan, scope: Scope, receive: Receive, send: Send) -> None:
-    phase = "startup"
-    await receive()
-    try:
-        async with lifespan() as state:
-            if state:
-                scope.setdefault("state", {}).update(state)
-            await send({"type": "lifespan.startup.complete"})
-            phase = "shutdown"
-            await receive()
-    except Exception:  # noqa: BLE001 - the server logs it, and stops
-        message = traceback.format_exc()
-        await send({"type": f"lifespan.{phase}.failed", "message": message})
-    else:
-        await send({"type": "lifespan.shutdown.complete"})
-
-
-async def _offer_lifespan(app: Any, scope: Scope, receive: Receive, send: Send) -> None:
-    """Let an ASGI 3 app handle its lifespan, and handle what it leaves undone.
-
-    Many an app knows HTTP alone; servers differ in what they make of its error.
-    """
-    heard: set[str] = set()
-    said: set[str] = set()
-
-    async def listen() -> Message:
-        message = await receive()
-        heard.add(message["type"])
-        return message
-
-    async def speak(message: Message) -> None:
-        if not message["type"].startswith("lifespan."):
-            raise RuntimeError(f"{message['type']!r} is no answer to a lifespan scope")
-        said.add(message["type"])
-        await send(message)
-
-    try:
-        await app(scope, listen, speak)
-    except Exception as error:
-        if said:
-            raise
-        logger.debug("%r handles no lifespan: %r", app, error)
-    for phase in ("startup", "shutdown"):
-        if f"lifespan.{phase}" not in heard:
-            await receive()
-        if f"lifespan.{phase}.failed" in said:
-            return
-        if f"lifespan.{phase}.complete" not in said:
-            await send({"type": f"lifespan.{phase}.complete"})
 
 
 @overload

@@ -6,14 +6,15 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from asgikit.asgi import ASGIApp, Message, RawHeaders, Scope, Send, extensions
-from asgikit.concurrency import hop
-from asgikit.content_coding import CODINGS, Encoder, make_encoder
 from asgikit.exceptions import ContentLengthMismatch
 from asgikit.http.conditional import parse_etag, parse_etag_list
-from asgikit.http.content import format_length, has_content
+from asgikit.http.content_coding import CODINGS, Encoder, make_encoder
+from asgikit.http.framing import format_length, has_content
 from asgikit.http.grammar import join_lines, parse_digits, split_list
 from asgikit.http.negotiation import prefer_codings
+from asgikit.runtime.threads import hop
+from asgikit.scopes import extensions
+from asgikit.types import ASGIApp, Message, RawHeaders, Scope, Send
 
 __all__ = ["Compress"]
 

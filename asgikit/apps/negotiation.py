@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, TypeVar, overload
 
 from asgikit.exceptions import HTTPError
-from asgikit.request import Request
-from asgikit.responses import Response
+from asgikit.requests.request import Request
+from asgikit.responses.response import Response
 
 __all__ = ["negotiate"]
 

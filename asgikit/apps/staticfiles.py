@@ -9,10 +9,14 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
-from asgikit._file_reader import FileReader, refusal
-from asgikit.asgi import RawHeaders, Scope, answer_other
+from asgikit.datastructures.url import quote_path
 from asgikit.exceptions import HTTPError
-from asgikit.files import (
+from asgikit.http.grammar import check_field, join_lines
+from asgikit.http.media_types import guess_media_type
+from asgikit.http.negotiation import prefer_codings
+from asgikit.http.response_plan import Selection, select
+from asgikit.responses.file_io import FileReader, refusal
+from asgikit.responses.files import (
     CHUNK_SIZE,
     add_validators,
     new_boundary,
@@ -20,13 +24,10 @@ from asgikit.files import (
     send_file,
     type_field,
 )
-from asgikit.http.grammar import check_field, join_lines
-from asgikit.http.media_types import guess_media_type
-from asgikit.http.negotiation import prefer_codings
-from asgikit.http.selection import Selection, select
-from asgikit.problem import ProblemResponse
-from asgikit.redirect import RedirectResponse
-from asgikit.url import quote_path
+from asgikit.responses.problem import ProblemResponse
+from asgikit.responses.redirect import RedirectResponse
+from asgikit.scopes import answer_other
+from asgikit.types import RawHeaders, Scope
 
 __all__ = ["StaticFiles"]
 

@@ -11,12 +11,13 @@ from collections.abc import Generator
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from asgikit.asgi import Message, Receive, Scope
-from asgikit.body import KEY, Body, shared_body
-from asgikit.concurrency import give_turn
+from asgikit.body.receiver import Body
+from asgikit.body.sharing import KEY, shared_body
+from asgikit.runtime.backend import give_turn
+from asgikit.types import Message, Receive, Scope
 
 if TYPE_CHECKING:
-    from asgikit.content_coding import Decoder
+    from asgikit.http.content_coding import Decoder
 
 __all__ = []
 
@@ -108,7 +109,7 @@ class _Decoding:
         decoder = self._decoder
         if decoder is None:
             # Few bodies are coded, and what decodes them takes 4 ms and its libraries.
-            from asgikit.content_coding import Decoder, parse_content_encoding
+            from asgikit.http.content_coding import Decoder, parse_content_encoding
 
             values = [value.decode("latin-1") for value in self._codings]
             decoder = self._decoder = Decoder(parse_content_encoding(values), self._max_ratio)

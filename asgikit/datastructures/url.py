@@ -12,7 +12,7 @@ from ipaddress import AddressValueError, IPv6Address
 from typing import TYPE_CHECKING, Any, TypedDict
 from urllib.parse import quote, unquote
 
-from asgikit.asgi import parse_address
+from asgikit.datastructures.address import parse_address
 from asgikit.http.grammar import parse_digits, strip_ows
 
 if TYPE_CHECKING:

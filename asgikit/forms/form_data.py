@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from multidict import MultiDict, MultiDictProxy
 
-from asgikit.concurrency import hop
-from asgikit.query import parse_urlencoded
+from asgikit.datastructures.query import parse_urlencoded
+from asgikit.runtime.threads import hop
 
 if TYPE_CHECKING:
+    from asgikit.forms.uploads import UploadFile
     from asgikit.limits import Limits
-    from asgikit.uploads import UploadFile
 
 __all__ = ["FormData"]
 
@@ -40,7 +40,7 @@ class FormData(MultiDictProxy["str | UploadFile"]):
     ) -> None:
         super().__init__(fields)
         if uploads is None:
-            from asgikit.uploads import UploadFile
+            from asgikit.forms.uploads import UploadFile
 
             uploads = [value for value in self.values() if isinstance(value, UploadFile)]
         self._uploads = uploads
@@ -54,7 +54,7 @@ class FormData(MultiDictProxy["str | UploadFile"]):
         """Close the files, save those that were detached; text fields stay."""
         uploads, self._uploads = self._uploads, ()
         if uploads:
-            from asgikit.uploads import close_uploads
+            from asgikit.forms.uploads import close_uploads
 
             await close_uploads(uploads)
 

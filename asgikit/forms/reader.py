@@ -8,25 +8,24 @@ from typing import TYPE_CHECKING
 
 from multidict import MultiDict
 
-from asgikit.concurrency import give_turn
+from asgikit.datastructures.headers import Headers
 from asgikit.exceptions import BodyConsumed, ContentTooLarge
-from asgikit.form_data import FormData, read_fields
-from asgikit.form_parts import Event, PartHead
-from asgikit.form_types import (
+from asgikit.forms.content_type import (
     MULTIPART,
     URLENCODED,
     decode_text,
     is_urlencoded,
     parse_boundary,
 )
-from asgikit.forms import FormParser
-from asgikit.headers import Headers
-from asgikit.uploads import GATHER, Spool, UploadFile, close_uploads
+from asgikit.forms.form_data import FormData, read_fields
+from asgikit.forms.multipart import Event, FormParser, PartHead
+from asgikit.forms.uploads import GATHER, Spool, UploadFile, close_uploads
+from asgikit.runtime.backend import give_turn
 
 if TYPE_CHECKING:
     from typing import Self
 
-    from asgikit.body import Body
+    from asgikit.body.receiver import Body
     from asgikit.limits import Limits
 
 __all__ = ["Part"]

@@ -9,13 +9,13 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
-from asgikit.concurrency import hop
-from asgikit.headers import Headers
+from asgikit.datastructures.headers import Headers
+from asgikit.runtime.threads import hop
 
 if TYPE_CHECKING:
     from typing import Self
 
-    from asgikit.form_parts import PartHead
+    from asgikit.forms.multipart import PartHead
 
 __all__ = ["UploadFile"]
 

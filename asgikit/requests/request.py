@@ -2,41 +2,32 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, MutableMapping
+from collections.abc import AsyncGenerator, Callable
 from functools import partial
 from json import JSONDecodeError
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from asgikit.asgi import Address, Receive, Scope, Send, extensions, parse_address
-from asgikit.body import KEY, Body, forget_bodies, receive_whole, shared_body
-from asgikit.exceptions import BadRequest, ContentTooLarge, InvalidHeader, InvalidJSON
-from asgikit.form_data import FormData, PendingForm, read_fields
-from asgikit.form_types import is_urlencoded
-from asgikit.headers import Headers
-from asgikit.http.cookies import parse_cookies
-from asgikit.http.grammar import check_field, parse_digits, strip_ows
-from asgikit.http.media_types import MediaType, parse_media_type
-from asgikit.json_text import parse_json
+from asgikit._json import parse_json
+from asgikit.body.decoding import decoded_body
+from asgikit.body.receiver import Body
+from asgikit.body.sharing import KEY, forget_bodies, receive_whole, shared_body
+from asgikit.datastructures.headers import Headers
+from asgikit.datastructures.query import QueryParams
+from asgikit.datastructures.url import URL
+from asgikit.exceptions import BadRequest, ContentTooLarge, InvalidJSON
+from asgikit.forms.content_type import is_urlencoded
+from asgikit.forms.form_data import FormData, PendingForm, read_fields
+from asgikit.http.grammar import check_field
 from asgikit.limits import DEFAULT_LIMITS, Limits
-from asgikit.query import QueryParams, parse_query
-from asgikit.request_coding import decoded_body
-from asgikit.request_fields import RequestFields
-from asgikit.url import URL, base_url, quote_path, request_host, request_url
+from asgikit.requests.head import StateT
+from asgikit.requests.proxies import ProxyProperties
+from asgikit.types import Receive, Scope, Send
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from asgikit.forms.reader import Parts
 
-    from typing_extensions import TypeVar as TypeVarWithDefault
 
-    from asgikit.form_reader import Parts
-    from asgikit.http.conditional import ETag
-
-    StateT = TypeVarWithDefault("StateT", default="State")
-else:
-    StateT = TypeVar("StateT")
-
-__all__ = ["Request", "State"]
+__all__ = ["Request"]
 
 T = TypeVar("T")
 
@@ -49,58 +40,7 @@ _OF_BODY = frozenset({b"content-encoding", b"content-length"})
 _UNREAD: Any = object()
 
 
-class State(MutableMapping[str, Any]):
-    """The entries of ``scope["state"]``, as items and as attributes.
-
-    >>> state = State({"pool": 1})
-    >>> state.user = "ada"
-    >>> state.pool, state["user"]
-    (1, 'ada')
-    """
-
-    __slots__ = ("_entries",)
-
-    def __init__(self, entries: MutableMapping[str, Any]) -> None:
-        object.__setattr__(self, "_entries", entries)
-
-    def __getitem__(self, key: str) -> Any:
-        return self._entries[key]
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        self._entries[key] = value
-
-    def __delitem__(self, key: str) -> None:
-        del self._entries[key]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._entries)
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return self._entries[name]
-        except KeyError:
-            raise AttributeError(f"the state has no {name!r}") from None
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        self._entries[name] = value
-
-    def __delattr__(self, name: str) -> None:
-        try:
-            del self._entries[name]
-        except KeyError:
-            raise AttributeError(f"the state has no {name!r}") from None
-
-    def __reduce__(self) -> tuple[type[State], tuple[MutableMapping[str, Any]]]:
-        return State, (self._entries,)
-
-    def __repr__(self) -> str:
-        return f"State({sorted(self._entries)})"
-
-
-class Request(RequestFields, Mapping[str, Any], Generic[StateT]):
+class Request(ProxyProperties[StateT]):
     """One HTTP request; also a read-only mapping, of the scope.
 
     What it gives is read when it is first asked for. Any number of requests over the same scope
@@ -118,20 +58,7 @@ class Request(RequestFields, Mapping[str, Any], Generic[StateT]):
     ('GET', '1', 'http://example.com/?a=1')
     """
 
-    __slots__ = (
-        "__weakref__",
-        "_body",
-        "_cookies",
-        "_form",
-        "_headers",
-        "_json",
-        "_query_params",
-        "_url",
-        "limits",
-        "receive",
-        "scope",
-        "send",
-    )
+    __slots__ = ("__weakref__", "_body", "_form", "_json", "receive", "send")
 
     def __init_subclass__(cls, **arguments: Any) -> None:
         super().__init_subclass__(**arguments)
@@ -161,233 +88,11 @@ class Request(RequestFields, Mapping[str, Any], Generic[StateT]):
 
     # The mapping.
 
-    def __getitem__(self, key: str) -> Any:
-        return self.scope[key]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.scope)
-
-    def __len__(self) -> int:
-        return len(self.scope)
-
-    def __eq__(self, other: object) -> bool:
-        return True if self is other else NotImplemented
-
-    def __hash__(self) -> int:
-        return object.__hash__(self)
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.method} {self.path!r}>"
-
     # The request line.
-
-    @property
-    def method(self) -> str:
-        """The method, in upper case as servers give it; GET where the scope is no request's."""
-        method: str = self.scope.get("method", "GET")
-        return method
-
-    @property
-    def path(self) -> str:
-        """The path, percent-decoded, with ``root_path`` before it where an app is mounted."""
-        path: str = self.scope.get("path", "")
-        return path
-
-    @property
-    def raw_path(self) -> bytes:
-        """The path as it was sent; as it would be, from a server that does not tell."""
-        raw_path: bytes | None = self.scope.get("raw_path")
-        return raw_path if raw_path is not None else quote_path(self.path).encode("ascii")
-
-    @property
-    def root_path(self) -> str:
-        """Where the app is mounted: no slash at its end, empty at the root."""
-        root_path: str = self.scope.get("root_path") or ""
-        return root_path
-
-    @property
-    def scheme(self) -> str:
-        """``http`` or ``https``, as the server sees it."""
-        scheme: str = self.scope.get("scheme") or "http"
-        return scheme
-
-    @property
-    def http_version(self) -> str:
-        """``1.0``, ``1.1``, ``2`` or ``3``."""
-        http_version: str = self.scope.get("http_version") or "1.1"
-        return http_version
-
-    @property
-    def url(self) -> URL:
-        """The URL asked for, built from validated parts; a hostile Host has no part in it."""
-        url = self._url
-        if url is None:
-            url = self._url = request_url(self.scope)
-        return url
-
-    @property
-    def base_url(self) -> URL:
-        """The URL of the app's own root, with a slash at its end."""
-        return base_url(self.scope)
-
-    @property
-    def host(self) -> str | None:
-        """The Host field in lower case; ``None`` where absent, repeated or malformed."""
-        return request_host(self.headers.raw)
-
-    @property
-    def query_params(self) -> QueryParams:
-        """The fields of the query string, in order, repeated ones kept; the first value wins.
-
-        Raises:
-            BadRequest: there are more than ``max_query_fields``.
-        """
-        query_params = self._query_params
-        if query_params is None:
-            query_params = self._query_params = parse_query(
-                self.scope.get("query_string") or b"", self.limits.max_query_fields
-            )
-        return query_params
 
     # The header fields.
 
-    @property
-    def headers(self) -> Headers:
-        """The header fields."""
-        headers = self._headers
-        if headers is None:
-            headers = self._headers = Headers(self.scope.get("headers") or ())
-        return headers
-
-    @property
-    def cookies(self) -> dict[str, str]:
-        """The cookies (RFC 6265bis); the first of two of one name wins, nameless ones are left out.
-
-        Raises:
-            HTTPError: 431, there are more than 500.
-        """
-        cookies = self._cookies
-        if cookies is None:
-            cookies = self._cookies = parse_cookies(self.headers.raw_values(b"cookie"))
-        return cookies
-
-    @property
-    def content_type(self) -> str | None:
-        """The Content-Type field as it was sent."""
-        return self.headers.get("content-type")
-
-    @property
-    def media_type(self) -> MediaType | None:
-        """The Content-Type field, read; ``None`` where absent or malformed."""
-        content_type = self.content_type
-        return None if content_type is None else parse_media_type(content_type)
-
-    @property
-    def content_length(self) -> int | None:
-        """The body's length in bytes; ``None`` where it is not told ahead.
-
-        Raises:
-            InvalidHeader: the field is repeated, or no number (:rfc:`9110`, section 8.6).
-        """
-        lengths = self.headers.raw_values(b"content-length")
-        # Transfer-Encoding overrides Content-Length (RFC 9112, section 6.3).
-        if not lengths or "transfer-encoding" in self.headers:
-            return None
-        length = parse_digits(strip_ows(lengths[0].decode("latin-1")))
-        if length is None or len(lengths) > 1:
-            raise InvalidHeader("Content-Length is no number of bytes.")
-        return length
-
-    @property
-    def last_event_id(self) -> str | None:
-        """The id of the last event that an ``EventSource`` has seen before it reconnects.
-
-        ``None`` where there is none yet, and where the field is repeated or no UTF-8, in which
-        clients send it (HTML standard, section 9.2.4).
-        """
-        ids = self.headers.raw_values(b"last-event-id")
-        if len(ids) != 1:
-            return None
-        try:
-            return ids[0].decode("utf-8")
-        except UnicodeDecodeError:
-            return None
-
     # The connection, and what servers and frameworks add.
-
-    @property
-    def client(self) -> Address | None:
-        """The peer of the connection: the client, or the last proxy before this server."""
-        return parse_address(self.scope.get("client"))
-
-    @property
-    def server(self) -> Address | None:
-        """The address this request came in by."""
-        return parse_address(self.scope.get("server"))
-
-    @property
-    def path_params(self) -> Mapping[str, Any]:
-        """What a router made of the path."""
-        path_params: Mapping[str, Any] | None = self.scope.get("path_params")
-        return {} if path_params is None else path_params
-
-    @property
-    def extensions(self) -> Mapping[str, Any]:
-        """The ASGI extensions the server offers."""
-        return extensions(self.scope)
-
-    @property
-    def state(self) -> StateT:
-        """What lifespan, middleware and handlers share, as items and as attributes."""
-        entries = self.scope.get("state")
-        if entries is None:
-            entries = self.scope["state"] = {}
-        state: Any = State(entries)
-        return state  # type: ignore[no-any-return] # a protocol of the user's own, by word
-
-    def check_preconditions(
-        self,
-        *,
-        etag: str | ETag | None = None,
-        last_modified: datetime | float | None = None,
-    ) -> int | None:
-        """Evaluate the preconditions ahead of the work (:rfc:`9110`, section 13.2.2).
-
-        Args:
-            etag: what stands between the quotes of the entity tag as it is now; an
-                :class:`~asgikit.http.conditional.ETag` for a weak one.
-            last_modified: when there was a change; an aware datetime or POSIX seconds. Where both
-                are absent there is nothing yet: If-Match fails, ``If-None-Match: *`` holds.
-
-        Returns:
-            304 or 412, the status to answer with; or ``None`` to do what was asked.
-
-        Raises:
-            ValueError: ``etag`` has quotes, or ``last_modified`` no time zone.
-
-        >>> request = Request({"type": "http", "method": "PUT", "path": "/",
-        ...                    "headers": [(b"if-match", b'"1"')]})
-        >>> request.check_preconditions(etag="2")
-        412
-        """
-        from asgikit.http.conditional import ETag, evaluate_preconditions, format_etag
-        from asgikit.http.selection import read_wishes
-
-        if isinstance(etag, str):
-            format_etag(etag)
-            etag = ETag(etag)
-        wishes = read_wishes(self.headers.raw)
-        return evaluate_preconditions(
-            method=self.method,
-            if_match=wishes.get(b"if-match"),
-            if_unmodified_since=wishes.get(b"if-unmodified-since"),
-            if_none_match=wishes.get(b"if-none-match"),
-            if_modified_since=wishes.get(b"if-modified-since"),
-            etag=etag,
-            last_modified=last_modified,
-            exists=etag is not None or last_modified is not None,
-            now=time.time(),
-        )
 
     # The body.
 
@@ -494,7 +199,7 @@ class Request(RequestFields, Mapping[str, Any], Generic[StateT]):
         if data is not None:
             form = self._form = await read_fields(data, limits)
             return form
-        from asgikit.form_reader import read_form
+        from asgikit.forms.reader import read_form
 
         special = self._is_special()
         body = self._shared_body(is_special=special)
@@ -515,7 +220,7 @@ class Request(RequestFields, Mapping[str, Any], Generic[StateT]):
 
     def parts(self, *, limits: Limits | None = None) -> Parts:
         """Hand out the parts of a multipart body as they arrive; nothing is kept."""
-        from asgikit.form_reader import iter_parts
+        from asgikit.forms.reader import iter_parts
 
         special = self._is_special()
         body = self._shared_body(is_special=special)

@@ -9,15 +9,20 @@ from typing import Any, ClassVar, Protocol, TypeAlias
 
 import anyio
 
-from asgikit._drawing import close
-from asgikit.asgi import Receive, Scope, Send
-from asgikit.body import wait_left
-from asgikit.concurrency import Watch, give_turn, is_async_callable, shielded, wait_end
+from asgikit._json import format_json
+from asgikit._logging import logger
+from asgikit.body.sharing import wait_left
 from asgikit.exceptions import ContentLengthMismatch, HTTPError
 from asgikit.http.event_stream import ServerSentEvent, format_comment, format_event
-from asgikit.json_text import format_json
-from asgikit.responses import HeadersArgument, logger, run_background, send_all
-from asgikit.streaming import StreamingResponse, bound_send, check_seconds
+from asgikit.responses.head import HeadersArgument
+from asgikit.responses.iteration import close
+from asgikit.responses.sending import run_background, send_all
+from asgikit.responses.streaming import StreamingResponse, bound_send, check_seconds
+from asgikit.runtime.backend import give_turn
+from asgikit.runtime.cancellation import Watch, shielded
+from asgikit.runtime.tasks import wait_end
+from asgikit.runtime.threads import is_async_callable
+from asgikit.types import Receive, Scope, Send
 
 __all__ = ["EventSourceResponse", "ServerSentEvent"]
 

@@ -10,7 +10,7 @@ from stat import S_ISREG
 
 from asgikit.exceptions import ContentLengthMismatch, HTTPError
 from asgikit.http.ranges import Span
-from asgikit.http.selection import Selection
+from asgikit.http.response_plan import Selection
 
 __all__ = ["FileReader", "look_at", "refusal"]
 

@@ -9,18 +9,23 @@ import time
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from asgikit._file_reader import FileReader, look_at
-from asgikit.asgi import Message, RawHeaders, Receive, Scope, Send, extensions
-from asgikit.body import wait_left
-from asgikit.concurrency import Watch, hop, shielded
+from asgikit._logging import logger
+from asgikit.body.sharing import wait_left
 from asgikit.exceptions import HTTPError
-from asgikit.http.content import check_length, check_status, format_type
 from asgikit.http.dates import format_http_date
 from asgikit.http.disposition import format_content_disposition
+from asgikit.http.framing import check_length, check_status, format_type
 from asgikit.http.media_types import guess_media_type
-from asgikit.http.selection import Selection, error_headers, has_wishes, select
-from asgikit.problem import ProblemResponse
-from asgikit.responses import HeadersArgument, Response, logger, run_background, send_all
+from asgikit.http.response_plan import Selection, error_headers, has_wishes, select
+from asgikit.responses.file_io import FileReader, look_at
+from asgikit.responses.head import HeadersArgument
+from asgikit.responses.problem import ProblemResponse
+from asgikit.responses.response import Response
+from asgikit.responses.sending import run_background, send_all
+from asgikit.runtime.cancellation import Watch, shielded
+from asgikit.runtime.threads import hop
+from asgikit.scopes import extensions
+from asgikit.types import Message, RawHeaders, Receive, Scope, Send
 
 __all__ = ["FileResponse"]
 

@@ -15,7 +15,8 @@ from typing import Any
 
 import anyio
 
-from asgikit.concurrency import call, run_in_thread, shielded
+from asgikit.runtime.cancellation import shielded
+from asgikit.runtime.threads import call, run_in_thread
 
 __all__ = []
 

@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping
 from copy import copy
 from typing import Any, ClassVar, Self
 
-from asgikit.asgi import Message, Scope
+from asgikit._json import format_json
 from asgikit.exceptions import HTTPError
 from asgikit.http.grammar import join_lines
-from asgikit.json_text import format_json
-from asgikit.responses import HeadersArgument, Response
+from asgikit.responses.head import HeadersArgument
+from asgikit.responses.response import Response
+from asgikit.types import Message, Scope
 
 __all__ = ["ProblemResponse"]
 

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
-from asgikit.responses import HeadersArgument, Response
+from asgikit.responses.head import HeadersArgument
+from asgikit.responses.response import Response
 
 __all__ = ["RedirectResponse"]
 

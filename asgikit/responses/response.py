@@ -6,27 +6,14 @@ at once.
 
 from __future__ import annotations
 
-import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeAlias, overload
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias, overload
 
-import orjson
-
-from asgikit.asgi import (
-    Message,
-    RawHeaders,
-    Receive,
-    Scope,
-    Send,
-    answer_other,
-    deny_websocket_with,
-)
-from asgikit.concurrency import call
+from asgikit._logging import logger
+from asgikit.datastructures.headers import MutableHeaders
 from asgikit.exceptions import HTTPError
-from asgikit.headers import MutableHeaders
-from asgikit.http.content import (
+from asgikit.http.framing import (
     SMALL_LENGTHS,
     check_length,
     check_status,
@@ -35,29 +22,22 @@ from asgikit.http.content import (
     has_content,
     promised_length,
 )
-from asgikit.http.cookies import format_set_cookie
 from asgikit.http.grammar import check_field
-from asgikit.json_text import format_json
-from asgikit.response_fields import ResponseFields
+from asgikit.responses.head import HeadersArgument, ResponseHead
+from asgikit.responses.sending import run_background
+from asgikit.scopes import answer_other, deny_websocket_with
+from asgikit.types import Message, RawHeaders, Receive, Scope, Send
 
 if TYPE_CHECKING:
-    from asgikit.http.selection import Selection
+    from asgikit.http.response_plan import Selection
 
-__all__ = [
-    "HTMLResponse",
-    "JSONResponse",
-    "PlainTextResponse",
-    "Response",
-]
+__all__ = ["Response"]
 
-logger: logging.Logger = logging.getLogger("asgikit")
 
 Content: TypeAlias = str | bytes | bytearray | memoryview | None
-HeadersArgument: TypeAlias = Mapping[str, str] | Iterable[tuple[str | bytes, str | bytes]]
-SameSite: TypeAlias = Literal["lax", "strict", "none"]
 
 
-class Response(ResponseFields):
+class Response(ResponseHead):
     """A response with its whole body.
 
     Args:
@@ -92,16 +72,14 @@ class Response(ResponseFields):
     _responds: ClassVar[bool] = True
     _is_whole: ClassVar[bool] = True
 
-    __slots__ = ("_body", "_conditional", "_headers", "_raw", "background", "status_code")
+    __slots__ = ("_body", "_conditional", "background")
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         cls._type_field = (
             None if cls.media_type is None else format_type(cls.media_type, cls.charset)
         )
-        cls._encodes = (
-            getattr(cls.render, "__module__", None) == __name__ and cls.charset == "utf-8"
-        )
+        cls._encodes = cls.render is Response.render and cls.charset == "utf-8"
         cls._responds = cls.__call__ is Response.__call__
         cls._is_whole = cls._responds and cls._respond is Response._respond
 
@@ -219,127 +197,6 @@ class Response(ResponseFields):
         self._body = Response.render(self, content)
         self.headers["content-length"] = str(len(self._body))
 
-    @property
-    def headers(self) -> MutableHeaders:
-        """The header fields, to read and to change; each is checked as it is set."""
-        headers = self._headers
-        if headers is None:
-            headers = self._headers = MutableHeaders._over(self._list())
-        return headers
-
-    @property
-    def raw_headers(self) -> RawHeaders:
-        """The header fields as ASGI has them; what is put in here is checked when it is sent."""
-        # Whoever has the list may change it, so that sending looks at it again.
-        _ = self.headers
-        return self._list()
-
-    @raw_headers.setter
-    def raw_headers(self, raw: Iterable[tuple[bytes, bytes]]) -> None:
-        self._raw = [check_field(name, value) for name, value in raw]
-        self._headers = MutableHeaders._over(self._raw)
-
-    def set_cookie(
-        self,
-        key: str,
-        value: str = "",
-        max_age: int | None = None,
-        expires: datetime | str | int | None = None,
-        path: str | None = "/",
-        domain: str | None = None,
-        secure: bool = False,  # noqa: FBT001 - Starlette's signature
-        httponly: bool = False,  # noqa: FBT001
-        samesite: SameSite | None = "lax",
-        partitioned: bool = False,  # noqa: FBT001
-    ) -> None:
-        """Add a Set-Cookie field (RFC 6265bis, section 4.1).
-
-        Args:
-            key: the cookie's name, a token.
-            value: any text; what a cookie cannot hold is quoted, and comes back from ``cookies``.
-            max_age: seconds until the client drops it; ``None`` for the end of its session.
-            expires: the same as a date: an aware datetime, an HTTP date, or seconds from now.
-            path: where on the host it is sent.
-            domain: the host with its subdomains; ``None`` for this host alone.
-            secure: send it over TLS alone.
-            httponly: hide it from scripts.
-            samesite: ``strict``, ``lax``, ``none``; ``None`` leaves it to the client.
-            partitioned: keep one for each top-level site.
-
-        Raises:
-            ValueError: it could not be sent, a prefix (``__Host-``, ``__Secure-``) or an attribute
-                asks for what is not given, or it is longer than 4096 bytes.
-
-        >>> response = Response()
-        >>> response.set_cookie("theme", "dark", max_age=3600, httponly=True)
-        >>> response.headers["set-cookie"]
-        'theme=dark; Path=/; Max-Age=3600; HttpOnly; SameSite=Lax'
-        """
-        if expires is not None and isinstance(expires, int | float):
-            try:
-                expires = datetime.now(UTC) + timedelta(seconds=expires)
-            except (OverflowError, ValueError):
-                raise ValueError(f"no date is {expires!r} seconds from now") from None
-        cookie = format_set_cookie(
-            key,
-            value,
-            max_age,
-            expires,
-            path,
-            domain,
-            secure,
-            httponly,
-            samesite,
-            partitioned,
-        )
-        self._list().append((b"set-cookie", cookie))
-
-    def delete_cookie(
-        self,
-        key: str,
-        path: str | None = "/",
-        domain: str | None = None,
-        secure: bool = False,  # noqa: FBT001 - Starlette's signature
-        httponly: bool = False,  # noqa: FBT001
-        samesite: SameSite | None = "lax",
-        partitioned: bool = False,  # noqa: FBT001
-    ) -> None:
-        """Make the client drop a cookie, which it knows by the attributes it was set with."""
-        self.set_cookie(
-            key,
-            max_age=0,
-            expires=datetime.fromtimestamp(0, UTC),
-            path=path,
-            domain=domain,
-            secure=secure,
-            httponly=httponly,
-            samesite=samesite,
-            partitioned=partitioned,
-        )
-
-    def set_etag(self, etag: str, *, weak: bool = False) -> None:
-        """Set the entity tag (:rfc:`9110`, section 8.8.3).
-
-        Args:
-            etag: what stands between the quotes.
-            weak: it tells content that means the same, not content that is the same.
-
-        Raises:
-            ValueError: it has a quote, a space or another character that no tag can hold.
-
-        >>> response = Response("tea", conditional=True)
-        >>> response.set_etag("v7")
-        >>> response.headers["etag"]
-        '"v7"'
-        """
-        from asgikit.http.conditional import format_etag
-
-        self.headers["etag"] = format_etag(etag, weak=weak)
-
-    def add_vary(self, *names: str) -> None:
-        """Name request fields that this response depends on (:rfc:`9110`, section 12.5.5)."""
-        self.headers.add_vary(*names)
-
     def __copy__(self) -> Self:
         copy = type(self).__new__(type(self))
         # Slots make it a pair: the attributes of a subclass without slots, and the slots.
@@ -450,7 +307,12 @@ class Response(ResponseFields):
             or method not in ("GET", "HEAD")
         ):
             return None
-        from asgikit.http.selection import Selection, answer_precondition, has_wishes, read_wishes
+        from asgikit.http.response_plan import (
+            Selection,
+            answer_precondition,
+            has_wishes,
+            read_wishes,
+        )
 
         if all(name != b"etag" for name, _ in headers):
             headers = headers + self._make_etag()
@@ -486,100 +348,3 @@ class Response(ResponseFields):
         if self.status_code == 205:
             headers.append(format_length(0))
         return headers, False
-
-
-class PlainTextResponse(Response):
-    """Text, as ``text/plain``."""
-
-    media_type: ClassVar[str | None] = "text/plain"
-    __slots__ = ()
-
-
-class HTMLResponse(Response):
-    """Text, as ``text/html``."""
-
-    media_type: ClassVar[str | None] = "text/html"
-    __slots__ = ()
-
-
-class JSONResponse(Response):
-    """A value as JSON (:rfc:`8259`); whatever ``Request.json()`` gives can be written.
-
-    Args:
-        content: what to write: orjson's types, any mapping, integers of up to 4300 digits, scalar
-            keys; NaN and infinities are null.
-        status_code: as of :class:`Response`.
-        headers: as of :class:`Response`.
-        media_type: as of :class:`Response`.
-        background: as of :class:`Response`.
-        default: makes a value that JSON cannot hold into one that it can.
-        dumps: writes all of ``content`` in the place of ours.
-        conditional: as of :class:`Response`.
-
-    Raises:
-        TypeError: there is a value that JSON cannot hold.
-        ValueError: nested more than 1024 deep, or within itself.
-
-    >>> JSONResponse({"id": 1, "tags": ("a", "b")}).body
-    b'{"id":1,"tags":["a","b"]}'
-    """
-
-    media_type: ClassVar[str | None] = "application/json"
-    __slots__ = ("_default", "_dumps")
-
-    def __init__(
-        self,
-        content: Any,
-        status_code: int = 200,
-        headers: HeadersArgument | None = None,
-        media_type: str | None = None,
-        background: Callable[[], Any] | None = None,
-        *,
-        default: Callable[[Any], Any] | None = None,
-        dumps: Callable[[Any], bytes] | None = None,
-        conditional: bool = False,
-    ) -> None:
-        self._default = default
-        self._dumps = dumps
-        # The steps of `Response`, and of `render`, in place: saves 8 % of a small response.
-        if dumps is None and self._encodes:
-            try:
-                self._body = orjson.dumps(content)
-            except TypeError:
-                self._body = format_json(content, default)
-        else:
-            self._body = self._check_rendered(self.render(content))
-        if headers is None and media_type is None and status_code == 200:
-            self.status_code = 200
-            self.background = background
-            self._headers = None
-            self._raw = None
-        else:
-            self._prepare_whole(status_code, headers, media_type, background)
-        if conditional:
-            self._make_conditional()
-
-    def render(self, content: Any) -> bytes:
-        """Write ``content`` by ``dumps``, or as JSON."""
-        if self._dumps is not None:
-            return self._dumps(content)
-        return format_json(content, self._default)
-
-
-async def send_all(send: Send, *messages: Message) -> bool:
-    """Send ``messages``; tell whether the client is still there."""
-    try:
-        for message in messages:
-            await send(message)
-    except OSError as error:
-        logger.debug("the client left: %r", error)
-        return False
-    return True
-
-
-async def run_background(background: Callable[[], Any]) -> None:
-    """Call what is to be done after a response; its failure is ours to log, nobody's to handle."""
-    try:
-        await call(background)
-    except Exception:
-        logger.exception("the background task %r failed", background)

@@ -15,15 +15,21 @@ from collections.abc import (
 from types import AsyncGeneratorType
 from typing import Any, ClassVar, NoReturn, Protocol, TypeAlias
 
-from asgikit._drawing import FileReader, ThreadedIterator, close, give, is_finished
-from asgikit.asgi import Message, RawHeaders, Receive, Scope, Send, extensions
-from asgikit.body import wait_left
-from asgikit.concurrency import Watch, give_turn, shielded, wait_within
+from asgikit._json import format_json
+from asgikit._logging import logger
+from asgikit.body.sharing import wait_left
 from asgikit.exceptions import ContentLengthMismatch, HTTPError
-from asgikit.http.content import promised_length
+from asgikit.http.framing import promised_length
 from asgikit.http.trailers import check_trailers
-from asgikit.json_text import format_json
-from asgikit.responses import HeadersArgument, Response, logger, run_background, send_all
+from asgikit.responses.head import HeadersArgument
+from asgikit.responses.iteration import FileReader, ThreadedIterator, close, give, is_finished
+from asgikit.responses.response import Response
+from asgikit.responses.sending import run_background, send_all
+from asgikit.runtime.backend import give_turn
+from asgikit.runtime.cancellation import Watch, shielded
+from asgikit.runtime.first_step import wait_within
+from asgikit.scopes import extensions
+from asgikit.types import Message, RawHeaders, Receive, Scope, Send
 
 __all__ = ["NDJSONResponse", "StreamingResponse"]
 

@@ -14,13 +14,13 @@ from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from asgikit.asgi import extensions
 from asgikit.http.grammar import check_field, parse_digits
+from asgikit.scopes import extensions
 
 if TYPE_CHECKING:
     from typing import NoReturn
 
-    from asgikit.asgi import Message, RawHeaders, Scope
+    from asgikit.types import Message, RawHeaders, Scope
 
 __all__ = []
 
