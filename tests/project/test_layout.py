@@ -1,9 +1,10 @@
-"""The ladder of modules: each stands on lower floors only, and the face is the sum of the parts."""
+"""The architecture: layers of packages, import circles, exports and the size of modules."""
 
 from __future__ import annotations
 
 import ast
 import importlib
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,75 +13,26 @@ import asgikit
 
 PACKAGE = Path(asgikit.__file__).parent
 
-# A module imports from lower floors only. Modules of later work have their place already.
-FLOORS: dict[str, float] = {
-    "exceptions": 0,
-    "limits": 0,
-    "_late": 0,
-    "http.grammar": 0,
-    "http.dates": 1,
-    "http.content": 1,
-    "http.extended": 1,
-    "http.trailers": 1,
-    "http.ranges": 1,
-    "http.event_stream": 1,
-    "http.cookies": 2,
-    "http.media_types": 2,
-    "http.disposition": 2,
-    "http.conditional": 2,
-    "http.caching": 2,
-    "http.links": 2,
-    "http.fields": 2,
-    "http.authentication": 2,
-    "http.forwarded": 2,
-    "http.negotiation": 3,
-    "http.selection": 3,
-    "asgi": 4,
-    "concurrency": 4,
-    "headers": 4,
-    "query": 4,
-    "json_text": 4,
-    "content_coding": 4,
-    "url": 5,
-    "body": 5,
-    "request_coding": 6,
-    "form_parts": 4,
-    "form_types": 5,
-    "forms": 5,
-    "uploads": 6,
-    "form_data": 6.2,
-    "form_reader": 6.5,
-    "request_fields": 6.8,
-    "response_fields": 6.8,
-    "request": 7,
-    "responses": 7,
-    "problem": 7.5,
-    "redirect": 7.5,
-    "_drawing": 7,
-    "_file_reader": 7,
-    "_asgi_checker": 8,
-    "negotiate": 8,
-    "streaming": 8,
-    "event_source": 9,
-    "files": 8,
-    "staticfiles": 9,
-    "compression": 9,
-    "app": 9,
-    "testing": 9,
-    "__init__": 10,
-    "__main__": 11,
-}
-# `asgikit.http` binds nothing, so it stands anywhere.
-PACKAGES = {"http.__init__"}
+# The layers, from the lowest. A package imports from its own layer's packages by itself only, and
+# from the layers below.
+LAYERS: list[set[str]] = [
+    {"exceptions", "limits", "types", "_lazy", "_logging"},
+    {"http"},
+    {"_json", "datastructures", "runtime", "scopes"},
+    {"body"},
+    {"forms"},
+    {"requests", "responses"},
+    {"apps", "testing"},
+]
+LAYER_OF = {package: number for number, layer in enumerate(LAYERS) for package in layer}
 
-# What others are built from, and what only tests import: public by their own names.
-NOT_IN_THE_FACE = {
-    "body", "concurrency", "content_coding", "form_parts", "form_types", "forms", "json_text",
-    "testing",
-}  # fmt: skip
+#: Loose modules in `asgikit/`, `__init__` and `__main__` included.
+MOST_LOOSE_MODULES = 12
+MOST_LINES = 450
+MOST_LINES_OF_EXPORTS = 80
 
 # Text or bytes in, values out: no await, no clock, no file, no ASGI.
-PURE = ("http.", "form_parts", "form_types", "forms")
+PURE = ("http.", "forms.multipart", "forms.content_type")
 IMPURE_IMPORTS = {
     "anyio", "asyncio", "concurrent", "glob", "io", "logging", "multiprocessing", "os", "pathlib",
     "random", "secrets", "select", "selectors", "shutil", "signal", "socket", "ssl", "subprocess",
@@ -92,18 +44,22 @@ CLOCKS = {"monotonic", "now", "perf_counter", "time", "time_ns", "today", "utcno
 MODULES = sorted(
     ".".join(path.relative_to(PACKAGE).with_suffix("").parts) for path in PACKAGE.rglob("*.py")
 )
+# The top of the package and the program stand above all layers.
+LAYERED = [name for name in MODULES if name not in {"__init__", "__main__"}]
+PACKAGES = [name for name in MODULES if name.endswith(".__init__")]
 
 
 def read(module: str) -> ast.Module:
     return ast.parse((PACKAGE / (module.replace(".", "/") + ".py")).read_text(encoding="utf-8"))
 
 
-def is_pure(module: str) -> bool:
-    return module.startswith(PURE[0]) or module in PURE
+def package_of(module: str) -> str:
+    """Return the package of a module below `asgikit`; a loose module is its own package."""
+    return module.partition(".")[0]
 
 
-def imported_names(tree: ast.Module, module: str) -> set[str]:
-    """Give every module that ``tree`` imports, those for type checkers among them."""
+def imported_names(tree: ast.AST, module: str) -> set[str]:
+    """Return each module that ``tree`` imports, those for type checkers included."""
     package = ("asgikit." + module).rpartition(".")[0]
     names = set[str]()
     for node in ast.walk(tree):
@@ -118,27 +74,29 @@ def imported_names(tree: ast.Module, module: str) -> set[str]:
     return names
 
 
-def floors_below(tree: ast.Module, module: str) -> list[str]:
-    """Give the imports of ``tree`` that do not stand below ``module``."""
-    inside = {
-        name.removeprefix("asgikit.")
-        for name in imported_names(tree, module)
-        if name.startswith("asgikit.")
-    }
-    wrong = [name for name in inside if FLOORS.get(name, -1) >= FLOORS[module]]
-    # The package itself stands on the roof, whatever is imported from it by name.
-    wrong += ["asgikit"] if "asgikit" in imported_names(tree, module) else []
+def imports_from_above(tree: ast.Module, module: str) -> list[str]:
+    """Return the imports of ``tree`` that are not below the layer of ``module``."""
+    own = package_of(module)
+    wrong = set[str]()
+    for name in imported_names(tree, module):
+        if name == "asgikit":
+            wrong.add(name)  # the top level is above all layers
+        elif name.startswith("asgikit."):
+            other = package_of(name.removeprefix("asgikit."))
+            # A name of the top level, such as `asgikit.Request`, is no package.
+            if other != own and LAYER_OF.get(other, -1) >= LAYER_OF[own]:
+                wrong.add(other)
     return sorted(wrong)
 
 
 def impurities(tree: ast.Module, module: str) -> list[str]:
-    """Give what ``tree`` has that waits, reads a clock or touches a file."""
+    """Return the names in ``tree`` that wait, read a clock or touch a file."""
     found = [
         name
         for name in imported_names(tree, module)
         if name in IMPURE_IMPORTS
         or name.partition(".")[0] in IMPURE_IMPORTS
-        or name.startswith("asgikit.asgi")
+        or name.startswith(("asgikit.types", "asgikit.runtime"))
     ]
     for node in ast.walk(tree):
         if isinstance(node, ast.Await | ast.AsyncFunctionDef | ast.AsyncFor | ast.AsyncWith):
@@ -153,7 +111,7 @@ def impurities(tree: ast.Module, module: str) -> list[str]:
 
 
 def declared_names(tree: ast.Module) -> list[str] | None:
-    """Give ``__all__`` as it is written out; :obj:`None` where there is none."""
+    """Return ``__all__`` as it is written out, or :obj:`None` if it is absent."""
     for node in tree.body:
         match node:
             case (
@@ -165,32 +123,75 @@ def declared_names(tree: ast.Module) -> list[str] | None:
     return None
 
 
+def imports_by_name() -> dict[str, set[str]]:
+    """Return the names that modules of the package import from each of its modules."""
+    names: dict[str, set[str]] = {}
+    for module in MODULES:
+        for node in ast.walk(read(module)):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("asgikit."):
+                home = str(node.module).removeprefix("asgikit.")
+                names.setdefault(home, set()).update(alias.name for alias in node.names)
+    return names
+
+
+def find_circle(graph: dict[str, set[str]]) -> list[str]:
+    """Return the nodes of a circle in ``graph``, or an empty list."""
+    finished = set[str]()
+
+    def visit(node: str, path: list[str]) -> list[str]:
+        if node in path:
+            return [*path[path.index(node) :], node]
+        if node in finished:
+            return []
+        for other in sorted(graph.get(node, ())):
+            if circle := visit(other, [*path, node]):
+                return circle
+        finished.add(node)
+        return []
+
+    return next((circle for node in sorted(graph) if (circle := visit(node, []))), [])
+
+
+def module_imports(module: str) -> set[str]:
+    """Return the modules of the package that ``module`` imports, wherever the statement stands."""
+    names = {name.removeprefix("asgikit.") for name in imported_names(read(module), module)}
+    return names & {*MODULES}
+
+
 @pytest.mark.parametrize("module", MODULES)
-def test_every_module_has_a_floor_and_says_what_it_is(module: str) -> None:
-    assert module in FLOORS or module in PACKAGES, "give it a floor in this table"
+def test_module_has_a_docstring(module: str) -> None:
     assert ast.get_docstring(read(module))
 
 
-@pytest.mark.parametrize("module", [name for name in MODULES if name in FLOORS])
-def test_every_module_imports_from_lower_floors_only(module: str) -> None:
-    assert floors_below(read(module), module) == []
+@pytest.mark.parametrize("module", LAYERED)
+def test_module_imports_from_lower_layers_only(module: str) -> None:
+    assert package_of(module) in LAYER_OF, "add the package to a layer in this table"
+    assert imports_from_above(read(module), module) == []
 
 
-@pytest.mark.parametrize("module", [name for name in MODULES if is_pure(name)])
-def test_what_http_means_is_read_and_written_without_io(module: str) -> None:
+def test_packages_have_no_import_circle() -> None:
+    assert find_circle({module: module_imports(module) for module in LAYERED}) == []
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if name.startswith(PURE)])
+def test_http_and_form_parsers_do_no_io(module: str) -> None:
     assert impurities(read(module), module) == []
 
 
-@pytest.mark.parametrize("module", [name for name in MODULES if not name.endswith("__init__")])
-def test_every_module_says_which_of_its_names_are_public(module: str) -> None:
+@pytest.mark.parametrize("module", [name for name in LAYERED if not name.endswith("__init__")])
+def test_all_holds_the_names_that_other_modules_import(module: str) -> None:
     names = declared_names(read(module))
+    imported = imports_by_name().get(module, set())
 
     assert names is not None
     assert names == sorted(names, key=isort_key)
-    assert not [name for name in names if name.startswith("_")]
-    assert not [
-        name for name in names if not hasattr(importlib.import_module(f"asgikit.{module}"), name)
-    ]
+    assert [name for name in names if name.startswith("_")] == []
+    assert sorted(imported - {*names}) == []
+    # The modules of `asgikit.http` are documented: applications import from them.
+    if package_of(module) != "http":
+        assert sorted({*names} - imported) == []
+    for name in names:
+        assert hasattr(importlib.import_module(f"asgikit.{module}"), name)
 
 
 def isort_key(name: str) -> tuple[int, str]:
@@ -199,32 +200,91 @@ def isort_key(name: str) -> tuple[int, str]:
     return kind, name
 
 
-def test_the_face_is_the_sum_of_the_top_level_modules() -> None:
-    top_level = {name for name in MODULES if "." not in name and not name.startswith("_")}
-    public = top_level - NOT_IN_THE_FACE
-    parts = [name for module in public for name in declared_names(read(module)) or []]
+@pytest.mark.parametrize("package", PACKAGES)
+def test_package_init_holds_exports_only(package: str) -> None:
+    tree = read(package)
+    lines = (PACKAGE / (package.replace(".", "/") + ".py")).read_text().count("\n")
 
-    assert len(parts) == len(set(parts)), "two modules share a public name"
-    assert sorted(asgikit.__all__) == sorted(parts)
+    assert lines <= MOST_LINES_OF_EXPORTS
+    for node in tree.body:
+        assert isinstance(node, ast.Import | ast.ImportFrom | ast.If | ast.Assign | ast.Expr), (
+            ast.unparse(node)
+        )
+    name = "asgikit." + package.removesuffix(".__init__")
+    for public in declared_names(tree) or []:
+        assert hasattr(importlib.import_module(name), public)
+
+
+def test_top_level_names_come_from_the_packages() -> None:
+    homes = [
+        "exceptions", "limits", "types", "apps", "datastructures", "forms", "requests", "responses",
+    ]  # fmt: skip
+    parts: set[str] = set()
+    for home in homes:
+        module = f"{home}.__init__" if f"{home}.__init__" in MODULES else home
+        parts.update(declared_names(read(module)) or [])
+
+    assert sorted({*asgikit.__all__} - parts - {"RawHeaders"}) == []
+    assert sorted(parts - {*asgikit.__all__} - {"RawHeaders"}) == []
     assert [name for name in asgikit.__all__ if not hasattr(asgikit, name)] == []
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_module_is_short(module: str) -> None:
+    source = (PACKAGE / (module.replace(".", "/") + ".py")).read_text(encoding="utf-8")
+
+    assert source.count("\n") <= MOST_LINES
+
+
+def test_loose_modules_are_few() -> None:
+    assert len([name for name in MODULES if "." not in name]) <= MOST_LOOSE_MODULES
+
+
+def test_module_names_do_not_hide_exports() -> None:
+    # Importing `asgikit.apps.x` sets the attribute `x` of the package: an export of that name
+    # would be the module from then on.
+    for package in ["__init__", *PACKAGES]:
+        name = f"asgikit.{package}".removesuffix(".__init__")
+        exported = {*(declared_names(read(package)) or [])}
+        submodules = {
+            module.rpartition(".")[2]
+            for module in (f"asgikit.{each}".removesuffix(".__init__") for each in MODULES)
+            if module.rpartition(".")[0] == name
+        }
+        assert exported & submodules == set()
+        assert name in sys.modules or importlib.import_module(name)
 
 
 @pytest.mark.parametrize(
     ("module", "source", "wrong"),
     [
-        ("url", "from asgikit.headers import Headers", []),
-        ("url", "from .headers import Headers", []),
-        ("url", "from asgikit.request import Request", ["request"]),
-        ("url", "import asgikit.body", ["body"]),  # the same floor
-        ("http.dates", "from . import ranges", ["http.ranges"]),
-        ("http.dates", "from .. import limits", ["asgikit"]),  # through the roof
-        ("http.dates", "from ..asgi import Scope", ["asgi"]),
-        ("url", "if TYPE_CHECKING:\n    from asgikit import Request", ["asgikit"]),
-        ("url", "def later():\n    from asgikit.app import to_asgi", ["app"]),
+        ("body.receiver", "from asgikit.datastructures.headers import Headers", []),
+        ("body.receiver", "from ..datastructures.headers import Headers", []),
+        ("body.receiver", "from asgikit.body.sharing import KEY", []),  # the same package
+        ("body.receiver", "from asgikit.requests.request import Request", ["requests"]),
+        ("responses.json", "import asgikit.requests.request", ["requests"]),  # the same layer
+        ("scopes", "from asgikit._json import parse_json", ["_json"]),
+        ("http.dates", "from . import ranges", []),
+        ("http.dates", "from .. import limits", ["asgikit"]),  # through the top level
+        ("http.dates", "from ..scopes import extensions", ["scopes"]),
+        ("forms.reader", "if TYPE_CHECKING:\n    from asgikit import Request", ["asgikit"]),
+        ("forms.reader", "def f():\n    from asgikit.apps.adapters import to_asgi", ["apps"]),
     ],
 )
-def test_an_import_from_above_is_seen(module: str, source: str, wrong: list[str]) -> None:
-    assert floors_below(ast.parse(source), module) == wrong
+def test_import_from_above_is_found(module: str, source: str, wrong: list[str]) -> None:
+    assert imports_from_above(ast.parse(source), module) == wrong
+
+
+@pytest.mark.parametrize(
+    ("graph", "circle"),
+    [
+        ({"a": {"b"}, "b": {"c"}}, []),
+        ({"a": {"a"}}, ["a", "a"]),
+        ({"a": {"b", "c"}, "b": {"d"}, "c": {"b"}, "d": {"c"}}, ["b", "d", "c", "b"]),
+    ],
+)
+def test_import_circle_is_found(graph: dict[str, set[str]], circle: list[str]) -> None:
+    assert find_circle(graph) == circle
 
 
 @pytest.mark.parametrize(
@@ -238,8 +298,8 @@ def test_an_import_from_above_is_seen(module: str, source: str, wrong: list[str]
         ("datetime.now(UTC)", ["now"]),
         ("open('a')", ["open"]),
         ("async def f(): await g()", ["AsyncFunctionDef", "Await"]),
-        ("from asgikit.asgi import Scope", ["asgikit.asgi", "asgikit.asgi.Scope"]),
+        ("from asgikit.types import Scope", ["asgikit.types", "asgikit.types.Scope"]),
     ],
 )
-def test_what_waits_or_touches_the_world_is_seen(source: str, found: list[str]) -> None:
+def test_io_in_a_pure_module_is_found(source: str, found: list[str]) -> None:
     assert impurities(ast.parse(source), "http.sample") == found
