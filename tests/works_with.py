@@ -105,13 +105,9 @@ HTTPX = r"hosts/test_frameworks\.py::test_httpx_takes_an_app_as_its_transport"
 MANGUM = r"hosts/test_mangum\.py::test_an_event_is_answered_with_a_dict"
 
 
-# The columns of the README's table of servers, each a summary of rows above.
-SERVER_SUMMARY = {
-    "plain `app(scope)`": [row.label for row in SERVER_ROWS if row.tests == BARE],
-    "wrapped app": [row.label for row in SERVER_ROWS if row.tests == ANSWERS],
-    "lifespan": ["lifespan"],
-    "bodies, files, streams": [row.label for row in SERVER_ROWS[-5:]],
-}
+# The columns of the README's tables, each a summary of rows or columns above.
+PLAIN = [row.label for row in SERVER_ROWS if row.tests == BARE]
+WRAPPED = [row.label for row in SERVER_ROWS if row.tests == ANSWERS]
 
 
 def cell(row: Row, outcomes: Iterable[Outcome], notes: list[str]) -> str:
@@ -184,43 +180,42 @@ def summarize(written: str) -> str:
     servers, hosts = (read_table(part) for part in written.split("\n\n")[:2])
     return "\n".join(
         [
-            write_table(["server", *SERVER_SUMMARY], _summarize_servers(servers)),
-            write_table(["host", "wrapped app", "reads a body"], _summarize_hosts(hosts)),
+            write_table(["server", "plain app", "wrapped app", "notes"], _each_server(servers)),
+            write_table(["host", "wrapped app", "notes"], _each_host(hosts)),
         ]
     )
 
 
-def _summarize_servers(servers: list[list[str]]) -> Iterator[list[str]]:
+def _each_server(servers: list[list[str]]) -> Iterator[list[str]]:
     (_, *setups), *rows = servers
     names = [setup.partition("-")[0] for setup in setups]
-    by_label = {label: list(zip(names, cells, strict=True)) for label, *cells in rows}
     for server in dict.fromkeys(names):
-        yield [
-            server,
-            *(
-                summarize_cells(
-                    [cell for label in labels for name, cell in by_label[label] if name == server]
-                )
-                for labels in SERVER_SUMMARY.values()
-            ),
-        ]
+        of_server = {
+            label: [cell for name, cell in zip(names, cells, strict=True) if name == server]
+            for label, *cells in rows
+        }
+        plain = [cell for label in PLAIN for cell in of_server[label]]
+        wrapped = [cell for label in WRAPPED for cell in of_server[label]]
+        everything = [cell for cells in of_server.values() for cell in cells]
+        yield [server, worst_cell(plain), worst_cell(wrapped), _count_notes(everything)]
 
 
-def _summarize_hosts(hosts: list[list[str]]) -> Iterator[list[str]]:
+def _each_host(hosts: list[list[str]]) -> Iterator[list[str]]:
     rows = [(label.partition(",")[0], *cells) for label, *cells in hosts[1:]]
     for host in dict.fromkeys(name for name, *_ in rows):
-        found = [cells for name, *cells in rows if name == host]
-        answers = [cell for *cells, _ in found for cell in cells]
-        yield [host, summarize_cells(answers), summarize_cells([body for *_, body in found])]
+        cells = [cell for name, *cells in rows for cell in cells if name == host]
+        yield [host, worst_cell(cells), _count_notes(cells)]
 
 
-def summarize_cells(cells: Sequence[str]) -> str:
-    """Return the one value of all cells, or the worst; footnotes become "with exceptions"."""
+def worst_cell(cells: Iterable[str]) -> str:
+    """Return the worst of the cells, without notes."""
     values = {cell.partition(" <sup>")[0] for cell in cells}
-    for value in ("**no**", "**?**", "no", NOT_BARE):
-        if value in values:
-            return value
-    return "yes, with exceptions" if any("<sup>" in cell for cell in cells) else "yes"
+    return next(value for value in ("**no**", "**?**", "no", NOT_BARE, "yes") if value in values)
+
+
+def _count_notes(cells: Iterable[str]) -> str:
+    notes = {mark for cell in cells for mark in re.findall(r"\d+(?=[\d, ]*</sup>)", cell)}
+    return str(len(notes)) if notes else "none"
 
 
 # The plugin.
