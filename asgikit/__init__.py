@@ -8,9 +8,13 @@
 
 from typing import TYPE_CHECKING
 
-from asgikit._late import late_names
-from asgikit.app import request_response, to_asgi
-from asgikit.asgi import Address, ASGIApp, Message, Receive, Scope, Send
+from asgikit._lazy import lazy_names
+from asgikit.apps.adapters import request_response, to_asgi
+from asgikit.datastructures.address import Address
+from asgikit.datastructures.headers import Headers, MutableHeaders
+from asgikit.datastructures.query import QueryParams
+from asgikit.datastructures.state import State
+from asgikit.datastructures.url import URL
 from asgikit.exceptions import (
     BadRequest,
     BodyConsumed,
@@ -27,57 +31,49 @@ from asgikit.exceptions import (
     ResponseStarted,
     UnsupportedMediaType,
 )
-from asgikit.form_data import FormData
-from asgikit.headers import Headers, MutableHeaders
+from asgikit.forms.form_data import FormData
 from asgikit.limits import DEFAULT_LIMITS, Limits
-from asgikit.problem import ProblemResponse
-from asgikit.query import QueryParams
-from asgikit.redirect import RedirectResponse
-from asgikit.request import Request, State
-from asgikit.responses import (
-    HTMLResponse,
-    JSONResponse,
-    PlainTextResponse,
-    Response,
-)
-from asgikit.url import URL
+from asgikit.requests.request import Request
+from asgikit.responses.json import JSONResponse
+from asgikit.responses.problem import ProblemResponse
+from asgikit.responses.redirect import RedirectResponse
+from asgikit.responses.response import Response
+from asgikit.responses.text import HTMLResponse, PlainTextResponse
+from asgikit.types import ASGIApp, Message, Receive, Scope, Send
 
 # A plain app does without these, and is there a quarter sooner.
 if TYPE_CHECKING:
-    from asgikit.compression import Compress
-    from asgikit.event_source import EventSourceResponse, ServerSentEvent
-    from asgikit.files import FileResponse
-    from asgikit.form_reader import Part
-    from asgikit.negotiate import negotiate
-    from asgikit.request_fields import (
-        Accept,
-        AcceptEncoding,
-        AcceptLanguage,
-        Authorization,
-        CacheControl,
-    )
-    from asgikit.staticfiles import StaticFiles
-    from asgikit.streaming import NDJSONResponse, StreamingResponse
-    from asgikit.uploads import UploadFile
+    from asgikit.apps.compression import Compress
+    from asgikit.apps.negotiation import negotiate
+    from asgikit.apps.staticfiles import StaticFiles
+    from asgikit.forms.reader import Part
+    from asgikit.forms.uploads import UploadFile
+    from asgikit.http.authentication import Authorization
+    from asgikit.http.caching import CacheControl
+    from asgikit.http.event_stream import ServerSentEvent
+    from asgikit.http.negotiation import Accept, AcceptEncoding, AcceptLanguage
+    from asgikit.responses.events import EventSourceResponse
+    from asgikit.responses.files import FileResponse
+    from asgikit.responses.streaming import NDJSONResponse, StreamingResponse
 else:
-    __getattr__ = late_names(
+    __getattr__ = lazy_names(
         __name__,
         {
-            "Accept": "asgikit.request_fields",
-            "AcceptEncoding": "asgikit.request_fields",
-            "AcceptLanguage": "asgikit.request_fields",
-            "Authorization": "asgikit.request_fields",
-            "CacheControl": "asgikit.request_fields",
-            "Compress": "asgikit.compression",
-            "EventSourceResponse": "asgikit.event_source",
-            "FileResponse": "asgikit.files",
-            "NDJSONResponse": "asgikit.streaming",
-            "Part": "asgikit.form_reader",
-            "ServerSentEvent": "asgikit.event_source",
-            "StaticFiles": "asgikit.staticfiles",
-            "StreamingResponse": "asgikit.streaming",
-            "UploadFile": "asgikit.uploads",
-            "negotiate": "asgikit.negotiate",
+            "Accept": "asgikit.http.negotiation",
+            "AcceptEncoding": "asgikit.http.negotiation",
+            "AcceptLanguage": "asgikit.http.negotiation",
+            "Authorization": "asgikit.http.authentication",
+            "CacheControl": "asgikit.http.caching",
+            "Compress": "asgikit.apps.compression",
+            "EventSourceResponse": "asgikit.responses.events",
+            "FileResponse": "asgikit.responses.files",
+            "NDJSONResponse": "asgikit.responses.streaming",
+            "Part": "asgikit.forms.reader",
+            "ServerSentEvent": "asgikit.http.event_stream",
+            "StaticFiles": "asgikit.apps.staticfiles",
+            "StreamingResponse": "asgikit.responses.streaming",
+            "UploadFile": "asgikit.forms.uploads",
+            "negotiate": "asgikit.apps.negotiation",
         },
     )
 

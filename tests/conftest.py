@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 # Read by mypy and pyright in test_types.py; one of them is wrong on purpose.
-collect_ignore = ["typing"]
+collect_ignore = ["project/typing"]
 
 settings.register_profile("quick", max_examples=200, deadline=None)
 settings.register_profile(

@@ -13,8 +13,8 @@ from asgikit import (
     StreamingResponse,
     request_response,
 )
-from asgikit.compression import Compress
-from asgikit.event_source import EventSourceResponse
+from asgikit.apps.compression import Compress
+from asgikit.responses.events import EventSourceResponse
 from benchmarks.payloads import (
     ARTICLE,
     CATALOGUE,

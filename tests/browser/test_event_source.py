@@ -6,9 +6,8 @@ import json
 import re
 from typing import TYPE_CHECKING
 
+from tests.browser.cutter import Cutter
 from tests.servers.served.browsed_events import EVENTS, IDS, NAMES
-
-from .cutter import Cutter
 
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome

@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.form_bodies import CONTENT_TYPE, VALID
+from tests.support.form_bodies import CONTENT_TYPE, VALID
 
 # What chance takes long to come upon.
 WORDS = [

@@ -13,11 +13,10 @@ import sys
 from typing import Any
 
 from asgikit import HTTPError, Limits
-from asgikit.form_parts import PartHead
-from asgikit.form_types import decode_text, is_urlencoded, parse_boundary
-from asgikit.forms import FormParser
-from asgikit.query import parse_urlencoded
-from tests.form_bodies import BOUNDARY, CONTENT_TYPE
+from asgikit.datastructures.query import parse_urlencoded
+from asgikit.forms.content_type import decode_text, is_urlencoded, parse_boundary
+from asgikit.forms.multipart import FormParser, PartHead
+from tests.support.form_bodies import BOUNDARY, CONTENT_TYPE
 
 LIMITS = Limits(
     max_form_size=100_000,

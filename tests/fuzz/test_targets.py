@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.form_bodies import VALID
 from tests.fuzz import __main__ as runner
 from tests.fuzz import fuzz_multipart
+from tests.support.form_bodies import VALID
 
 
 @pytest.mark.parametrize("name", VALID)

@@ -12,7 +12,7 @@ from asgikit import JSONResponse, Request, Response, request_response, to_asgi
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from asgikit.asgi import ASGIApp, Scope
+    from asgikit.types import ASGIApp, Scope
 
 
 def seed(scope: Scope) -> JSONResponse:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from starlette.responses import PlainTextResponse as StarletteText
     from starlette.routing import BaseRoute
 
-    from asgikit.asgi import ASGIApp, Receive, Scope, Send
+    from asgikit.types import ASGIApp, Receive, Scope, Send
 
 OWN = "the framework's own"
 

@@ -6,10 +6,9 @@ import httpx
 import pytest
 
 from asgikit import JSONResponse, PlainTextResponse, Request, Response, request_response, to_asgi
+from tests.hosts.apps import DESCRIBING, ECHO
+from tests.hosts.frameworks import FRAMEWORKS, OWN, PATHS
 from tests.servers.harness import require
-
-from .apps import DESCRIBING, ECHO
-from .frameworks import FRAMEWORKS, OWN, PATHS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request as StarletteRequest
     from starlette.responses import PlainTextResponse as StarletteText
 
-    from asgikit.asgi import Receive, Scope, Send
+    from asgikit.types import Receive, Scope, Send
 
     Client = Callable[[Any], AbstractAsyncContextManager[httpx.AsyncClient]]
 

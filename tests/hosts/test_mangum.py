@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.hosts.apps import DESCRIBING, ECHO, EVENTS, GREETING
 from tests.servers.harness import require
-
-from .apps import DESCRIBING, ECHO, EVENTS, GREETING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

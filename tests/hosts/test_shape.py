@@ -11,11 +11,10 @@ from asgiref.compatibility import guarantee_single_callable, is_double_callable
 
 from asgikit import request_response, to_asgi
 from asgikit.testing import exchange
-
-from .apps import describe, describe_in_thread, lifespan, seed
+from tests.hosts.apps import describe, describe_in_thread, lifespan, seed
 
 if TYPE_CHECKING:
-    from asgikit.asgi import ASGIApp, Receive, Scope, Send
+    from asgikit.types import ASGIApp, Receive, Scope, Send
 
 
 async def asgi3(scope: Scope, receive: Receive, send: Send) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from .harness import SETUPS, Server
+from tests.servers.harness import SETUPS, Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Self
 
 import pytest
 
-from .client import Connection
+from tests.servers.client import Connection
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from .harness import SETUPS, Server, until
-from .test_files import MiB
+from tests.servers.harness import SETUPS, Server, until
+from tests.servers.test_files import MiB
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,8 +11,8 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .client import Connection
-    from .harness import Server
+    from tests.servers.client import Connection
+    from tests.servers.harness import Server
 
 # Seconds from the close to the moment the app knows of it; the best of three tries, because the
 # machine may be busy with something else for as long.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from .harness import Server
+    from tests.servers.harness import Server
 
 BODY = random.Random(7).randbytes(1 << 20)
 PIECES = [BODY[start : start + 50_000] for start in range(0, len(BODY), 50_000)]

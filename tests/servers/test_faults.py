@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from .harness import SETUPS, Server, Setup, until
-from .test_files import MiB, memory
+from tests.servers.harness import SETUPS, Server, Setup, until
+from tests.servers.test_files import MiB, memory
 
 if TYPE_CHECKING:
     from collections.abc import Generator

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from .harness import SETUPS, Server, until
+from tests.servers.harness import SETUPS, Server, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from .client import Connection
+    from tests.servers.client import Connection
 
 MODIFIED = "Sun, 06 Nov 1994 08:49:37 GMT"
 MiB = 1024 * 1024

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from .harness import ALARM, SETUPS, Server, require
+from tests.servers.harness import ALARM, SETUPS, Server, require
 
 if TYPE_CHECKING:
     from pathlib import Path

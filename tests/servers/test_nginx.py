@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from .client import Connection
-from .harness import SETUPS, Server, until
+from tests.servers.client import Connection
+from tests.servers.harness import SETUPS, Server, until
 
 if TYPE_CHECKING:
     from collections.abc import Generator

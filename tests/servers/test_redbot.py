@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from .harness import SETUPS, Server, require
+from tests.servers.harness import SETUPS, Server, require
 
 if TYPE_CHECKING:
     from pathlib import Path

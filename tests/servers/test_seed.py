@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from .harness import SETUPS, Server, Setup
+from tests.servers.harness import SETUPS, Server, Setup
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from .harness import SETUPS, Server, require, until
+from tests.servers.harness import SETUPS, Server, require, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -21,11 +21,10 @@ from asgikit import (
     request_response,
     to_asgi,
 )
-
-from .marks import marks_of
+from tests.servers.served.marks import marks_of
 
 if TYPE_CHECKING:
-    from asgikit.asgi import Receive, Scope, Send
+    from asgikit.types import Receive, Scope, Send
 
 
 @request_response

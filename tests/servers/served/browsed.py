@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from asgikit import HTMLResponse, Response, to_asgi
-
-from . import browsed_events, uploads
+from tests.servers.served import browsed_events, uploads
 
 if TYPE_CHECKING:
-    from asgikit.asgi import ASGIApp, Receive, Scope, Send
+    from asgikit.types import ASGIApp, Receive, Scope, Send
 
 PAGE = """<!doctype html>
 <meta charset="utf-8">

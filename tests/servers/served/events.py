@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from asgikit import EventSourceResponse, Request, Response, request_response
-
-from .marks import marks_of
+from tests.servers.served.marks import marks_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

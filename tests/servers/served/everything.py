@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from asgikit import PlainTextResponse, to_asgi
-
-from . import bodies, leaving
-from .structures import STRUCTURES
+from tests.servers.served import bodies, leaving
+from tests.servers.served.structures import STRUCTURES
 
 if TYPE_CHECKING:
-    from asgikit.asgi import ASGIApp, Receive, Scope, Send
+    from asgikit.types import ASGIApp, Receive, Scope, Send
 
 APPS: dict[str, ASGIApp] = {
     **STRUCTURES,

@@ -24,13 +24,12 @@ from asgikit import (
     StreamingResponse,
     request_response,
 )
-
-from .marks import Marks, marks_of
+from tests.servers.served.marks import Marks, marks_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
-    from asgikit.asgi import ASGIApp, Message, Receive, Scope, Send
+    from asgikit.types import ASGIApp, Message, Receive, Scope, Send
 
 gc.disable()
 resource.setrlimit(resource.RLIMIT_FSIZE, (2 * 1024 * 1024, resource.RLIM_INFINITY))

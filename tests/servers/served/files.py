@@ -7,15 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from asgikit import Request, to_asgi
-from asgikit.files import FileResponse
-from asgikit.staticfiles import StaticFiles
-
-from .marks import marks_of
+from asgikit.apps.staticfiles import StaticFiles
+from asgikit.responses.files import FileResponse
+from tests.servers.served.marks import marks_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from asgikit.asgi import Message, Receive, Scope, Send
+    from asgikit.types import Message, Receive, Scope, Send
 
 FILES = Path("files")
 FILES.mkdir(exist_ok=True)

@@ -10,13 +10,12 @@ import anyio
 import anyio.lowlevel
 
 from asgikit import Request, Response, StreamingResponse, request_response
-
-from .marks import marks_of
+from tests.servers.served.marks import marks_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-    from .marks import Marks
+    from tests.servers.served.marks import Marks
 
 CHUNK = b"x" * 1000
 

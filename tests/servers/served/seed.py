@@ -6,13 +6,12 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from asgikit import JSONResponse, Request, to_asgi
-
-from .marks import Marks
+from tests.servers.served.marks import Marks
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from asgikit.asgi import Scope
+    from asgikit.types import Scope
 
 
 def app(scope: Scope) -> JSONResponse:

@@ -9,13 +9,12 @@ import anyio
 import anyio.lowlevel
 
 from asgikit import JSONResponse, Request, Response, request_response, to_asgi
-
-from . import seed
+from tests.servers.served import seed
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from asgikit.asgi import ASGIApp, Receive, Scope, Send
+    from asgikit.types import ASGIApp, Receive, Scope, Send
 
 
 def closure(scope: Scope) -> Callable[[Receive, Send], Awaitable[None]]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from asgikit import JSONResponse, Limits, Request, Response, request_response
 
 if TYPE_CHECKING:
-    from asgikit.asgi import Receive, Scope, Send
+    from asgikit.types import Receive, Scope, Send
 
 LARGE = Limits(max_form_size=None)
 

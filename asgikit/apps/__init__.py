@@ -1,0 +1,24 @@
+"""Apps: adapters for handlers and other apps, static files, compression, negotiation."""
+
+from typing import TYPE_CHECKING
+
+from asgikit._lazy import lazy_names
+
+if TYPE_CHECKING:
+    from asgikit.apps.adapters import request_response, to_asgi
+    from asgikit.apps.compression import Compress
+    from asgikit.apps.negotiation import negotiate
+    from asgikit.apps.staticfiles import StaticFiles
+else:
+    __getattr__ = lazy_names(
+        __name__,
+        {
+            "Compress": "asgikit.apps.compression",
+            "StaticFiles": "asgikit.apps.staticfiles",
+            "negotiate": "asgikit.apps.negotiation",
+            "request_response": "asgikit.apps.adapters",
+            "to_asgi": "asgikit.apps.adapters",
+        },
+    )
+
+__all__ = ["Compress", "StaticFiles", "negotiate", "request_response", "to_asgi"]

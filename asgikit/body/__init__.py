@@ -1,0 +1,1 @@
+"""The body of a request: its receiver, the sharing between requests, and content decoding."""

@@ -1,0 +1,140 @@
+"""A request's body without its content coding (:rfc:`9110`, section 8.4), decoded as it is read.
+
+Whoever reads has the decoded bytes, and limits count them. Whoever watches for the client to leave,
+or hands the body to another app, has them as they were received: the header fields say how they
+are coded, and stay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from asgikit.body.receiver import Body
+from asgikit.body.sharing import KEY, shared_body
+from asgikit.runtime.backend import give_turn
+from asgikit.types import Message, Receive, Scope
+
+if TYPE_CHECKING:
+    from asgikit.http.content_coding import Decoder
+
+__all__ = []
+
+#: Seconds of decoding after which others get their turn, also where the whole body is there.
+STRETCH = 0.01
+
+
+def decoded_body(scope: Scope, receive: Receive, max_ratio: int | None) -> Body:
+    """Give what the body behind ``receive`` is decoded to: one for all that ask, as of that body.
+
+    Args:
+        scope: of the request, with Content-Encoding.
+        receive: of the request.
+        max_ratio: decoded bytes for each coded one; the first to ask has the word.
+    """
+    received = shared_body(scope, receive)
+    bodies: list[Body] = scope[KEY]
+    for other in bodies:
+        if isinstance(other, DecodedBody) and other.received is received:
+            return other
+    codings = [value for name, value in scope["headers"] if name == b"content-encoding"]
+    body = DecodedBody(received, codings, max_ratio)
+    bodies.append(body)
+    return body
+
+
+class DecodedBody(Body):
+    """A body that another one is decoded to.
+
+    Attributes:
+        received: the other one.
+    """
+
+    __slots__ = ("_decoding", "received")
+
+    def __init__(self, received: Body, codings: list[bytes], max_ratio: int | None) -> None:
+        self._decoding = _Decoding(received, codings, max_ratio)
+        self.received: Body = received
+        super().__init__(self._decoding)
+
+    def _take_parts(self) -> list[bytes] | None:
+        parts = super()._take_parts()
+        # What is handed out piece by piece is kept by nobody.
+        self._decoding.keeps = False
+        return parts
+
+    def replay(self) -> Receive:
+        """Make a ``receive`` for the next app, of the coded bytes."""
+        return self.received.replay()
+
+    async def is_disconnected(self) -> bool:
+        """Tell whether the client has left, without waiting for it."""
+        return await self.received.is_disconnected()
+
+    async def wait_disconnected(self, *, abandon: bool = False) -> None:
+        """Wait until the client has left; what is read ahead is coded."""
+        await self.received.wait_disconnected(abandon=abandon)
+
+
+class _Decoding:
+    """A ``receive`` that gives what another body is decoded to: a step of it at a time."""
+
+    __slots__ = (
+        "_codings",
+        "_deadline",
+        "_decoder",
+        "_has_claimed",
+        "_max_ratio",
+        "_received",
+        "_steps",
+        "keeps",
+    )
+
+    def __init__(self, received: Body, codings: list[bytes], max_ratio: int | None) -> None:
+        self.keeps: bool = True  # the coded bytes, for who may want to replay them
+        self._received = received
+        self._codings = codings
+        self._max_ratio = max_ratio
+        self._decoder: Decoder | None = None
+        self._steps: Generator[bytes] | None = None
+        self._deadline = perf_counter() + STRETCH
+        self._has_claimed = False
+
+    async def __call__(self) -> Message:
+        """Give a message for each step, and for each message, even if nothing comes of it.
+
+        So a wait is for one message, which a timeout bounds.
+        """
+        decoder = self._decoder
+        if decoder is None:
+            # Few bodies are coded, and what decodes them takes 4 ms and its libraries.
+            from asgikit.http.content_coding import Decoder, parse_content_encoding
+
+            values = [value.decode("latin-1") for value in self._codings]
+            decoder = self._decoder = Decoder(parse_content_encoding(values), self._max_ratio)
+            # Whoever saw no Content-Encoding may have read it as it was received.
+            kept = self._received.kept()
+            self._steps = decoder.feed(b"".join(kept)) if kept else None
+        if self._steps is None:
+            chunk = await self._receive()
+            if chunk is None:
+                decoder.finish()
+                return {"type": "http.request", "body": b"", "more_body": False}
+            self._steps = decoder.feed(chunk)
+        if perf_counter() > self._deadline:
+            await give_turn()
+            self._deadline = perf_counter() + STRETCH
+        piece = next(self._steps, None)
+        if piece is None:
+            self._steps = None
+        return {"type": "http.request", "body": piece or b"", "more_body": True}
+
+    async def _receive(self) -> bytes | None:
+        received = self._received
+        if self.keeps:
+            return await received.gather()
+        if not self._has_claimed:
+            received.start()  # what it gives was decoded before
+            self._has_claimed = True
+        return await received.next(None)

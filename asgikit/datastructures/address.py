@@ -1,0 +1,35 @@
+"""The address of a client or a server, as an ASGI scope holds it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from asgikit.http.grammar import parse_digits
+
+__all__ = ["Address", "parse_address"]
+
+
+class Address(NamedTuple):
+    """Where a connection comes from or goes to.
+
+    Attributes:
+        host: an IP address, a host name, or the path of a unix socket.
+        port: ``None`` for a unix socket.
+    """
+
+    host: str
+    port: int | None
+
+
+def parse_address(value: object) -> Address | None:
+    """Read ``client`` or ``server`` of a scope as servers give it: any pair, or nothing.
+
+    >>> parse_address(["::1", "8000"])
+    Address(host='::1', port=8000)
+    """
+    if not isinstance(value, tuple | list) or len(value) != 2 or not isinstance(value[0], str):
+        return None
+    host, port = value
+    if isinstance(port, str):
+        port = parse_digits(port)
+    return Address(host, port if isinstance(port, int) and 0 <= port <= 65535 else None)

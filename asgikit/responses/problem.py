@@ -1,0 +1,159 @@
+"""Errors as problem details (:rfc:`9457`): a JSON document, or a page for people to read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from copy import copy
+from typing import Any, ClassVar, Self
+
+from asgikit._json import format_json
+from asgikit.exceptions import HTTPError
+from asgikit.http.grammar import join_lines
+from asgikit.responses.head import HeadersArgument
+from asgikit.responses.response import Response
+from asgikit.types import Message, Scope
+
+__all__ = ["ProblemResponse"]
+
+_PAGE = """\
+<!DOCTYPE html>
+<html>
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<meta name="color-scheme" content="light dark">
+<title>{heading}</title>
+<style>body{{font:1.1em system-ui,sans-serif;max-width:40em;margin:10vh auto;padding:0 1em}}</style>
+</head>
+<body>
+<h1>{heading}</h1>
+{content}</body>
+</html>
+"""
+
+
+class ProblemResponse(Response):
+    """An error as problem details (:rfc:`9457`): in JSON, or as a page to those who prefer HTML.
+
+    Accept decides, where the response is called with the scope; without, it is JSON. A body that
+    is set in the place of the document is sent as it is.
+
+    Args:
+        status_code: of the response, and a member of the document.
+        title: the problem in general.
+        detail: what went wrong this time.
+        type: a URI that names the kind of problem.
+        instance: a URI that names this occurrence.
+        extensions: further members; they cannot replace the ones above.
+        headers: as of :class:`Response`.
+        background: as of :class:`Response`.
+
+    >>> ProblemResponse(404, title="Not Found", detail="No such user.").body
+    b'{"type":"about:blank","title":"Not Found","status":404,"detail":"No such user."}'
+    """
+
+    media_type: ClassVar[str | None] = "application/problem+json"
+    __slots__ = ("_document",)
+
+    def __init__(
+        self,
+        status_code: int,
+        *,
+        title: str | None = None,
+        detail: str | None = None,
+        type: str = "about:blank",  # noqa: A002 - the member's name
+        instance: str | None = None,
+        extensions: Mapping[str, Any] | None = None,
+        headers: HeadersArgument | None = None,
+        background: Callable[[], Any] | None = None,
+    ) -> None:
+        members = {
+            "type": type,
+            "title": title,
+            "status": status_code,
+            "detail": detail,
+            "instance": instance,
+        }
+        document = {name: value for name, value in members.items() if value is not None}
+        for name, value in (extensions or {}).items():
+            if name in members:
+                raise ValueError(f"{name!r} is a member of every problem: give it by its own name")
+            document[name] = value
+        super().__init__(format_json(document), status_code, headers, background=background)
+        self.add_vary("Accept")
+        # With the bytes it was written to, which tell whether somebody has set others.
+        self._document: tuple[dict[str, Any], bytes] = document, self._body
+
+    @classmethod
+    def from_error(cls, error: HTTPError) -> Self:
+        """Make the answer that an :class:`~asgikit.HTTPError` stands for."""
+        return cls(
+            error.status_code,
+            title=error.title,
+            detail=error.detail,
+            type=error.type,
+            instance=error.instance,
+            extensions=error.extensions,
+            headers=error.headers,
+        )
+
+    def for_scope(self, scope: Scope) -> Self:
+        """Give the answer to the request of ``scope``: this one, or a copy that is a page.
+
+        >>> problem = ProblemResponse(404, title="Not Found", detail="No <b>.")
+        >>> page = problem.for_scope({"headers": [(b"accept", b"text/html,*/*;q=0.8")]})
+        >>> page.headers["content-type"], b"<p>No &lt;b&gt;.</p>" in page.body
+        ('text/html; charset=utf-8', True)
+        """
+        document, body = self._document
+        if self._body is not body or self._type_field not in self._list():
+            return self
+        if not _prefers_html(scope):
+            return self
+        page = copy(self)
+        page.body = _format_page(document)
+        page.headers["content-type"] = "text/html; charset=utf-8"
+        return page
+
+    def _messages(self, scope: Scope | None) -> tuple[Message, Message]:
+        if scope is None:
+            return Response._messages(self, None)
+        return Response._messages(self.for_scope(scope), scope)
+
+
+def _prefers_html(scope: Scope) -> bool:
+    """Tell whether a request would rather have HTML than JSON, as those of browsers do."""
+    fields = scope.get("headers") or ()
+    text = join_lines([value for name, value in fields if name == b"accept"])
+    # One range prefers HTML only if it is of text; most that are no browsers send one, or none.
+    if text is None or ("," not in text and "text/" not in text.lower()):
+        return False
+    from asgikit.http.negotiation import parse_accept
+
+    accept = parse_accept(text)
+    documents = map(accept.quality, ("application/problem+json", "application/json"))
+    return accept.quality("text/html") > max(documents)
+
+
+def _format_page(document: Mapping[str, Any]) -> str:
+    """Write the members of a problem as HTML; whatever they hold, it is text there."""
+    from html import escape
+
+    members = dict(document)
+    heading = f"{members.pop('status')} {members.pop('title', '')}"
+    if members["type"] == "about:blank":
+        # That is no kind of its own (section 4.2.1).
+        del members["type"]
+    detail = members.pop("detail", None)
+    content = "" if detail is None else f"<p>{escape(_format_value(detail))}</p>\n"
+    rows = [
+        f"<dt>{escape(_format_value(name))}</dt><dd>{escape(_format_value(value))}</dd>\n"
+        for name, value in members.items()
+    ]
+    if rows:
+        content += f"<dl>\n{''.join(rows)}</dl>\n"
+    return _PAGE.format(heading=escape(heading.rstrip(" ")), content=content)
+
+
+def _format_value(value: Any) -> str:
+    return value if isinstance(value, str) else format_json(value).decode("utf-8")

@@ -1,0 +1,1 @@
+"""asyncio and Trio: cancellation, first steps, tasks and threads. Internal."""

@@ -1,0 +1,165 @@
+"""The pages of `docs/` do what they say, and name all that is public."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import importlib.util
+import os
+import pkgutil
+import re
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+import asgikit
+import asgikit.http
+import asgikit.testing
+from asgikit import Limits
+from tests.project.snippets import Program, blocks, curl, furnish, programs, run
+from tests.project.test_readme import limits_of
+from tests.servers.harness import SETUPS, Server, Setup, require
+from tests.support.paths import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PAGES = {
+    str(path.relative_to(ROOT / "docs" / "pages")): path.read_text(encoding="utf-8")
+    for path in sorted((ROOT / "docs" / "pages").rglob("*.md"))
+}
+PROGRAMS = [program for name, text in PAGES.items() for program in programs(name, text)]
+SESSIONS = [program for program in PROGRAMS if program.session]
+CONFIG = (ROOT / "docs" / "mkdocs.yml").read_text(encoding="utf-8")
+LLMS = (ROOT / "docs" / "pages" / "llms.txt").read_text(encoding="utf-8")
+
+# Modules of `asgikit.http` that serve the others here.
+INNER = {"content", "selection"}
+
+
+def by_name(program: Program) -> str:
+    return program.name
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the programs run."""
+    furnish(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=by_name)
+def test_every_program_runs(program: Program) -> None:
+    run(program.source, program.name)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("program", SESSIONS, ids=by_name)
+async def test_every_session_prints_what_is_printed(program: Program) -> None:
+    app = run(program.source, program.name)["app"]
+
+    for command, output in program.session:
+        assert (await curl(app, command)).rstrip("\n") == output.rstrip("\n"), command
+
+
+SHELL = [
+    (name, line)
+    for name, text in PAGES.items()
+    for block in blocks(text, "sh")
+    for line in block.splitlines()
+]
+
+
+@pytest.mark.parametrize(("page", "line"), SHELL)
+def test_every_command_has_the_options_that_it_is_given(page: str, line: str) -> None:
+    program, app, *options = line.split()
+    require(program)
+    asked = subprocess.run(
+        [sys.executable, "-m", program, "--help"], capture_output=True, text=True, check=True
+    )
+
+    assert app == "main:app"
+    for option in options:
+        assert not option.startswith("-") or option in asked.stdout, page
+
+
+# The one of which the page says it.
+OF_SIGNALS = [setup for setup in SETUPS if setup.name.startswith("uvicorn")]
+
+
+@pytest.mark.parametrize("setup", OF_SIGNALS, ids=lambda setup: setup.name)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_signal_handler_ends_an_event_stream(folder: Path, setup: Setup, number: int) -> None:
+    (program,) = [program for program in PROGRAMS if "signal.signal" in program.source]
+    (folder / "main.py").write_text(program.source)
+
+    with Server(setup, "main:app", folder) as server, server.connect() as connection:
+        connection.send_head("GET", "/")
+        assert connection.read_head().status == 200
+        while b"data: tick" not in connection.read_chunk():
+            pass
+        os.kill(server.pid, number)
+        # The last chunk is read: the stream has ended where it says.
+        while connection.read_chunk():
+            pass
+        connection.close()
+        assert server.stop()
+        assert server.alarms == []
+
+
+def test_every_public_name_has_one_place_in_the_reference() -> None:
+    named = re.findall(r"^::: (\S+)$", "\n".join(PAGES.values()), re.MULTILINE)
+    modules = {module.name for module in pkgutil.iter_modules(asgikit.http.__path__)} - INNER
+
+    assert sorted(named) == sorted(
+        [
+            *(f"asgikit.{name}" for name in asgikit.__all__),
+            *(f"asgikit.testing.{name}" for name in asgikit.testing.__all__),
+            *(f"asgikit.http.{name}" for name in modules),
+        ]
+    )
+
+
+def test_what_every_module_of_http_is_for_is_said() -> None:
+    for module in pkgutil.iter_modules(asgikit.http.__path__, "asgikit.http."):
+        assert importlib.import_module(module.name).__doc__
+
+
+def test_every_page_has_one_title_and_a_place_in_the_navigation() -> None:
+    listed = re.findall(r"^ +- (\S+\.md)$", CONFIG, re.MULTILINE)
+
+    assert sorted(listed) == sorted(PAGES)
+    for name, text in PAGES.items():
+        outside = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+        assert len(re.findall("^# ", outside, re.MULTILINE)) == 1, name
+
+
+def test_the_index_for_language_models_names_every_page() -> None:
+    links = re.findall(r"\]\((\S+?)\)", LLMS)
+
+    assert sorted([*links, "index.md"]) == sorted(PAGES)
+
+
+def test_the_table_of_limits_has_the_defaults() -> None:
+    assert limits_of(PAGES["requests.md"]) == dataclasses.asdict(Limits())
+
+
+def test_a_role_is_read_as_markdown() -> None:
+    pytest.importorskip("griffe")
+    spec = importlib.util.spec_from_file_location("roles", ROOT / "docs" / "roles.py")
+    assert spec is not None
+    assert spec.loader is not None
+    roles = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(roles)
+
+    assert roles.to_markdown(
+        "A :class:`~asgikit.Request` (:rfc:`9110`, section 5), or a :meth:`body`.\n\n"
+        ">>> 1 + 1\n2\n\nNext."
+    ) == (
+        "A [`Request`][asgikit.Request] ([RFC 9110](https://www.rfc-editor.org/rfc/rfc9110), "
+        "section 5), or a `body`.\n\n```pycon\n>>> 1 + 1\n2\n```\n\nNext."
+    )

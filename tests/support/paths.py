@@ -1,0 +1,8 @@
+"""The folders of the checkout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+#: The top of the checkout.
+ROOT = Path(__file__).parent.parent.parent

@@ -1,0 +1,603 @@
+"""A folder as an app: what it serves, and that it serves nothing else."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+import asgikit.apps.staticfiles
+from asgikit import to_asgi
+from asgikit.apps.staticfiles import StaticFiles
+from asgikit.testing import Exchange, exchange, lifespan
+from tests.support.open_files import still_open
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+pytestmark = pytest.mark.anyio
+
+PAGE = b"<p>page</p>"
+NOT_HERE = b"<p>not here</p>"
+SCRIPT = b"let a = 1"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder of files with secrets around it."""
+    root = tmp_path / "www"
+    for name, content in {
+        "index.html": PAGE,
+        "404.html": NOT_HERE,
+        "app.js": SCRIPT,
+        "app.js.br": b"br br",
+        "app.js.gz": b"gz gz gz",
+        "a b ż.txt": b"text",
+        "docs/index.html": b"docs",
+        "docs/guide.txt": b"guide",
+        "empty/readme.txt": b"readme",
+        ".env": b"SECRET",
+        ".git/config": b"SECRET",
+        ".well-known/security.txt": b"contact",
+        "docs/.hidden/a.txt": b"SECRET",
+        "../secret.txt": b"SECRET",
+        "../www-other/secret.txt": b"SECRET",
+    }.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    (root / "inside.txt").symlink_to("docs/guide.txt")
+    (root / "inside").symlink_to("docs")
+    (root / "chain.txt").symlink_to("inside/guide.txt")
+    (root / "outside.txt").symlink_to("../secret.txt")
+    (root / "outside").symlink_to("..")
+    (root / "sibling").symlink_to("../www-other")
+    (root / "absolute").symlink_to("/etc")
+    (root / "loop").symlink_to("loop")
+    (root / "dangling").symlink_to("nowhere")
+    (root / "itself").symlink_to(".")
+    os.mkfifo(root / "fifo")
+    return root
+
+
+@pytest.fixture(params=[True, False], ids=["by descriptor", "by path"])
+def walks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With folders that are opened one in the other, and without, as on Windows."""
+    monkeypatch.setattr(asgikit.apps.staticfiles, "_WALKS", request.param)
+
+
+async def get(app: Any, target: str, method: str = "GET", **fields: str) -> Exchange:
+    headers = {name.replace("_", "-"): value for name, value in fields.items()}
+    return await exchange(app, method, target, headers=headers)
+
+
+@pytest.mark.parametrize(
+    ("target", "content_type", "body"),
+    [
+        ("/app.js", "text/javascript; charset=utf-8", SCRIPT),
+        ("/a%20b%20%C5%BC.txt", "text/plain; charset=utf-8", b"text"),
+        ("/docs/guide.txt?x=/../%2f", "text/plain; charset=utf-8", b"guide"),
+        ("/.well-known/security.txt", "text/plain; charset=utf-8", b"contact"),
+        ("/app.js.gz", "application/gzip", b"gz gz gz"),  # as the file that it is
+        ("/inside.txt", "text/plain; charset=utf-8", b"guide"),
+        ("/inside/guide.txt", "text/plain; charset=utf-8", b"guide"),
+        ("/chain.txt", "text/plain; charset=utf-8", b"guide"),
+        ("/outside/www/docs/guide.txt", "text/plain; charset=utf-8", b"guide"),  # out, and back in
+        ("/itself/itself/docs/guide.txt", "text/plain; charset=utf-8", b"guide"),
+    ],
+)
+@pytest.mark.usefixtures("walks")
+async def test_a_file_is_served_by_its_name(
+    folder: Path, target: str, content_type: str, body: bytes
+) -> None:
+    answer = await get(StaticFiles(folder), target)
+
+    assert (answer.status_code, answer.body) == (200, body)
+    assert answer.headers["content-type"] == content_type
+    assert answer.headers["accept-ranges"] == "bytes"
+    assert still_open(folder) == []
+
+
+HOSTILE = [
+    # Out of the folder.
+    "/../secret.txt",
+    "/docs/../../secret.txt",
+    "/docs/../app.js",  # not even when it leads back
+    "/%2e%2e/secret.txt",
+    "/%2e%2e%2fsecret.txt",
+    "/..%2fsecret.txt",
+    "/docs/..%2f..%2f..%2fsecret.txt",
+    "/..%5csecret.txt",
+    "/..\\secret.txt",
+    "/%2fetc/passwd",
+    "//etc/passwd",
+    "///etc/passwd",
+    "/C:/secret.txt",
+    "/C:%5csecret.txt",
+    "/www-other/secret.txt",
+    "/../www-other/secret.txt",
+    # By links.
+    "/outside.txt",
+    "/outside/secret.txt",
+    "/sibling/secret.txt",
+    "/absolute/passwd",
+    "/inside/../../secret.txt",
+    "/loop",
+    "/loop/a",
+    "/dangling",
+    # Names that start with a dot.
+    "/.env",
+    "/.git/config",
+    "/docs/.hidden/a.txt",
+    "/.well-known/../.env",
+    "/.well-known/.env",
+    # Separators that are none, and none that are.
+    "/docs%2fguide.txt",
+    "/docs%2Fguide.txt",
+    "/docs//guide.txt",
+    "/docs/./guide.txt",
+    "/docs%5cguide.txt",
+    "/app.js/",
+    "/app.js/a",
+    "/docs/guide.txt/.",
+    # What no file system has.
+    "/app.js%00",
+    "/app.js%00.txt",
+    "/%00",
+    "/" + "x" * 300,
+    "/" + "x/" * 3000,
+    "/%ff",
+    "/~root",
+    "/fifo",
+    "/nothing",
+    "*",
+    "/app.js ",
+    "/APP.JS",
+]
+
+
+@pytest.mark.parametrize("target", HOSTILE, ids=lambda target: repr(target[:40]))
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.usefixtures("walks")
+async def test_anything_else_is_a_404(folder: Path, target: str, method: str) -> None:
+    answer = await get(StaticFiles(folder), target, method)
+
+    assert answer.status_code == 404
+    assert b"SECRET" not in answer.body
+    if method == "GET":
+        assert answer.json()["title"] == "Not Found"
+    assert still_open(folder) == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["", "app.js", "\ud800", "/\ud800", "/docs/\udcff", "/a\n", "http://a/app.js"],
+    ids=repr,
+)
+@pytest.mark.usefixtures("walks")
+async def test_odd_paths_of_a_scope_are_a_404(folder: Path, path: str) -> None:
+    scope = {"path": path, "raw_path": None, "root_path": None}
+
+    assert (await exchange(StaticFiles(folder), scope=scope)).status_code == 404
+
+
+@pytest.mark.usefixtures("walks")
+async def test_hostile_paths_are_no_way_around_a_fallback(folder: Path) -> None:
+    app = StaticFiles(folder, html=True, fallback="index.html")
+    for target in HOSTILE[:14]:
+        answer = await get(app, target)
+        assert (answer.status_code, answer.body) == (404, NOT_HERE)
+
+
+@pytest.mark.parametrize(
+    ("target", "body"),
+    [
+        ("/outside.txt", b"SECRET"),
+        ("/outside/secret.txt", b"SECRET"),
+        ("/sibling/secret.txt", b"SECRET"),
+        ("/inside/guide.txt", b"guide"),
+        ("/app.js", SCRIPT),
+    ],
+)
+async def test_links_can_be_followed(folder: Path, target: str, body: bytes) -> None:
+    app = StaticFiles(folder, follow_symlinks=True)
+
+    answer = await get(app, target)
+    assert (answer.status_code, answer.body) == (200, body)
+    for missing in ("/loop", "/dangling", "/docs", "/nothing", "/../secret.txt"):
+        assert (await get(app, missing)).status_code == 404
+
+
+@pytest.mark.parametrize("target", ["/.env", "/.git/config", "/docs/.hidden/a.txt"])
+async def test_names_with_a_dot_can_be_served(folder: Path, target: str) -> None:
+    app = StaticFiles(folder, dotfiles=True)
+
+    assert (await get(app, target)).body == b"SECRET"
+    for escape in ("/..", "/.", "/../secret.txt", "/docs/./guide.txt"):
+        assert (await get(app, escape)).status_code == 404
+
+
+async def test_a_link_put_in_the_way_is_not_followed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folder is swapped for a link once the real path is known."""
+    app = StaticFiles(folder)
+    resolve = StaticFiles._resolve
+
+    def swap(self: StaticFiles, parts: list[str]) -> list[str] | None:
+        real = resolve(self, parts)
+        if real == ["docs", "guide.txt"] and (folder / "docs").is_dir():
+            (folder / "docs").rename(folder / "was-docs")
+            (folder / "docs").symlink_to("../www-other")
+            (folder / "was-docs/guide.txt").unlink()
+        return real
+
+    (folder / "../www-other/guide.txt").write_bytes(b"SECRET")
+    monkeypatch.setattr(StaticFiles, "_resolve", swap)
+
+    assert (await get(app, "/inside.txt")).status_code == 404
+
+
+async def test_an_unreadable_file_is_a_403(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    open_ = os.open
+
+    def refuse(path: Any, *arguments: Any, **named: Any) -> int:
+        if path == "app.js":
+            raise PermissionError(13, "Permission denied")
+        return open_(path, *arguments, **named)
+
+    monkeypatch.setattr(os, "open", refuse)
+
+    answer = await get(StaticFiles(folder, html=True, fallback="index.html"), "/app.js")
+    assert answer.status_code == 403
+    assert answer.json()["title"] == "Forbidden"
+
+
+async def test_a_folder_that_is_gone_is_a_404(folder: Path) -> None:
+    app = StaticFiles(folder)
+    os.rename(folder, folder.with_name("gone"))
+
+    assert (await get(app, "/app.js")).status_code == 404
+
+
+# Methods, conditions, ranges.
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "PROPFIND"])
+async def test_other_methods_are_not_allowed(folder: Path, method: str) -> None:
+    answer = await get(StaticFiles(folder), "/app.js", method)
+
+    assert answer.status_code == 405
+    assert answer.headers["allow"] == "GET, HEAD"
+
+
+async def test_head_has_the_fields_of_get(folder: Path) -> None:
+    app = StaticFiles(folder)
+    get_answer, head = await get(app, "/app.js"), await get(app, "/app.js", "HEAD")
+
+    assert (head.status_code, head.body) == (200, b"")
+    assert head.headers == get_answer.headers
+
+
+async def test_conditions_and_ranges_are_those_of_a_file(folder: Path) -> None:
+    app = StaticFiles(folder, cache_control="max-age=60")
+    first = await get(app, "/app.js")
+
+    again = await get(app, "/app.js", if_none_match=first.headers["etag"])
+    assert again.status_code == 304
+    assert again.headers["cache-control"] == "max-age=60"
+    assert again.headers["vary"] == "accept-encoding"
+    assert (await get(app, "/app.js", if_match='"other"')).status_code == 412
+    part = await get(app, "/app.js", range="bytes=4-6")
+    assert (part.status_code, part.body) == (206, b"a =")
+    parts = await get(app, "/app.js", range="bytes=0-0,4-6")
+    assert parts.headers["content-type"].startswith("multipart/byteranges")
+    beyond = await get(app, "/app.js", range="bytes=99-")
+    assert beyond.status_code == 416
+    assert beyond.headers["content-range"] == "bytes */9"
+
+
+# Pages.
+
+
+@pytest.mark.parametrize(
+    ("target", "status_code", "body"),
+    [
+        ("/", 200, PAGE),
+        ("/docs/", 200, b"docs"),
+        ("/index.html", 200, PAGE),
+        ("/inside/", 200, b"docs"),
+        ("/empty/", 404, NOT_HERE),
+        ("/empty", 404, NOT_HERE),  # nothing to redirect to
+        ("/nothing", 404, NOT_HERE),
+        ("/app.js/", 404, NOT_HERE),
+        ("/outside/", 404, NOT_HERE),
+        ("/.env", 404, NOT_HERE),
+    ],
+)
+@pytest.mark.usefixtures("walks")
+async def test_html_serves_the_page_of_a_folder(
+    folder: Path, target: str, status_code: int, body: bytes
+) -> None:
+    answer = await get(StaticFiles(folder, html=True), target)
+
+    assert (answer.status_code, answer.body) == (status_code, body)
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert still_open(folder) == []
+
+
+async def test_the_page_of_a_404_is_not_kept_and_not_compared(folder: Path) -> None:
+    app = StaticFiles(folder, html=True, cache_control="max-age=60", immutable=".")
+    answer = await get(app, "/nothing", if_none_match="*", range="bytes=0-1")
+
+    assert (answer.status_code, answer.body) == (404, NOT_HERE)
+    assert "etag" not in answer.headers
+    assert "cache-control" not in answer.headers
+    assert (await get(app, "/nothing", "HEAD")).headers["content-length"] == str(len(NOT_HERE))
+
+
+async def test_without_html_a_folder_is_a_404(folder: Path) -> None:
+    for target in ("/", "/docs/", "/docs"):
+        assert (await get(StaticFiles(folder), target)).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("scope", "target", "location"),
+    [
+        ({}, "/docs", "/docs/"),
+        ({}, "/docs?a=1&b=%20", "/docs/?a=1&b=%20"),
+        ({"root_path": "/static"}, "/static/docs?x", "/static/docs/?x"),
+        ({"root_path": "/static"}, "/docs", "/static/docs/"),  # a host that takes it off
+        ({"root_path": "/static/"}, "/static/docs", "/static/docs/"),
+        ({"root_path": "/static"}, "/static", "/static/"),
+        ({"root_path": "/a b"}, "/a%20b/docs", "/a%20b/docs/"),
+        ({"query_string": b"\xff\r\na"}, "/docs", "/docs/?%C3%BF%0D%0Aa"),
+    ],
+)
+@pytest.mark.usefixtures("walks")
+async def test_a_folder_is_redirected_to_its_slash(
+    folder: Path, scope: dict[str, Any], target: str, location: str
+) -> None:
+    answer = await exchange(StaticFiles(folder, html=True), target=target, scope=scope)
+
+    assert answer.status_code == 307
+    assert answer.headers["location"] == location
+    assert still_open(folder) == []
+
+
+async def test_a_redirect_stays_on_the_host(folder: Path) -> None:
+    for target in ("//docs", "//evil.example/..", "/%2fdocs", "/\\docs"):
+        answer = await get(StaticFiles(folder, html=True), target)
+        assert "location" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("target", "status_code", "body"),
+    [
+        ("/users/7", 200, PAGE),
+        ("/users/7/", 200, PAGE),
+        ("/users/john.doe", 200, PAGE),  # no extension that anybody knows
+        ("/old.html", 200, PAGE),
+        ("/missing.js", 404, NOT_HERE),  # a script that is a page breaks the page
+        ("/missing.png", 404, NOT_HERE),
+        ("/app.js", 200, SCRIPT),
+        ("/docs/", 200, b"docs"),
+        ("/empty/", 200, PAGE),
+    ],
+)
+async def test_a_fallback_is_the_page_of_every_route(
+    folder: Path, target: str, status_code: int, body: bytes
+) -> None:
+    answer = await get(StaticFiles(folder, html=True, fallback="index.html"), target)
+
+    assert (answer.status_code, answer.body) == (status_code, body)
+
+
+async def test_a_fallback_needs_no_html(folder: Path) -> None:
+    app = StaticFiles(folder, fallback="docs/index.html")
+
+    assert (await get(app, "/")).body == b"docs"
+    assert (await get(app, "/docs")).body == b"docs"
+    answer = await get(app, "/nothing", range="bytes=0-1")
+    assert (answer.status_code, answer.body) == (206, b"do")
+    os.remove(folder / "docs/index.html")
+    assert (await get(app, "/nothing")).status_code == 404
+
+
+# Codings.
+
+
+@pytest.mark.parametrize(
+    ("accept", "coding", "body"),
+    [
+        (None, None, SCRIPT),
+        ("", None, SCRIPT),
+        ("gzip", "gzip", b"gz gz gz"),
+        ("x-gzip", "gzip", b"gz gz gz"),
+        ("GZIP", "gzip", b"gz gz gz"),
+        ("br", "br", b"br br"),
+        ("gzip, deflate, br, zstd", "br", b"br br"),  # by our own order
+        ("br;q=0.5, gzip;q=0.8", "gzip", b"gz gz gz"),
+        ("zstd, gzip;q=0.1", "gzip", b"gz gz gz"),  # there is no zstd
+        ("*", "br", b"br br"),
+        ("*;q=0.5, br;q=0", "gzip", b"gz gz gz"),
+        ("gzip;q=0", None, SCRIPT),
+        ("gzip;q=0.5, identity", None, SCRIPT),
+        ("gzip, identity;q=0.5", "gzip", b"gz gz gz"),
+        ("gzip;q=2", None, SCRIPT),  # no weight
+        ("gzip;q=1;q=", None, SCRIPT),
+        ("deflate", None, SCRIPT),
+        ("identity;q=0", None, SCRIPT),  # better than nothing
+    ],
+)
+@pytest.mark.usefixtures("walks")
+async def test_a_sibling_is_served_to_who_accepts_it(
+    folder: Path, accept: str | None, coding: str | None, body: bytes
+) -> None:
+    fields = {} if accept is None else {"accept_encoding": accept}
+    answer = await get(StaticFiles(folder), "/app.js", **fields)
+
+    assert (answer.status_code, answer.body) == (200, body)
+    assert answer.headers.get("content-encoding") == coding
+    assert answer.headers["content-type"] == "text/javascript; charset=utf-8"
+    # Whatever it was, another client gets another one.
+    assert answer.headers["vary"] == "accept-encoding"
+    assert still_open(folder) == []
+
+
+async def test_every_coding_has_a_tag_of_its_own(folder: Path) -> None:
+    app = StaticFiles(folder)
+    # Of one size and time, as if somebody wanted to know.
+    for name in ("app.js", "app.js.br", "app.js.gz"):
+        with open(folder / name, "wb") as file:  # noqa: ASYNC230
+            file.write(b"123")
+        os.utime(folder / name, (1e9, 1e9))
+    tags = [
+        (await get(app, "/app.js", accept_encoding=coding)).headers["etag"]
+        for coding in ("br", "gzip", "identity")
+    ]
+
+    assert len(set(tags)) == 3
+    for tag, coding in zip(tags, ("br", "gzip", "identity"), strict=True):
+        for other in ("br", "gzip", "identity"):
+            answer = await get(app, "/app.js", accept_encoding=other, if_none_match=tag)
+            assert answer.status_code == (304 if other == coding else 200)
+
+
+async def test_what_has_no_siblings_does_not_vary(folder: Path) -> None:
+    answer = await get(StaticFiles(folder), "/docs/guide.txt", accept_encoding="gzip")
+
+    assert answer.body == b"guide"
+    assert "vary" not in answer.headers
+
+
+async def test_siblings_can_be_left_alone(folder: Path) -> None:
+    answer = await get(StaticFiles(folder, precompressed=()), "/app.js", accept_encoding="br")
+    assert answer.body == SCRIPT
+    assert "vary" not in answer.headers
+
+    app = StaticFiles(folder, precompressed=["gzip"])
+    assert (await get(app, "/app.js", accept_encoding="br, gzip")).body == b"gz gz gz"
+
+
+@pytest.mark.usefixtures("walks")
+async def test_a_sibling_is_held_to_the_same_rules(folder: Path) -> None:
+    app = StaticFiles(folder)
+    os.remove(folder / "app.js.br")
+    os.symlink("../secret.txt", folder / "app.js.br")
+    os.remove(folder / "app.js.gz")
+    os.mkdir(folder / "app.js.gz")
+
+    answer = await get(app, "/app.js", accept_encoding="br, gzip")
+    assert answer.body == SCRIPT
+    os.remove(folder / "app.js")
+    # What is compressed stands in for a file, and is none by itself.
+    assert (await get(app, "/app.js", accept_encoding="br, gzip")).status_code == 404
+
+
+# Caching.
+
+
+@pytest.mark.parametrize(
+    "immutable",
+    [r"\.[0-9a-f]{8}\.", re.compile("[0-9a-f]{8}"), lambda name: name == "docs/a.12345678.js"],
+)
+async def test_what_never_changes_is_kept_for_a_year(
+    folder: Path, immutable: str | re.Pattern[str] | Callable[[str], object]
+) -> None:
+    (folder / "docs/a.12345678.js").touch()
+    app = StaticFiles(folder, cache_control="no-cache", immutable=immutable, fallback="index.html")
+
+    kept = await get(app, "/docs/a.12345678.js")
+    assert kept.headers["cache-control"] == "public, max-age=31536000, immutable"
+    assert (await get(app, "/app.js")).headers["cache-control"] == "no-cache"
+    # The page that stands in for a name is not that name.
+    assert (await get(app, "/a.12345678.x")).headers["cache-control"] == "no-cache"
+
+
+async def test_by_default_nothing_is_said_of_caching(folder: Path) -> None:
+    assert "cache-control" not in (await get(StaticFiles(folder), "/app.js")).headers
+
+
+# Where it stands.
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"directory": "/nowhere"},
+        {"directory": __file__},
+        {"precompressed": ["deflate"]},
+        {"precompressed": "gzip"},
+        {"fallback": "../secret.txt"},
+        {"fallback": "/index.html"},
+        {"fallback": ""},
+        {"cache_control": "a\r\nb: c"},
+    ],
+)
+async def test_what_cannot_be_is_refused_where_it_is_made(
+    folder: Path, arguments: dict[str, Any]
+) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        StaticFiles(**{"directory": folder, **arguments})
+
+
+async def test_it_is_mounted_by_starlette(folder: Path) -> None:
+    app = Starlette(routes=[Mount("/static", StaticFiles(folder, html=True))])
+
+    assert (await get(app, "/static/app.js")).body == SCRIPT
+    assert (await get(app, "/static/docs")).headers["location"] == "/static/docs/"
+    assert (await get(app, "/static/")).body == PAGE
+    assert (await get(app, "/static/nothing")).status_code == 404
+    assert (await get(app, "/static/../secret.txt")).status_code == 404
+
+
+async def test_it_is_wrapped_and_answered_with(folder: Path) -> None:
+    static = StaticFiles(folder)
+
+    assert (await get(to_asgi(static), "/app.js")).body == SCRIPT
+    assert (await get(to_asgi(lambda scope: static), "/app.js")).body == SCRIPT
+
+
+async def test_it_answers_other_scopes(folder: Path) -> None:
+    app = StaticFiles(folder)
+    async with lifespan(app):
+        assert (await exchange(app, scope={"type": "websocket"})).status_code == 403
+
+
+async def test_it_has_a_name_and_can_be_pickled(folder: Path) -> None:
+    app = pickle.loads(pickle.dumps(StaticFiles(folder, immutable="a")))
+
+    assert (await get(app, "/app.js")).body == SCRIPT
+    assert repr(app) == f"<StaticFiles {str(folder)!r}>"
+
+
+async def test_the_folder_stays_when_the_process_goes_elsewhere(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder.parent)
+    app = StaticFiles("www")
+    monkeypatch.chdir("/")
+
+    assert (await get(app, "/app.js")).body == SCRIPT
+
+
+async def test_a_folder_behind_a_link_may_be_swapped(folder: Path) -> None:
+    """As deployments do it: a link to the current release."""
+    current = folder.with_name("current")
+    current.symlink_to("www")
+    app = StaticFiles(current)
+
+    assert (await get(app, "/app.js")).body == SCRIPT
+    assert (await get(app, "/inside.txt")).body == b"guide"
+    assert (await get(app, "/outside.txt")).status_code == 404
+    os.remove(current)
+    os.symlink("www-other", current)
+    assert (await get(app, "/secret.txt")).body == b"SECRET"
+    assert (await get(app, "/app.js")).status_code == 404

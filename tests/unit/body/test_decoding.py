@@ -1,0 +1,587 @@
+"""Bodies that are coded: read as if they were not, bounded by what they are decoded to."""
+
+from __future__ import annotations
+
+import gc
+import json
+import random
+import tracemalloc
+from collections import deque
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import pytest
+from anyio.lowlevel import checkpoint
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asgikit import (
+    BadRequest,
+    BodyConsumed,
+    ClientDisconnect,
+    ContentTooLarge,
+    Limits,
+    PlainTextResponse,
+    Request,
+    RequestTimeout,
+    StreamingResponse,
+    UnsupportedMediaType,
+    request_response,
+)
+from asgikit.http.content_coding import make_encoder
+from asgikit.testing import exchange
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+
+    from asgikit.types import Message, Scope
+
+pytestmark = pytest.mark.anyio
+
+ALL = ["br", "deflate", "gzip", "zstd"]
+each_coding = pytest.mark.parametrize("coding", ALL)
+
+TEXT = json.dumps([{"id": number, "name": "tea"} for number in range(200)]).encode()
+FORM = b"a=1&b=2"
+MULTIPART = (
+    b'--b\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n'
+    b'--b\r\nContent-Disposition: form-data; name="f"; filename="f.txt"\r\n\r\nfile\r\n--b--\r\n'
+)
+TYPES = {FORM: b"application/x-www-form-urlencoded", MULTIPART: b"multipart/form-data; boundary=b"}
+MiB = 1024 * 1024
+
+
+def encode(data: bytes, *codings: str) -> bytes:
+    for coding in codings:
+        encoder = make_encoder(coding)
+        data = encoder.encode(data) + encoder.finish()
+    return data
+
+
+def make_bomb(coding: str, mebibytes: int, before: bytes = b"") -> bytes:
+    encoder = make_encoder(coding)
+    pieces = [encoder.encode(before), *(encoder.encode(bytes(MiB)) for _ in range(mebibytes))]
+    return b"".join(pieces) + encoder.finish()
+
+
+def cut(data: bytes, size: int) -> list[bytes]:
+    return [data[start : start + size] for start in range(0, len(data), size)] or [b""]
+
+
+class Peer:
+    """A client whose messages are there one after the other, and that leaves in the end."""
+
+    def __init__(self, chunks: Iterable[bytes], *, ends: bool = True, waits: bool = False) -> None:
+        chunks = list(chunks)
+        self.messages: deque[Message] = deque(
+            {
+                "type": "http.request",
+                "body": chunk,
+                "more_body": not ends or place < len(chunks) - 1,
+            }
+            for place, chunk in enumerate(chunks)
+        )
+        self.waits = waits
+
+    async def __call__(self) -> Message:
+        await checkpoint()
+        if self.messages:
+            return self.messages.popleft()
+        if self.waits:
+            await anyio.sleep_forever()
+        return {"type": "http.disconnect"}
+
+
+def build_scope(*codings: str, content_type: bytes = b"application/json", length: int = 0) -> Scope:
+    headers = [(b"host", b"localhost"), (b"content-type", content_type)]
+    headers += [(b"content-encoding", coding.encode()) for coding in codings]
+    if length:
+        headers.append((b"content-length", b"%d" % length))
+    return {"type": "http", "method": "POST", "path": "/", "headers": headers}
+
+
+def build_request(
+    chunks: bytes | Iterable[bytes], *codings: str, limits: Limits | None = None, **kwargs: Any
+) -> Request:
+    if isinstance(chunks, bytes):
+        kwargs.setdefault("length", len(chunks))
+        chunks = [chunks]
+    return Request(build_scope(*codings, **kwargs), Peer(chunks), limits=limits or Limits())
+
+
+async def read_stream(request: Request) -> bytes:
+    return b"".join([chunk async for chunk in request.stream()])
+
+
+async def read_form(request: Request) -> bytes:
+    async with request.form() as form:
+        return repr([*form.items()]).encode()
+
+
+async def read_parts(request: Request) -> bytes:
+    return b"&".join(
+        [part.name.encode() + b"=" + await part.read() async for part in request.parts()]
+    )
+
+
+READERS: dict[str, tuple[Callable[[Request], Awaitable[Any]], bytes]] = {
+    "body": (Request.body, TEXT),
+    "stream": (read_stream, TEXT),
+    "text": (Request.text, TEXT),
+    "json": (Request.json, TEXT),
+    "form": (read_form, FORM),
+    "multipart form": (read_form, MULTIPART),
+    "parts": (read_parts, MULTIPART),
+}
+each_reader = pytest.mark.parametrize(
+    ("read", "content"), [pytest.param(*row, id=name) for name, row in READERS.items()]
+)
+
+
+@each_coding
+@each_reader
+@pytest.mark.parametrize("size", [1, 7, 100_000])
+async def test_a_body_is_read_as_if_it_was_not_coded(
+    read: Callable[[Request], Awaitable[Any]], content: bytes, coding: str, size: int
+) -> None:
+    content_type = TYPES.get(content, b"application/json")
+    plain = await read(build_request(content, content_type=content_type))
+    request = build_request(cut(encode(content, coding), size), coding, content_type=content_type)
+    read_now = await read(request)
+
+    assert (read_now == plain) or "UploadFile" in repr(plain)
+    assert request.headers["content-encoding"] == coding
+    await request.close()
+
+
+@pytest.mark.parametrize(
+    ("field", "applied"),
+    [
+        (["gzip, br"], ["gzip", "br"]),
+        (["gzip", "br"], ["gzip", "br"]),  # lines of one list
+        (["X-GZIP"], ["gzip"]),
+        (["identity"], []),
+        ([""], []),
+        (["deflate, deflate"], ["deflate", "deflate"]),
+    ],
+)
+async def test_codings_are_undone_in_reverse_order(field: list[str], applied: list[str]) -> None:
+    request = build_request(encode(TEXT, *applied), *field)
+
+    assert await request.body() == TEXT
+
+
+@given(data=st.binary(max_size=3000), size=st.integers(1, 500), coding=st.sampled_from(ALL))
+def test_nothing_depends_on_the_messages(data: bytes, size: int, coding: str) -> None:
+    async def read() -> None:
+        request = build_request(cut(encode(data, coding), size), coding)
+        again = Request(request.scope, request.receive)
+        assert await request.body() == data
+        assert await read_stream(again) == data
+
+    anyio.run(read)
+
+
+async def test_the_length_is_that_of_the_coded_body() -> None:
+    coded = encode(TEXT, "gzip")
+    request = build_request(coded, "gzip")
+
+    assert request.content_length == len(coded)
+    assert len(await request.body()) == len(TEXT)
+
+
+async def test_requests_over_one_body_see_the_same_bytes() -> None:
+    request = build_request(encode(TEXT, "gzip"), "gzip")
+    other = Request(request.scope, request.receive)
+
+    assert await request.json() == await other.json() == json.loads(TEXT)
+    assert await read_stream(other) == TEXT
+    assert await read_stream(Request(request.scope, request.receive)) == TEXT
+
+
+@pytest.mark.parametrize("is_read_whole", [True, False])
+@pytest.mark.parametrize("read", [Request.body, read_stream])
+async def test_what_was_read_as_it_was_received_is_decoded_then(
+    read: Callable[[Request], Awaitable[bytes]], *, is_read_whole: bool
+) -> None:
+    coded = encode(TEXT, "gzip")
+    request = build_request(cut(coded, 9), "gzip")
+    fields = request.scope["headers"]
+    # As by a middleware that takes the field out for a while.
+    request.scope["headers"] = []
+    early = Limits(max_body_size=len(coded) if is_read_whole else 20)
+    first = Request(request.scope, request.receive, limits=early)
+    if is_read_whole:
+        assert await first.body() == coded
+    else:
+        with pytest.raises(ContentTooLarge):
+            await first.body()
+    request.scope["headers"] = fields
+
+    assert await read(request) == TEXT
+
+
+async def test_what_was_streamed_is_gone() -> None:
+    request = build_request(encode(TEXT, "gzip"), "gzip")
+    assert await read_stream(request) == TEXT
+
+    for read in (request.body, request.json, Request(request.scope, request.receive).body):
+        with pytest.raises(BodyConsumed):
+            await read()
+    with pytest.raises(BodyConsumed):
+        request.replay()
+
+
+async def test_no_bytes_are_no_content() -> None:
+    assert await build_request(b"", "gzip").body() == b""
+    assert await read_stream(build_request([b"", b""], "br")) == b""
+
+
+async def test_an_unknown_coding_is_a_415_that_names_those_that_are_known() -> None:
+    @request_response
+    async def app(request: Request) -> PlainTextResponse:
+        return PlainTextResponse(await request.body())
+
+    answer = await exchange(
+        app, "POST", headers={"content-encoding": "compress"}, body=b"\x1f\x9d\x90"
+    )
+
+    assert answer.status_code == 415
+    assert answer.headers["accept-encoding"] == "zstd, br, gzip, deflate"
+
+
+@each_reader
+async def test_each_reader_refuses_what_it_does_not_know(
+    read: Callable[[Request], Awaitable[Any]], content: bytes
+) -> None:
+    content_type = TYPES.get(content, b"application/json")
+    request = build_request(content, "x-tea", content_type=content_type)
+
+    with pytest.raises(UnsupportedMediaType):
+        await read(request)
+    # A stream has begun.
+    with pytest.raises((UnsupportedMediaType, BodyConsumed)):
+        await read(request)
+    # Who does not read it does not care.
+    with anyio.fail_after(5):
+        await request.wait_disconnected()
+
+
+@each_coding
+@each_reader
+async def test_a_prefix_is_a_400_again_and_again(
+    read: Callable[[Request], Awaitable[Any]], content: bytes, coding: str
+) -> None:
+    content_type = TYPES.get(content, b"application/json")
+    coded = encode(content, coding)
+    for stop in [*range(1, min(30, len(coded))), len(coded) - 1]:
+        request = build_request(coded[:stop], coding, content_type=content_type)
+        with pytest.raises(BadRequest):
+            await read(request)
+        with pytest.raises((BadRequest, BodyConsumed)):
+            await read(request)
+        with pytest.raises((BadRequest, BodyConsumed)):
+            await Request(request.scope, request.receive).body()
+
+
+async def test_what_follows_damage_is_not_read() -> None:
+    request = build_request([b"\x1f\x8bdamage", encode(TEXT, "gzip")], "gzip")
+
+    for _ in range(3):
+        with pytest.raises(BadRequest, match="is not gzip"):
+            await request.body()
+
+
+async def test_a_client_that_leaves_is_told_from_one_that_has_sent_too_little() -> None:
+    coded = encode(TEXT, "gzip")
+    request = Request(build_scope("gzip"), Peer([coded[:-1]], ends=False))
+
+    for _ in range(2):
+        with pytest.raises(ClientDisconnect):
+            await request.body()
+
+
+# Limits.
+
+
+@each_coding
+async def test_limits_count_what_was_decoded(coding: str) -> None:
+    coded = encode(TEXT, coding)
+    small = Limits(max_body_size=len(TEXT) - 1)
+    assert len(coded) < len(TEXT)
+
+    request = build_request(coded, coding, limits=small)
+    with pytest.raises(ContentTooLarge, match="max_body_size"):
+        await request.body()
+    other = Request(request.scope, request.receive, limits=Limits(max_body_size=len(TEXT)))
+    assert await other.body() == TEXT
+    with pytest.raises(ContentTooLarge, match="max_body_size"):
+        await request.body()
+
+
+async def test_a_form_that_is_coded_has_the_limits_of_a_form() -> None:
+    long = encode(b"a=" + b"x" * 1000, "gzip")
+    for limits, name in [
+        (Limits(max_text_size=1000), "max_text_size"),
+        (Limits(max_field_size=999), "max_field_size"),
+    ]:
+        request = build_request(long, "gzip", content_type=TYPES[FORM], limits=limits)
+        with pytest.raises(ContentTooLarge, match=name):
+            await request.form()
+    request = build_request(
+        encode(MULTIPART, "gzip"),
+        "gzip",
+        content_type=TYPES[MULTIPART],
+        limits=Limits(max_form_size=len(MULTIPART) - 1),
+    )
+    with pytest.raises(ContentTooLarge, match="max_form_size"):
+        await request.form()
+
+
+async def test_a_length_over_the_limit_is_refused_before_anything_is_received() -> None:
+    peer = Peer([])
+    scope = build_scope("gzip", length=11 * MiB)
+
+    with pytest.raises(ContentTooLarge, match="max_body_size"):
+        await Request(scope, peer).body()
+
+
+@each_coding
+@pytest.mark.parametrize("size", [0, 1, 20, 70_000])
+async def test_a_body_within_the_limit_may_be_longer_while_it_is_coded(
+    coding: str, size: int
+) -> None:
+    noise = random.Random(size).randbytes(size)
+    coded = encode(noise, coding)
+    assert len(coded) > size
+    limits = Limits(max_body_size=size)
+
+    assert await build_request(coded, coding, limits=limits).body() == noise
+    assert await build_request(cut(coded, 999), coding, limits=limits).body() == noise
+
+
+BEFORE = {
+    FORM: b"a=",
+    MULTIPART: b'--b\r\nContent-Disposition: form-data; name="f"; filename="f"\r\n\r\n',
+}
+
+
+@each_coding
+@each_reader
+@pytest.mark.parametrize("is_nested", [False, True])
+async def test_a_bomb_is_refused_in_little_memory(
+    read: Callable[[Request], Awaitable[Any]], content: bytes, coding: str, is_nested: bool
+) -> None:
+    content_type = TYPES.get(content, b"application/json")
+    bomb = make_bomb(coding, 64, BEFORE.get(content, b""))
+    codings = [coding]
+    if is_nested:
+        codings.append("gzip")
+        bomb = encode(bomb, "gzip")
+    limits = Limits(max_body_size=None, max_form_size=None, max_text_size=None, max_field_size=None)
+    request = build_request(cut(bomb, 65536), *codings, content_type=content_type, limits=limits)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ContentTooLarge) as caught:
+            await read(request)
+        assert tracemalloc.get_traced_memory()[1] < 30 * MiB
+    finally:
+        tracemalloc.stop()
+    assert (caught.value.limit, caught.value.maximum) == ("max_ratio", 100)
+
+
+async def test_the_ratio_is_a_limit_as_any_other() -> None:
+    bomb = make_bomb("gzip", 4)
+    for ratio in (None, 2000):
+        request = build_request(bomb, "gzip", limits=Limits(max_ratio=ratio))
+        assert await request.body() == bytes(4 * MiB)
+    with pytest.raises(ContentTooLarge, match="Over max_ratio, which is 5"):
+        await build_request(bomb, "gzip", limits=Limits(max_ratio=5)).body()
+
+
+async def test_without_a_limit_a_coded_body_is_decoded_too() -> None:
+    request = build_request(encode(TEXT, "br"), "br", limits=Limits(max_body_size=None))
+
+    assert await request.json() == json.loads(TEXT)
+
+
+async def test_a_chunk_is_small_whatever_the_message_was() -> None:
+    request = build_request(make_bomb("zstd", 8), "zstd", limits=Limits(max_ratio=None))
+    sizes = [len(chunk) async for chunk in request.stream()]
+
+    assert sum(sizes) == 8 * MiB
+    assert min(sizes) > 0
+    assert max(sizes) <= 128 * 1024
+
+
+async def test_others_get_their_turn_while_a_message_is_decoded() -> None:
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await checkpoint()
+
+    request = build_request(make_bomb("gzip", 200), "gzip", limits=Limits(max_ratio=None))
+    async with anyio.create_task_group() as group:
+        group.start_soon(count)
+        await checkpoint()
+        async for _ in request.stream():
+            pass
+        group.cancel_scope.cancel()
+
+    # The messages alone are one.
+    assert turns > 5
+
+
+async def test_a_message_that_does_not_come_in_time_is_a_408() -> None:
+    coded = encode(TEXT, "gzip")
+    limits = Limits(body_timeout=0.01)
+    request = Request(build_scope("gzip"), Peer([coded[:9]], ends=False, waits=True), limits=limits)
+
+    with pytest.raises(RequestTimeout):
+        await request.body()
+
+
+async def test_a_reader_that_was_cancelled_has_lost_nothing() -> None:
+    coded = encode(TEXT, "gzip")
+    peer = Peer(cut(coded, 100), waits=True)
+    last = peer.messages.pop()
+    request = Request(build_scope("gzip"), peer)
+
+    with anyio.move_on_after(0.05):
+        await request.body()
+    peer.messages.append(last)
+
+    assert await request.body() == TEXT
+
+
+async def test_what_a_cancelled_reader_has_left_is_streamed() -> None:
+    coded = encode(TEXT, "gzip")
+    peer = Peer(cut(coded, 100), waits=True)
+    last = peer.messages.pop()
+    request = Request(build_scope("gzip"), peer)
+    with anyio.move_on_after(0.05):
+        await request.body()
+    peer.messages.append(last)
+
+    assert await read_stream(request) == TEXT
+    with pytest.raises(BodyConsumed):
+        request.replay()
+
+
+# What is not decoded.
+
+
+async def read_all(receive: Callable[[], Awaitable[Message]]) -> bytes:
+    body = bytearray()
+    while True:
+        message = await receive()
+        body += message["body"]
+        if not message["more_body"]:
+            return bytes(body)
+
+
+@pytest.mark.parametrize("size", [10, 100_000])
+async def test_the_next_app_gets_what_was_sent(size: int) -> None:
+    coded = encode(TEXT, "gzip")
+    request = build_request(cut(coded, size), "gzip")
+    assert await read_all(request.replay()) == coded
+
+    request = build_request(cut(coded, size), "gzip")
+    assert await request.body() == TEXT
+    assert await read_all(request.replay()) == coded
+    # It decodes that by itself.
+    assert await Request(request.scope, request.replay()).body() == TEXT
+
+
+async def test_who_replays_takes_the_rest_of_the_body() -> None:
+    coded = encode(TEXT, "gzip")
+    request = build_request(cut(coded, 10), "gzip", limits=Limits(max_body_size=10))
+    with pytest.raises(ContentTooLarge):
+        await request.body()
+
+    assert await read_all(request.replay()) == coded
+    other = Request(request.scope, request.receive)
+    with pytest.raises(BodyConsumed):
+        await other.body()
+    with pytest.raises(BodyConsumed):
+        await read_stream(other)
+
+
+async def test_a_watcher_reads_coded_bytes_ahead() -> None:
+    coded = encode(TEXT, "gzip")
+    request = build_request(cut(coded, 50), "gzip")
+
+    with anyio.fail_after(5):
+        while not await request.is_disconnected():
+            await checkpoint()
+        assert await request.body() == TEXT
+        await request.wait_disconnected()
+
+
+async def test_a_body_that_was_coded_is_read_under_a_response() -> None:
+    @request_response
+    async def app(request: Request) -> StreamingResponse:
+        async def echo() -> AsyncIterator[bytes]:
+            async for chunk in request.stream():
+                yield chunk
+
+        return StreamingResponse(echo())
+
+    answer = await exchange(
+        app,
+        "POST",
+        headers={"content-encoding": "br"},
+        body=cut(encode(TEXT, "br"), 30),
+    )
+
+    assert answer.body == TEXT
+
+
+async def test_the_wait_for_the_end_can_throw_a_body_away() -> None:
+    # As a response under way does.
+    request = build_request([bytes(MiB), bytes(MiB)], "gzip")
+    await request._shared_body().wait_disconnected(abandon=True)
+
+    with pytest.raises(BodyConsumed, match="thrown away"):
+        await request.body()
+
+
+async def test_a_stream_that_was_broken_off_is_closed_with_the_request() -> None:
+    request = build_request(cut(encode(TEXT * 9, "zstd"), 50), "zstd")
+    chunks = request.stream()
+    async for _ in chunks:
+        break
+    await request.close()
+
+    with pytest.raises(StopAsyncIteration):
+        await anext(chunks)
+
+
+async def test_nothing_is_left_in_a_circle() -> None:
+    request = build_request(encode(TEXT, "gzip"), "gzip")
+    await request.body()
+    await request.close()
+    gc.collect()
+    gc.disable()
+    try:
+        del request
+        again = build_request(encode(TEXT, "gzip"), "gzip")
+        await again.body()
+        await again.close()
+        del again
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
+
+
+@given(noise=st.binary(max_size=200), coding=st.sampled_from([*ALL, "gzip, br", "x"]))
+def test_no_bytes_are_anything_but_an_answer(noise: bytes, coding: str) -> None:
+    async def read() -> None:
+        with suppress(BadRequest, ContentTooLarge, UnsupportedMediaType):
+            await build_request(noise, coding).body()
+
+    anyio.run(read)

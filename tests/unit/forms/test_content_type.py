@@ -1,0 +1,122 @@
+"""The media type of a form, its boundary, and the charset of its text."""
+
+from __future__ import annotations
+
+import pytest
+
+from asgikit import InvalidForm
+from asgikit import UnsupportedMediaType as WrongType
+from asgikit.forms.content_type import decode_text, is_urlencoded, parse_boundary
+
+
+@pytest.mark.parametrize(
+    ("content_type", "boundary"),
+    [
+        ("multipart/form-data; boundary=X", "X"),
+        ("multipart/form-data;boundary=----WebKitFormBoundary7MA4YWxk", None),
+        ('multipart/form-data; boundary="a b"', "a b"),
+        ('Multipart/Form-Data; charset=utf-8; Boundary="a:b"', "a:b"),
+        ("multipart/form-data ; boundary=X;", "X"),
+        ("multipart/form-data; boundary=" + "x" * 256, "x" * 256),
+        ("multipart/form-data; boundary=X; boundary=X", "X"),  # both say the same
+    ],
+)
+def test_a_boundary_is_read(content_type: str, boundary: str | None) -> None:
+    assert parse_boundary(content_type) == (boundary or content_type.partition("=")[2])
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "multipart/form-data",
+        "multipart/form-data; boundary=",
+        'multipart/form-data; boundary=""',
+        "multipart/form-data; boundary=" + "x" * 257,
+        'multipart/form-data; boundary="a "',  # white space at its end is padding
+        'multipart/form-data; boundary="é"',
+        "multipart/form-data; boundary=a; boundary=b",
+        "multipart/form-data; boundary=a; boundary*=utf-8''b",
+        "multipart/form-data; boundary=a,b",
+    ],
+)
+def test_a_boundary_that_can_not_be_is_refused(content_type: str) -> None:
+    with pytest.raises(InvalidForm, match="one boundary"):
+        parse_boundary(content_type)
+
+
+@pytest.mark.parametrize("content_type", [None, "", "text/plain", "multipart/mixed; boundary=X"])
+def test_another_media_type_is_refused_with_those_that_are_not(content_type: str | None) -> None:
+    with pytest.raises(WrongType, match="sent as multipart/form-data") as error:
+        parse_boundary(content_type)
+    assert error.value.headers == {"accept": "multipart/form-data"}
+
+    with pytest.raises(WrongType) as error:
+        parse_boundary(content_type, accepted=["a/b", "c/d"])
+    assert error.value.headers == {"accept": "a/b, c/d"}
+
+
+@pytest.mark.parametrize(
+    ("content_type", "answer"),
+    [
+        ("application/x-www-form-urlencoded", True),
+        ("Application/X-WWW-Form-Urlencoded; charset=utf-7", True),
+        ("application/x-www-form-urlencoded ;;=", True),
+        ("application/x-www-form-urlencoded2", False),
+        ("multipart/form-data; boundary=X", False),
+        ("", False),
+        (None, False),
+    ],
+)
+def test_an_urlencoded_form_is_told_by_its_type_alone(
+    content_type: str | None, answer: bool
+) -> None:
+    assert is_urlencoded(content_type) is answer
+
+
+@pytest.mark.parametrize(
+    ("content_type", "data", "value"),
+    [
+        (None, "é".encode(), "é"),
+        ("text/plain", "é".encode(), "é"),
+        ("text/plain; charset=utf-8", "é".encode(), "é"),
+        ("text/plain; charset=", "é".encode(), "é"),
+        ("text/plain; Charset=UTF-8", "é".encode(), "é"),
+        ('text/plain; charset="utf8"', "é".encode(), "é"),
+        ("text/plain; charset=us-ascii", b"e", "e"),
+        ("text/plain; charset=iso-8859-1", b"\xe9\x80", "é\x80"),
+        ("text/plain;charset=Windows-1252", b"\x80", "€"),
+        ("text/plain; charset=windows-1250", b"\xe8", "č"),
+        ("text/plain; charset=windows-1258", b"\xfe", "₫"),
+        (None, b"\xef\xbb\xbfv", "\ufeffv"),  # a mark that was sent is text like any other
+        (None, b"\0", "\0"),
+    ],
+)
+def test_text_is_decoded_by_the_charset_of_its_part(
+    content_type: str | None, data: bytes, value: str
+) -> None:
+    assert decode_text("a", content_type, data) == value
+    assert decode_text("a", content_type, bytearray(data)) == value
+    assert decode_text("a", content_type, memoryview(data)) == value
+
+
+@pytest.mark.parametrize(
+    ("content_type", "data"),
+    [
+        (None, b"a\xff"),
+        (None, b"\xed\xa0\x80"),  # a surrogate
+        (None, b"\xc0\xaf"),  # a slash, overlong
+        ("text/plain; charset=us-ascii", b"\xe9"),
+        ("text/plain; charset=windows-1252", b"\x81"),
+        # What Python knows and the web does not.
+        ("text/plain; charset=utf-7", b"+AD4-"),
+        ("text/plain; charset=idna", b"xn--a"),
+        ("text/plain; charset=unicode_escape", b"\\x41"),
+        ("text/plain; charset=cp1252", b"v"),
+        ("text/plain; charset=utf-8; charset=utf-7", b"v"),
+        ("text/plain; charset=utf-8\\", b"v"),
+        ("charset", b"v"),
+    ],
+)
+def test_text_that_does_not_decode_is_refused(content_type: str | None, data: bytes) -> None:
+    with pytest.raises(InvalidForm):
+        decode_text("a", content_type, data)

@@ -1,0 +1,494 @@
+"""Uploaded files: what they hold, where it lies, and which thread puts it there."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import os
+import tempfile
+import threading
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import anyio.lowlevel
+import anyio.to_thread
+import pytest
+
+from asgikit.forms import uploads
+from asgikit.forms.multipart import PartHead
+from asgikit.forms.uploads import GATHER, SMALL, Spool, TemporaryFile, UploadFile, close_uploads
+from asgikit.http.disposition import FormDisposition
+from asgikit.runtime.threads import hop
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+pytestmark = pytest.mark.anyio
+
+DATA = bytes(range(256)) * 4
+
+
+def head(name: str = "f", filename: str = "x.txt") -> PartHead:
+    return PartHead(
+        FormDisposition(name, filename, filename), "a/b", [(b"content-type", b"a/b")]
+    )  # fmt: skip
+
+
+async def receive(*pieces: bytes | memoryview, size: int) -> UploadFile:
+    """Make a file of ``pieces`` as a form does, in memory up to ``size``."""
+    spool = Spool(size)
+    file = spool.begin(head())
+    for piece in pieces:
+        spool.add(file, piece)
+        if spool.due >= GATHER:
+            await spool.flush()
+    spool.end(file)
+    if spool.due:
+        await spool.flush()
+    return file
+
+
+@pytest.fixture(params=["memory", "disk"])
+async def file(request: pytest.FixtureRequest) -> UploadFile:
+    """``DATA`` as an upload, in memory and on disk."""
+    return await receive(DATA[:100], DATA[100:], size=0 if request.param == "disk" else 10_000)
+
+
+def names(folder: Path) -> list[str]:
+    return [entry.name for entry in folder.iterdir()]
+
+
+def descriptors() -> int:
+    """How many files are open in this process."""
+    return len(os.listdir("/dev/fd"))
+
+
+async def test_a_file_is_read_in_one_go_and_in_pieces(file: UploadFile) -> None:
+    assert (file.size, await file.read()) == (1024, DATA)
+    assert await file.read() == await file.read(10) == b""
+
+    assert await file.seek(0) == 0
+    assert await file.read(0) == b""
+    assert [await file.read(1000), await file.read(1000)] == [DATA[:1000], DATA[1000:]]
+    await file.close()
+
+
+async def test_a_file_is_an_async_iterator_of_chunks(
+    file: UploadFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploads, "CHUNK", 500)
+    await file.seek(4)
+
+    assert [chunk async for chunk in file] == [DATA[4:504], DATA[504:1004], DATA[1004:]]
+    await file.close()
+
+
+@pytest.mark.parametrize(
+    ("offset", "whence", "position"),
+    [(5, os.SEEK_SET, 5), (-3, os.SEEK_CUR, 7), (-24, os.SEEK_END, 1000), (9, os.SEEK_END, 1033)],
+)
+async def test_a_position_is_counted_from_three_places(
+    file: UploadFile, offset: int, whence: int, position: int
+) -> None:
+    await file.read(10)
+
+    assert await file.seek(offset, whence) == position
+    assert await file.read() == DATA[position:]
+    await file.close()
+
+
+@pytest.mark.parametrize(("offset", "whence"), [(-1, 0), (-1025, 2), (0, 3)])
+async def test_a_position_that_is_none_is_refused(
+    file: UploadFile, offset: int, whence: int
+) -> None:
+    with pytest.raises(ValueError, match=r"before the start|whence is"):
+        await file.seek(offset, whence)
+    await file.close()
+
+
+async def test_a_file_is_written_where_it_stands(file: UploadFile) -> None:
+    await file.seek(1020)
+    assert await file.write(b"abcdefgh") == 8
+    assert file.size == 1028
+
+    await file.seek(2)
+    await file.write(b"xy")
+    await file.seek(1030)
+    await file.write(b".")
+
+    await file.seek(0)
+    expected = DATA[:2] + b"xy" + DATA[4:1020] + b"abcdefgh\0\0."
+    assert (file.size, await file.read()) == (1031, expected)
+    await file.close()
+
+
+async def test_a_closed_file_says_so(file: UploadFile) -> None:
+    await file.close()
+    await file.close()
+
+    for use in (file.read(), file.write(b""), file.save("never")):
+        with pytest.raises(ValueError, match="the file is closed"):
+            await use
+
+
+async def test_a_file_knows_what_its_part_says() -> None:
+    file = UploadFile(
+        "f",
+        "x.txt",
+        raw_filename="C:\\x.txt",
+        headers=[(b"content-type", b"a/b"), (b"x-other", b"1")],
+    )
+
+    assert (file.name, file.filename, file.raw_filename) == ("f", "x.txt", "C:\\x.txt")
+    assert (file.content_type, file.headers["X-Other"]) == ("a/b", "1")
+    assert UploadFile("f", "x.txt").raw_filename == "x.txt"
+    assert UploadFile("f", "x.txt").content_type is None
+
+
+@pytest.mark.parametrize(
+    ("file", "is_true"),
+    [
+        (UploadFile("f", ""), False),  # an input that was left empty
+        (UploadFile("f", "x"), True),
+        (UploadFile("f", "", b"x"), True),
+    ],
+)
+def test_a_file_is_false_without_a_name_and_without_bytes(
+    file: UploadFile, *, is_true: bool
+) -> None:
+    assert bool(file) is is_true
+
+
+def test_what_a_client_sent_is_shown_escaped() -> None:
+    assert repr(UploadFile("a\n", "\x1b", b"v")) == r"<UploadFile 'a\n': '\x1b', 1 bytes>"
+
+
+async def test_a_file_is_saved_whole_and_beside_nothing(file: UploadFile, tmp_path: Path) -> None:
+    path = tmp_path / "saved"
+    await file.read(7)
+
+    await file.save(path)
+    assert path.read_bytes() == DATA
+    assert names(tmp_path) == ["saved"]
+    # Others may read it, as far as the process lets them: it is no temporary file any more.
+    plain = tmp_path / "plain"
+    plain.touch()
+    assert path.stat().st_mode == plain.stat().st_mode
+    # What is read goes on where it was.
+    assert await file.read(2) == DATA[7:9]
+    await file.close()
+
+
+async def test_a_large_file_is_saved_in_steps(tmp_path: Path) -> None:
+    data = os.urandom(2 * GATHER + 5)
+    file = await receive(data, size=0)
+
+    await file.save(str(tmp_path / "saved"))
+    assert (tmp_path / "saved").read_bytes() == data
+    await file.close()
+
+
+async def test_a_saved_file_takes_the_place_of_another_only_when_told(
+    file: UploadFile, tmp_path: Path
+) -> None:
+    path = tmp_path / "there"
+    path.write_bytes(b"before")
+
+    with pytest.raises(FileExistsError):
+        await file.save(path)
+    assert path.read_bytes() == b"before"
+
+    await file.save(path, overwrite=True)
+    assert path.read_bytes() == DATA
+    assert names(tmp_path) == ["there"]
+    await file.close()
+
+
+async def test_a_file_that_can_not_be_saved_leaves_nothing(
+    file: UploadFile, tmp_path: Path
+) -> None:
+    with pytest.raises(FileNotFoundError):
+        await file.save(tmp_path / "no folder" / "x")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(IsADirectoryError):
+        await file.save(tmp_path / "folder", overwrite=True)
+
+    assert names(tmp_path) == ["folder"]
+    await file.close()
+
+
+async def test_a_file_can_be_taken_from_its_form(file: UploadFile) -> None:
+    other = await receive(DATA, size=0)
+    mine = file.detach()
+    assert mine is file
+
+    await close_uploads([file, other])
+
+    assert await mine.read() == DATA
+    with pytest.raises(ValueError, match="closed"):
+        await other.read()
+    await mine.close()
+    with pytest.raises(ValueError, match="closed"):
+        await mine.read()
+
+
+# The spool.
+
+
+@pytest.mark.parametrize(
+    ("sizes", "on_disk"),
+    [
+        ([10, 20, 70], [False, False, False]),
+        ([101], [True]),
+        ([60, 41], [False, True]),
+        # What goes to disk leaves its share to those that follow.
+        ([60, 41, 40, 1], [False, True, False, True]),
+        ([0, 100, 0, 1], [False, False, False, True]),
+    ],
+)
+async def test_files_stay_in_memory_while_together_they_are_small(
+    sizes: list[int], on_disk: list[bool]
+) -> None:
+    spool = Spool(100)
+    before = descriptors()
+    files = []
+    for size in sizes:
+        file = spool.begin(head())
+        for _ in range(size):
+            spool.add(file, b"x")
+        spool.end(file)
+        files.append(file)
+    if spool.due:
+        await spool.flush()
+
+    assert descriptors() - before == sum(on_disk)
+    assert [(file.size, await file.read()) for file in files] == [
+        (size, b"x" * size) for size in sizes
+    ]
+    await close_uploads(files)
+    assert descriptors() == before
+
+
+async def test_pieces_of_any_size_are_put_together() -> None:
+    pieces: list[bytes | memoryview] = [
+        b"a" * 5,
+        b"b" * SMALL,
+        b"c",
+        b"d" * 9,
+        memoryview(b"e" * SMALL),
+        b"f" * SMALL,
+    ]
+    expected = b"".join(pieces)
+
+    for size in (0, GATHER):
+        file = await receive(*pieces, size=size)
+        assert await file.read() == expected
+        await file.close()
+
+
+async def test_a_file_that_comes_in_many_trips_is_whole() -> None:
+    pieces = [os.urandom(300_000) for _ in range(12)]
+    file = await receive(*pieces, size=GATHER)
+
+    assert await file.read() == b"".join(pieces)
+    await file.close()
+
+
+async def test_a_file_that_ends_with_a_trip_has_nothing_left_for_the_next_one() -> None:
+    spool = Spool(0)
+    for _ in range(2):
+        spool.add(spool.begin(head()), b"x" * GATHER)
+        await spool.flush()
+
+    assert [await file.read() for file in spool.uploads] == [b"x" * GATHER] * 2
+    await close_uploads(spool.uploads)
+
+
+async def test_what_waits_to_be_written_is_few_objects_however_small_the_pieces() -> None:
+    spool = Spool(0)
+    file = spool.begin(head())
+    for _ in range(1000):
+        spool.add(file, b"xy")
+
+    assert spool.due == 2000
+    assert [len(pieces) for _, _, pieces in spool._queue] == [1]
+
+
+# The disk.
+
+
+class Recorder:
+    """Which threads touch the files."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.threads: dict[str, set[int]] = {}
+        for name in ("open", "dup", "write", "writev", "read", "lseek", "close", "link", "unlink"):
+            self.watch(monkeypatch, os, name)
+        self.watch(monkeypatch, tempfile, "TemporaryFile")
+
+    def watch(self, monkeypatch: pytest.MonkeyPatch, module: Any, name: str) -> None:
+        function = getattr(module, name)
+        threads = self.threads.setdefault(name, set())
+
+        def recorded(*args: Any, **kwargs: Any) -> Any:
+            threads.add(threading.get_ident())
+            return function(*args, **kwargs)
+
+        monkeypatch.setattr(module, name, recorded)
+        if name == "writev":
+            monkeypatch.setattr(uploads, "_write_pieces", recorded)
+
+
+async def test_no_file_is_touched_on_the_event_loop(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with monkeypatch.context() as patch:
+        recorder = Recorder(patch)
+        file = await receive(DATA, size=0)
+        await file.read()
+        await file.seek(0)
+        await file.write(b"x")
+        await file.save(tmp_path / "x")
+        await file.close()
+
+    threads = recorder.threads
+    assert {name for name, idents in threads.items() if idents} >= {
+        "TemporaryFile", "dup", "writev", "lseek", "read", "close",
+    }  # fmt: skip
+    assert threading.get_ident() not in set[int]().union(*threads.values())
+
+
+async def test_what_is_in_memory_is_read_without_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = await receive(DATA, size=10_000)
+    monkeypatch.setattr(uploads, "hop", None)
+
+    assert await file.read() == DATA
+    await file.close()
+
+
+async def test_a_short_write_is_finished(monkeypatch: pytest.MonkeyPatch) -> None:
+    def writev(descriptor: int, pieces: Sequence[bytes]) -> int:
+        return os.write(descriptor, pieces[0][:3])
+
+    monkeypatch.setattr(uploads, "_write_pieces", writev)
+    file = await receive(DATA, DATA, size=0)
+
+    assert await file.read() == DATA + DATA
+    await file.close()
+
+
+async def test_a_short_read_is_finished(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = await receive(DATA, size=0)
+    read = os.read
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "read", lambda descriptor, size: read(descriptor, min(size, 1000)))
+        assert await file.read() == DATA
+    await file.close()
+
+
+def test_a_system_without_writev_writes_all_the_same() -> None:
+    file = TemporaryFile()
+    file.write(0, [b"a"])
+    os.lseek(file._descriptor, 0, os.SEEK_END)
+    assert uploads._write_joined(file._descriptor, [b"b", bytearray(b"c")]) == 2
+
+    assert file.read(0, 10) == b"abc"
+    file.close()
+
+
+async def test_what_nobody_closes_is_closed_in_the_end_without_a_word() -> None:
+    before = descriptors()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        file = await receive(DATA, size=0)
+        assert descriptors() == before + 1
+        gc.disable()
+        try:
+            del file
+            # The thread that has written it lets go of it in its own time.
+            with anyio.fail_after(10):
+                while descriptors() > before:  # noqa: ASYNC110 - of that, no event tells
+                    await anyio.sleep(0.001)
+        finally:
+            gc.enable()
+
+
+async def test_a_full_disk_is_an_error_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(uploads, "_write_pieces", full)
+    with pytest.raises(OSError, match="No space left"):
+        await receive(DATA, size=0)
+
+
+# The hop.
+
+
+async def test_a_function_runs_in_a_thread_and_gives_its_result_or_error() -> None:
+    assert await hop(threading.get_ident) != threading.get_ident()
+    with pytest.raises(ZeroDivisionError):
+        await hop(divmod, 1, 0)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_a_cancelled_caller_waits_for_the_end_of_the_thread(*, fails: bool) -> None:
+    started, release = threading.Event(), threading.Event()
+    ended = False
+
+    def work() -> None:
+        nonlocal ended
+        started.set()
+        release.wait(10)
+        ended = True
+        if fails:
+            raise ValueError("told to nobody")
+
+    async def watch() -> None:
+        with contextlib.suppress(ValueError):
+            await hop(work)
+
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as group:
+            group.start_soon(watch)
+            await anyio.to_thread.run_sync(started.wait, 10)
+            group.cancel_scope.cancel()
+            with anyio.CancelScope(shield=True):
+                for _ in range(5):
+                    await anyio.lowlevel.checkpoint()
+                assert not ended
+                release.set()
+    assert ended
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_task_that_is_cancelled_twice_still_waits() -> None:
+    started, release = threading.Event(), threading.Event()
+
+    def work() -> None:
+        started.set()
+        release.wait(10)
+
+    task = asyncio.create_task(hop(work))
+    await anyio.to_thread.run_sync(started.wait, 10)
+    for _ in range(3):
+        task.cancel()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert not task.done()
+    release.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_a_file_is_closed_by_a_task_that_is_cancelled_already() -> None:
+    before = descriptors()
+    file = await receive(DATA, size=0)
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        await file.close()
+
+    assert descriptors() == before

@@ -1,0 +1,408 @@
+"""Content codings: every way to cut them up, every way to lie with them."""
+
+from __future__ import annotations
+
+import gzip
+import random
+import sys
+import tracemalloc
+import zlib
+from contextlib import suppress
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asgikit.exceptions import BadRequest, ContentTooLarge, UnsupportedMediaType
+from asgikit.http import content_coding
+from asgikit.http.content_coding import (
+    CODINGS,
+    GRACE,
+    STEP,
+    Decoder,
+    find_codings,
+    make_encoder,
+    parse_content_encoding,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+brotli: Any = pytest.importorskip("brotli")
+brotlicffi: Any = pytest.importorskip("brotlicffi")
+zstd: Any = content_coding.first_of("compression.zstd", "backports.zstd")
+
+ALL = ["br", "deflate", "gzip", "zstd"]
+each_coding = pytest.mark.parametrize("coding", ALL)
+
+TEXT = b"".join(b'{"id": %d, "name": "tea"}\n' % number for number in range(40))
+
+
+def encode(coding: str, *pieces: bytes, level: int | None = None) -> bytes:
+    encoder = make_encoder(coding, level)
+    return b"".join([encoder.encode(piece) for piece in pieces]) + encoder.finish()
+
+
+def decode(
+    codings: str | Sequence[str], pieces: Iterable[bytes], max_ratio: int | None = None
+) -> bytes:
+    decoder = Decoder([codings] if isinstance(codings, str) else codings, max_ratio)
+    decoded = b"".join([part for piece in pieces for part in decoder.feed(piece)])
+    decoder.finish()
+    return decoded
+
+
+def cut(data: bytes, places: Iterable[int]) -> list[bytes]:
+    """Cut ``data`` at these places, all of which it has."""
+    ends = [0, *sorted({place % (len(data) + 1) for place in places}), len(data)]
+    return [data[start:stop] for start, stop in pairwise(ends)]
+
+
+def one_by_one(data: bytes) -> list[bytes]:
+    return [data[place : place + 1] for place in range(len(data))]
+
+
+def make_bomb(coding: str, mebibytes: int) -> bytes:
+    return encode(coding, *[bytes(1024 * 1024)] * mebibytes)
+
+
+def raw_deflate(data: bytes) -> bytes:
+    stream = zlib.compressobj(wbits=-15)
+    return stream.compress(data) + stream.flush()
+
+
+def test_the_best_coding_comes_first() -> None:
+    assert list(CODINGS) == ["zstd", "br", "gzip", "deflate"]
+
+
+@pytest.mark.parametrize(
+    ("coding", "coded"),
+    [
+        ("gzip", gzip.compress(TEXT, mtime=0)),
+        ("gzip", gzip.compress(TEXT, 9, mtime=1)),
+        (
+            "gzip",
+            gzip.compress(TEXT[:100], mtime=0)
+            + gzip.compress(b"", mtime=0)
+            + gzip.compress(TEXT[100:], mtime=0),
+        ),
+        ("deflate", zlib.compress(TEXT)),
+        ("deflate", zlib.compress(TEXT, 0)),
+        ("deflate", raw_deflate(TEXT)),  # without what should be around it
+        ("br", brotli.compress(TEXT)),
+        ("br", brotlicffi.compress(TEXT)),
+        ("zstd", zstd.compress(TEXT)),
+        ("zstd", zstd.compress(TEXT[:100]) + zstd.compress(b"") + zstd.compress(TEXT[100:])),
+        # A frame to skip (RFC 8878, section 3.1.2).
+        ("zstd", b"\x50\x2a\x4d\x18\x03\0\0\0abc" + zstd.compress(TEXT)),
+    ],
+)
+def test_others_are_understood_in_any_pieces(coding: str, coded: bytes) -> None:
+    assert decode(coding, [coded]) == TEXT
+    assert decode(coding, one_by_one(coded)) == TEXT
+
+
+def test_others_understand_us() -> None:
+    assert gzip.decompress(encode("gzip", TEXT)) == TEXT
+    assert zlib.decompress(encode("deflate", TEXT)) == TEXT
+    assert brotli.decompress(encode("br", TEXT)) == TEXT
+    assert zstd.decompress(encode("zstd", TEXT)) == TEXT
+
+
+@each_coding
+def test_a_header_of_gzip_tells_nobody_when_and_where_it_was_made(coding: str) -> None:
+    assert encode(coding, TEXT) == encode(coding, TEXT)
+
+
+@pytest.mark.property
+@given(
+    codings=st.lists(st.sampled_from(ALL), min_size=1, max_size=2),
+    data=st.binary(max_size=2000) | st.binary(max_size=20).map(lambda data: data * 999),
+    before=st.lists(st.integers(0, 2000)),
+    after=st.lists(st.integers(0, 2000)),
+)
+def test_what_was_encoded_is_decoded_in_any_pieces(
+    codings: list[str], data: bytes, before: list[int], after: list[int]
+) -> None:
+    coded = data
+    for coding in codings:
+        coded = encode(coding, *cut(coded, before))
+
+    assert decode(codings, cut(coded, after)) == data
+
+
+@each_coding
+@given(data=st.binary(min_size=1, max_size=2000), cuts=st.lists(st.integers(0, 2000)))
+def test_what_was_flushed_is_all_there(coding: str, data: bytes, cuts: list[int]) -> None:
+    encoder, decoder = make_encoder(coding), Decoder([coding])
+
+    for piece in cut(data, cuts):
+        coded = encoder.encode(piece) + encoder.flush()
+        assert b"".join(decoder.feed(coded)) == piece
+    assert b"".join(decoder.feed(encoder.finish())) == b""
+    decoder.finish()
+
+
+@each_coding
+def test_every_prefix_is_refused(coding: str) -> None:
+    coded = encode(coding, TEXT)
+
+    for stop in range(1, len(coded)):
+        with pytest.raises(BadRequest, match=rf"ends in the middle of its {coding}\."):
+            decode(coding, [coded[:stop]])
+
+
+@pytest.mark.parametrize("codings", [["gzip", "gzip"], ["br", "zstd"], ["zstd", "br"]])
+def test_every_prefix_of_two_codings_is_refused(codings: list[str]) -> None:
+    coded = encode(codings[1], encode(codings[0], TEXT))
+
+    for stop in range(1, len(coded)):
+        with pytest.raises(BadRequest):
+            decode(codings, [coded[:stop]])
+
+
+def test_what_ends_early_inside_is_refused() -> None:
+    with pytest.raises(BadRequest, match="in the middle of its br"):
+        decode(["br", "gzip"], [encode("gzip", encode("br", TEXT)[:-1])])
+
+
+@each_coding
+def test_no_bytes_are_no_content_and_not_coded(coding: str) -> None:
+    assert decode(coding, []) == b""
+    assert decode(coding, [b""]) == b""
+
+
+@pytest.mark.parametrize(
+    ("coding", "coded", "why"),
+    [
+        ("gzip", TEXT, "is not gzip"),
+        ("gzip", zlib.compress(TEXT), "is not gzip"),
+        ("gzip", gzip.compress(TEXT, mtime=0)[:-8] + bytes(8), "is not gzip"),  # the checksum
+        # What follows a member is a member (RFC 1952, section 2.2): no padding, nothing else.
+        ("gzip", gzip.compress(TEXT, mtime=0) + b"\0", "in the middle of its gzip"),
+        ("gzip", gzip.compress(TEXT, mtime=0) + bytes(20), "is not gzip"),
+        ("gzip", gzip.compress(TEXT, mtime=0) + b"trailing", "is not gzip"),
+        ("deflate", b"\x78\x9c\xff\xff", "is not deflate"),
+        ("deflate", b"\x07\xff\xff", "is not deflate"),
+        ("deflate", b"\x78\xbb\0\0\0\1", "is not deflate"),  # needs a dictionary
+        ("deflate", zlib.compress(TEXT)[:-4] + bytes(4), "is not deflate"),
+        ("deflate", zlib.compress(TEXT) + b"x", "goes on after the end of its deflate"),
+        ("br", b"\xff\xff\xff", "is not br"),
+        ("br", brotli.compress(TEXT) + b"x", "br"),
+        ("zstd", TEXT, "is not zstd"),
+        ("zstd", zstd.compress(TEXT) + b"trailing", "is not zstd"),
+        (
+            "zstd",  # a window that takes 128 MiB
+            zstd.compress(TEXT * 9, options={zstd.CompressionParameter.window_log: 27})[:4]
+            + b"\x00\x88"
+            + bytes(20),
+            "is not zstd",
+        ),
+    ],
+)
+def test_what_is_not_of_its_coding_is_refused(coding: str, coded: bytes, why: str) -> None:
+    for pieces in ([coded], one_by_one(coded)):
+        with pytest.raises(BadRequest, match=why):
+            decode(coding, pieces)
+
+
+@each_coding
+@given(data=st.binary(max_size=300), noise=st.binary(max_size=9), place=st.integers(0, 300))
+def test_nothing_but_an_answer_comes_of_damage(
+    coding: str, data: bytes, noise: bytes, place: int
+) -> None:
+    coded = encode(coding, data)
+    place %= len(coded)
+    damaged = coded[:place] + noise + coded[place + len(noise) :]
+
+    with suppress(BadRequest, ContentTooLarge):
+        decode(coding, [damaged], max_ratio=100)
+
+
+@each_coding
+def test_what_is_blown_up_is_refused_in_little_memory(coding: str) -> None:
+    bomb = make_bomb(coding, 64)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ContentTooLarge) as caught:
+            decode(coding, [bomb], max_ratio=100)
+        assert tracemalloc.get_traced_memory()[1] < 4 * GRACE
+    finally:
+        tracemalloc.stop()
+    assert (caught.value.limit, caught.value.maximum) == ("max_ratio", 100)
+
+
+@each_coding
+def test_a_step_gives_little_whatever_it_was_given(coding: str) -> None:
+    sizes = [len(step) for step in Decoder([coding]).feed(make_bomb(coding, 8))]
+
+    assert sum(sizes) == 8 * 1024 * 1024
+    assert max(sizes) <= 2 * STEP
+
+
+@pytest.mark.parametrize("inner", ALL)
+def test_what_is_blown_up_twice_is_held_against_what_was_received(inner: str) -> None:
+    # What is inside is small enough for its own size; and so is what is around it.
+    middle = encode(inner, *[bytes([number]) * 2_000 for number in range(250)] * 40)
+    with pytest.raises(ContentTooLarge, match="max_ratio"):
+        decode([inner, "gzip"], [encode("gzip", middle, bytes(0))], max_ratio=1)
+
+
+def test_an_outer_coding_that_comes_to_nothing_inside_is_held_against_it_too() -> None:
+    # A name in the header of a gzip member has no bound of its own.
+    header = b"\x1f\x8b\x08\x08" + bytes(6)
+    bomb = encode("gzip", header, *[b"x" * 1024 * 1024] * 32)
+
+    with pytest.raises(ContentTooLarge, match="max_ratio"):
+        decode(["gzip", "gzip"], [bomb], max_ratio=100)
+
+
+@each_coding
+def test_what_is_small_may_be_made_of_anything(coding: str) -> None:
+    # 1 MiB of zeros is 1000 times its coding, or more.
+    assert decode(coding, [make_bomb(coding, 1)], max_ratio=1) == bytes(GRACE)
+    with pytest.raises(ContentTooLarge):
+        decode(coding, [encode(coding, bytes(GRACE + 1))], max_ratio=1)
+
+
+@each_coding
+def test_without_a_ratio_anything_goes(coding: str) -> None:
+    assert decode(coding, [make_bomb(coding, 2)]) == bytes(2 * GRACE)
+
+
+@each_coding
+def test_what_does_not_get_smaller_is_well_within_the_ratio(coding: str) -> None:
+    noise = random.Random(1).randbytes(3 * GRACE)
+
+    assert decode(coding, [encode(coding, noise)], max_ratio=1 + (coding != "zstd")) == noise
+
+
+@pytest.mark.parametrize(
+    ("coding", "nothing"),
+    [
+        ("zstd", b"\x50\x2a\x4d\x18\xff\xff\xff\x00" + bytes(2 * GRACE)),
+        ("gzip", b"\x1f\x8b\x08\x08" + bytes(6) + b"x" * 2 * GRACE),
+    ],
+)
+def test_content_without_end_that_comes_to_nothing_is_refused(coding: str, nothing: bytes) -> None:
+    with pytest.raises(BadRequest, match="next to nothing"):
+        decode(coding, [nothing])
+
+
+@pytest.mark.parametrize(
+    ("coding", "piece"), [("gzip", gzip.compress(b"a", mtime=0)), ("zstd", zstd.compress(b"a"))]
+)
+def test_pieces_without_number_are_refused(coding: str, piece: bytes) -> None:
+    assert decode(coding, [piece * 1000]) == b"a" * 1000
+    with pytest.raises(BadRequest, match="too many pieces"):
+        decode(coding, [piece * 5000])
+
+
+@pytest.mark.parametrize(
+    ("values", "codings"),
+    [
+        ([], []),
+        ([""], []),
+        (["gzip"], ["gzip"]),
+        ([" GZip "], ["gzip"]),
+        (["x-gzip"], ["gzip"]),  # section 8.4.1.3
+        (["identity"], []),  # not for this field (section 8.4.1), but clear
+        (["identity, gzip , ,identity"], ["gzip"]),
+        (["deflate, br"], ["deflate", "br"]),
+        (["zstd", "gzip"], ["zstd", "gzip"]),  # two lines
+    ],
+)
+def test_the_field_is_read(values: list[str], codings: list[str]) -> None:
+    assert parse_content_encoding(values) == codings
+
+
+@pytest.mark.parametrize(
+    ("values", "why"),
+    [
+        (["compress"], "not known"),
+        (["gzip;q=1"], "not known"),
+        (['"gzip"'], "not known"),
+        (["gzip br"], "not known"),
+        (["*"], "not known"),
+        (["gzip", "x-tea"], "not known"),
+        (["gzip, gzip, gzip"], "More than 2"),
+        (["gzip," * 10_000], "More than 2"),
+    ],
+)
+def test_a_coding_that_is_not_known_is_refused(values: list[str], why: str) -> None:
+    with pytest.raises(UnsupportedMediaType, match=why) as caught:
+        parse_content_encoding(values)
+
+    assert caught.value.status_code == 415
+    assert caught.value.headers == {"accept-encoding": "zstd, br, gzip, deflate"}
+
+
+@pytest.mark.parametrize(
+    ("coding", "level", "why"),
+    [
+        ("compress", None, "no content coding"),
+        ("gzip", 0, "1 to 9"),
+        ("gzip", 10, "1 to 9"),
+        ("br", 12, "0 to 11"),
+        ("zstd", 20, "1 to 19"),
+        ("zstd", -1, "1 to 19"),
+    ],
+)
+def test_an_encoder_that_cannot_be_made_is_refused(
+    coding: str, level: int | None, why: str
+) -> None:
+    with pytest.raises(ValueError, match=why):
+        make_encoder(coding, level)
+
+
+@each_coding
+def test_there_is_an_encoder_of_every_level(coding: str) -> None:
+    least, most = CODINGS[coding].levels
+
+    for level in range(least, most + 1):
+        assert decode(coding, [encode(coding, TEXT, level=level)]) == TEXT
+
+
+class OldBrotli:
+    """A package that cannot stop in the middle."""
+
+    class Decompressor:
+        def process(self, data: bytes) -> bytes:
+            return data
+
+
+@pytest.mark.parametrize(
+    ("modules", "codings"),
+    [
+        ({}, ["zstd", "br", "gzip", "deflate"]),
+        ({"brotli": None}, ["zstd", "br", "gzip", "deflate"]),
+        ({"brotli": None, "brotlicffi": None}, ["zstd", "gzip", "deflate"]),
+        ({"brotli": OldBrotli}, ["zstd", "gzip", "deflate"]),
+        ({"backports.zstd": None, "compression.zstd": None}, ["br", "gzip", "deflate"]),
+        # What the standard library has from 3.14 on is the same.
+        ({"compression": zstd, "compression.zstd": zstd, "backports.zstd": None}, ALL),
+    ],
+)
+def test_what_packages_are_there_is_what_is_known(
+    modules: dict[str, Any], codings: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, module in modules.items():
+        monkeypatch.setitem(sys.modules, name, module)
+    found = find_codings()
+    monkeypatch.setattr(content_coding, "CODINGS", found)
+
+    assert sorted(found) == sorted(codings)
+    for coding in found:
+        coded = encode(coding, TEXT)
+        assert decode(coding, [coded]) == decode(coding, one_by_one(coded)) == TEXT
+        with pytest.raises(BadRequest):
+            decode(coding, [coded[:-1]])
+        with pytest.raises(BadRequest):
+            decode(coding, [coded + b"trailing"])
+        with pytest.raises(ContentTooLarge):
+            decode(coding, [make_bomb(coding, 4)], max_ratio=100)
+    with pytest.raises(UnsupportedMediaType) as caught:
+        parse_content_encoding(["compress"])
+    assert caught.value.headers == {"accept-encoding": ", ".join(found)}

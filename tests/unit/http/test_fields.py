@@ -1,0 +1,113 @@
+"""Short fields, both ways."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asgikit.http.fields import (
+    format_allow,
+    format_content_language,
+    format_retry_after,
+    parse_allow,
+    parse_content_language,
+    parse_retry_after,
+)
+from tests.support.growth import grows_linearly
+
+
+@pytest.mark.parametrize(
+    ("when", "text"),
+    [
+        # RFC 9110, section 10.2.3.
+        (datetime(1999, 12, 31, 23, 59, 59, tzinfo=UTC), "Fri, 31 Dec 1999 23:59:59 GMT"),
+        (120, "120"),
+        (0, "0"),
+        (0.1, "1"),  # not before
+        (59.0, "59"),
+    ],
+)
+def test_when_to_come_again_reads_as_it_was_written(when: datetime | float, text: str) -> None:
+    assert format_retry_after(when) == text
+    assert parse_retry_after(f" {text}\t") in (when, 1)
+
+
+@pytest.mark.parametrize(
+    "when", [-1, float("nan"), float("inf"), 2**31 + 1, datetime(1999, 12, 31)]
+)
+def test_what_is_no_time_to_come_again_is_refused(when: datetime | float) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - each has its own message
+        format_retry_after(when)
+
+
+@pytest.mark.parametrize(
+    ("text", "when"),
+    [
+        ("99999999999", 2**31),
+        ("9" * 5000, None),
+        ("", None),
+        ("-1", None),
+        ("1.5", None),
+        ("\u0661", None),
+        ("soon", None),
+        ("1, 2", None),
+    ],
+)
+def test_a_time_that_nobody_can_read_is_none(text: str, when: int | None) -> None:
+    assert parse_retry_after(text) == when
+
+
+def test_an_old_date_is_one_for_who_knows_the_day() -> None:
+    text = "Friday, 31-Dec-99 23:59:59 GMT"
+
+    assert parse_retry_after(text) is None
+    assert parse_retry_after(text, now=9e8) == datetime(1999, 12, 31, 23, 59, 59, tzinfo=UTC)
+
+
+def test_methods_read_as_they_were_written() -> None:
+    assert format_allow("GET", "HEAD", "PUT") == "GET, HEAD, PUT"  # RFC 9110, section 10.2.1
+    assert format_allow() == ""
+    assert parse_allow("GET,HEAD , ,a b,\xe9,get") == ["GET", "HEAD", "get"]
+    with pytest.raises(ValueError, match="a method is a token"):
+        format_allow("GET", "A B")
+
+
+def test_a_content_language_reads_as_it_was_written() -> None:
+    assert format_content_language("mi", "en-NZ") == "mi, en-NZ"
+    assert parse_content_language("mi, en-NZ") == ["mi", "en-NZ"]
+    assert parse_content_language("mi,, e n, *, \xe9") == ["mi"]
+
+
+@pytest.mark.parametrize("tags", [(), ("",), ("en", "*"), ("en_US",), ("en\r\nx: y",), ("en, de",)])
+def test_what_is_no_language_is_not_written(tags: tuple[str, ...]) -> None:
+    with pytest.raises(ValueError, match="language"):
+        format_content_language(*tags)
+
+
+pieces = st.sampled_from([*'aZ09-, ":\t\xe9', "GET", "en-US", "Sun, 06 Nov 1994 08:49:37 GMT"])
+
+
+@pytest.mark.property
+@given(st.lists(pieces, max_size=10).map("".join) | st.text(max_size=40))
+def test_any_text_is_read_and_what_is_read_is_written_as_itself(text: str) -> None:
+    methods, languages, when = (
+        parse_allow(text),
+        parse_content_language(text),
+        parse_retry_after(text),
+    )
+
+    assert parse_allow(format_allow(*methods)) == methods
+    assert not languages or parse_content_language(format_content_language(*languages)) == languages
+    assert when is None or parse_retry_after(format_retry_after(when)) == when
+
+
+@pytest.mark.parametrize("text", ["a", ",", "a,", "a-", "1", " ", '"', "\\"])
+@pytest.mark.parametrize("read", [parse_allow, parse_content_language, parse_retry_after])
+def test_the_work_grows_with_the_field_and_no_faster(
+    read: Callable[[str], object], text: str
+) -> None:
+    assert grows_linearly(read, text)

@@ -1,0 +1,221 @@
+"""Links to other resources, both ways."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asgikit.http.extended import format_ext_value, parse_ext_value
+from asgikit.http.links import Link, format_link, parse_links
+from tests.support.growth import grows_linearly
+
+
+@pytest.mark.parametrize(
+    ("text", "links"),
+    [
+        # RFC 8288, section 3.5, and RFC 8187.
+        (
+            '<http://example.com/TheBook/chapter2>; rel="previous"; title="previous chapter"',
+            [
+                (
+                    "http://example.com/TheBook/chapter2",
+                    (("rel", "previous"), ("title", "previous chapter")),
+                )
+            ],
+        ),
+        ('</>; rel="http://example.net/foo"', [("/", (("rel", "http://example.net/foo"),))]),
+        (
+            '</terms>; rel="copyright"; anchor="#foo"',
+            [("/terms", (("rel", "copyright"), ("anchor", "#foo")))],
+        ),
+        (
+            (
+                "</TheBook/chapter2>; rel=\"previous\"; title*=UTF-8'de'letztes%20Kapitel, "
+                "</TheBook/chapter4>; rel=\"next\"; title*=UTF-8'de'n%c3%a4chstes%20Kapitel"
+            ),
+            [
+                (
+                    "/TheBook/chapter2",
+                    (("rel", "previous"), ("title*", "UTF-8'de'letztes%20Kapitel")),
+                ),
+                (
+                    "/TheBook/chapter4",
+                    (("rel", "next"), ("title*", "UTF-8'de'n%c3%a4chstes%20Kapitel")),
+                ),
+            ],
+        ),
+        ("", []),
+        (" , ,", []),
+        ("<>", [("", ())]),
+        ("<a>,<b> , <c>;", [("a", ()), ("b", ()), ("c", ())]),
+        ("<a,b;c>", [("a,b;c", ())]),  # a URI may have all of these
+        ("<a>;;; b ; c = d", [("a", (("b", None), ("c", "d")))]),
+        ("<a>;rel=next;REL=prev", [("a", (("rel", "next"),))]),  # section 3.3
+        ("<a>;hreflang=de;hreflang=en", [("a", (("hreflang", "de"), ("hreflang", "en")))]),
+        ("<a>;rel=http://b/c", [("a", (("rel", "http://b/c"),))]),  # without its quotes
+        ('<a>;x="b\\"c,<d>;"', [("a", (("x", 'b"c,<d>;'),))]),
+        ("<a>;x=", [("a", (("x", ""),))]),
+        # Up to what is malformed.
+        ("a", []),
+        ("<a", []),
+        ("<a b>", []),
+        ("<a> b", []),
+        ('<a>, <b>; x="', [("a", ())]),
+        ('<a>;x="b"c', []),
+        ("<a>, b, <c>", [("a", ())]),
+        ("<a>;x=b c", []),
+        ("<a\r\n>", []),
+        ("<\xe9>", []),
+        ("<<a>>", []),
+    ],
+)
+def test_links_are_read_up_to_what_is_malformed(text: str, links: list[object]) -> None:
+    assert [(link.target, link.parameters) for link in parse_links(text)] == links
+
+
+def test_a_link_has_a_relation_a_context_and_attributes() -> None:
+    [link] = parse_links(
+        '<a>; rel="Next  http://b/C"; title=plain; title*=utf-8\'de\'n%C3%A4chstes; anchor="#c"; '
+        "media"
+    )
+
+    assert link.rel == {"next", "http://b/c"}
+    assert link.anchor == "#c"
+    assert link.get("title") == "n\xe4chstes"
+    assert (link.get("media"), link.get("absent")) == (None, None)
+    assert Link("a", (("title*", "x"), ("title", "b"))).get("title") == "b"
+    assert Link("a").rel == set()
+    assert Link("a").anchor is None
+
+
+@pytest.mark.parametrize(
+    ("link", "text"),
+    [
+        (format_link("/2", "next"), '</2>; rel="next"'),
+        (format_link("/2", ["next", "last"]), '</2>; rel="next last"'),
+        (
+            format_link("/a.css", "preload", as_="style", crossorigin=None),
+            '</a.css>; rel="preload"; as="style"; crossorigin',
+        ),
+        (format_link("/", "x", title='a "b"'), '</>; rel="x"; title="a \\"b\\""'),
+        (format_link("/", "x", title="\xe9"), "</>; rel=\"x\"; title*=UTF-8''%C3%A9"),
+        (format_link("", "x", title=""), '<>; rel="x"; title=""'),
+        (str(Link("a", (("x*", "no ext-value"),))), '<a>; x*="no ext-value"'),
+    ],
+)
+def test_a_link_is_written(link: str, text: str) -> None:
+    assert link == text
+
+
+@pytest.mark.parametrize(
+    ("target", "rel", "parameters"),
+    [
+        ("/a b", "next", {}),
+        ("/a>", "next", {}),
+        ("/\xe9", "next", {}),
+        ("/\r\n", "next", {}),
+        ("/", "", {}),
+        ("/", [], {}),
+        ("/", [" "], {}),
+        ("/", "a\r\n", {}),
+        ("/", "x", {"a b": "c"}),
+        ("/", "x", {"a": "\0"}),
+        ("/", "x", {"title": "\ud800"}),
+    ],
+)
+def test_a_link_that_could_not_be_sent_is_refused(
+    target: str, rel: str | Iterable[str], parameters: dict[str, str]
+) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - each has its own message
+        format_link(target, rel, **parameters)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        # RFC 8187, section 3.2.3.
+        ("UTF-8'en'%C2%A3%20rates", "\xa3 rates"),
+        ("UTF-8''%c2%a3%20and%20%e2%82%ac%20rates", "\xa3 and \u20ac rates"),
+        ("utf-8''", ""),
+        ("iso-8859-1'en'%A3%20rates", None),
+        ("UTF-8''%A3", None),
+        ("UTF-8''%", None),
+        ("UTF-8''a b", None),
+        ("UTF-8''%0D%0A", None),
+        ("UTF-8'a", None),
+        ("", None),
+    ],
+)
+def test_an_extended_value_is_read_or_none(value: str, text: str | None) -> None:
+    assert parse_ext_value(value) == text
+
+
+visible = st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=8)
+tokens = st.text("abc019!#-.^", min_size=1, max_size=5).map(lambda name: f"x{name}")
+targets = st.text("abc/?#,;:%20", max_size=8)
+links = st.builds(
+    Link,
+    targets,
+    st.dictionaries(tokens, st.none() | visible, max_size=3).map(lambda some: tuple(some.items())),
+)
+
+
+@pytest.mark.property
+@given(st.lists(links, max_size=3))
+def test_links_read_as_they_were_written(written: list[Link]) -> None:
+    assert parse_links(", ".join(map(str, written))) == written
+
+
+@given(targets, st.text("abc:/", min_size=1), visible)
+def test_a_title_of_any_script_arrives(target: str, rel: str, title: str) -> None:
+    [link] = parse_links(format_link(target, rel, title=title))
+
+    assert (link.target, link.get("title")) == (target, title)
+    assert link.rel == {rel.lower()}
+
+
+@given(visible)
+def test_an_extended_value_reads_as_it_was_written(text: str) -> None:
+    assert parse_ext_value(format_ext_value(text)) == text
+
+
+pieces = st.sampled_from([*'<>;,=" \\a*\xe9\t', "rel", "<a>", ";rel=", '="', "title*=UTF-8''%C3"])
+
+
+@pytest.mark.property
+@given(st.lists(pieces, max_size=30).map("".join) | st.text(max_size=40))
+def test_any_text_is_read(text: str) -> None:
+    for link in parse_links(text):
+        assert link.rel == {word.lower() for word in (link.get("rel") or "").split(" ") if word}
+        if all(name != "title" and name != "title*" for name, _ in link.parameters):
+            assert link.get("title") is None
+    value = parse_ext_value(text)
+    assert value is None or parse_ext_value(format_ext_value(value)) == value
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<a>,",
+        "<",
+        "<a",
+        ",",
+        ";",
+        ";a",
+        ";a=b",
+        ';a="b"',
+        '"',
+        "\\",
+        " ",
+        "<a>;b=c,",
+        "=",
+        '"\\',
+        ";\t",
+    ],
+)
+@pytest.mark.parametrize("head", ["", "<a>", '<a>;b="'])
+def test_the_work_grows_with_the_field_and_no_faster(head: str, text: str) -> None:
+    assert grows_linearly(parse_links, text, head)

@@ -1,0 +1,380 @@
+"""What threads do to a file, and the hops between them and the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import socket
+import threading
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from asgikit import ContentLengthMismatch, HTTPError
+from asgikit.http.ranges import Span
+from asgikit.http.response_plan import Selection
+from asgikit.responses.file_io import HOP, MESSAGES, FileReader, look_at, refusal
+from asgikit.runtime.threads import hop
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+on_both_loops = pytest.mark.anyio
+
+
+@pytest.fixture
+def tea(tmp_path: Path) -> Path:
+    path = tmp_path / "tea.txt"
+    path.write_bytes(b"0123456789")
+    return path
+
+
+def begin(
+    path: Path, pieces: list[bytes | Span], chunk_size: int = 4
+) -> tuple[FileReader, list[bytes]]:
+    reader = FileReader(chunk_size)
+
+    def choose() -> Selection:
+        reader.open(str(path))
+        return Selection(200, [], pieces)
+
+    return reader, reader.begin(choose)[1]
+
+
+def recorded(patches: pytest.MonkeyPatch, name: str) -> list[tuple[Any, ...]]:
+    """Record the calls of a function of ``os``."""
+    calls: list[tuple[Any, ...]] = []
+    function = getattr(os, name)
+
+    def record(*args: Any) -> Any:
+        calls.append(args)
+        return function(*args)
+
+    patches.setattr(os, name, record)
+    return calls
+
+
+def test_a_small_file_is_read_and_closed_at_once(tea: Path) -> None:
+    reader, chunks = begin(tea, [Span(0, 10)])
+
+    assert chunks == [b"0123", b"4567", b"89"]
+    assert reader.descriptor is None
+
+
+def test_pieces_come_in_their_order(tea: Path) -> None:
+    _, chunks = begin(tea, [b"<", Span(7, 9), b"|", Span(0, 5), b">"])
+
+    assert chunks == [b"<", b"78", b"|", b"0123", b"4", b">"]
+
+
+def test_nothing_to_read_closes_the_file(tea: Path) -> None:
+    reader, chunks = begin(tea, [])
+
+    assert (reader.descriptor, chunks) == (None, [])
+
+
+@pytest.mark.parametrize(
+    ("size", "chunk_size", "hops"),
+    [
+        (HOP, HOP // 4, [4]),
+        (HOP + 1, HOP // 4, [4, 1]),
+        (2 * HOP, 2 * HOP, [1]),  # the user's own choice
+        (MESSAGES + 1, 1, [MESSAGES, 1]),
+    ],
+)
+def test_a_hop_reads_a_mebibyte_in_few_messages(
+    tmp_path: Path, size: int, chunk_size: int, hops: list[int]
+) -> None:
+    path = tmp_path / "big"
+    path.write_bytes(b"x" * size)
+    reader, chunks = begin(path, [Span(0, size)], chunk_size)
+    counts = [len(chunks)]
+    total = len(b"".join(chunks))
+    while reader.pieces:
+        assert reader.descriptor is not None
+        chunks = reader.read()
+        counts.append(len(chunks))
+        total += len(b"".join(chunks))
+
+    assert (counts, total) == (hops, size)
+    assert reader.descriptor is None
+
+
+def test_a_file_that_is_shorter_than_it_was_raises(tea: Path) -> None:
+    with pytest.raises(ContentLengthMismatch, match="shorter while it was sent: 2 bytes"):
+        begin(tea, [Span(0, 12)], 100)
+    with pytest.raises(ContentLengthMismatch):
+        begin(tea, [Span(20, 30)])
+
+
+def test_a_failure_closes_the_file(tea: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = recorded(monkeypatch, "close")
+
+    with pytest.raises(ContentLengthMismatch):
+        begin(tea, [Span(0, 12)])
+    assert len(closed) == 1
+
+
+def test_no_read_asks_for_more_than_there_is(tea: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = recorded(monkeypatch, "read")
+
+    begin(tea, [Span(0, 10)], 1000)
+
+    assert [size for _, size in asked] == [10]
+
+
+def test_a_short_read_is_read_on(tea: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = os.read
+    monkeypatch.setattr(os, "read", lambda file, size: read(file, min(size, 3)))
+
+    assert begin(tea, [Span(1, 9)], 100)[1] == [b"123", b"456", b"78"]
+
+
+def test_reading_without_an_open_file_is_an_error() -> None:
+    reader = FileReader(4)
+    reader.pieces = [Span(0, 1)]
+
+    with pytest.raises(RuntimeError, match="no open file"):
+        reader.read()
+
+
+def test_closing_twice_closes_once(tea: Path) -> None:
+    reader = FileReader(4)
+    reader.open(str(tea))
+    reader.close()
+    reader.close()
+
+    assert reader.descriptor is None
+
+
+def test_another_file_takes_the_place_of_the_open_one(tea: Path) -> None:
+    other = tea.with_name("other")
+    other.write_bytes(b"abc")
+    reader = FileReader(4)
+    reader.open(str(tea))
+    first = reader.descriptor
+
+    assert reader.exchange(str(tea.with_name("none"))) is None
+    assert reader.descriptor == first
+    looks = reader.exchange(str(other))
+    assert looks is not None
+    assert looks.st_size == 3
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(first or -1)
+    reader.close()
+
+
+def unservable(folder: Path) -> dict[str, str]:
+    """Make one of everything that is no file to send."""
+    os.mkfifo(folder / "fifo")
+    (folder / "loop").symlink_to("loop")
+    (folder / "file").write_bytes(b"")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(folder / "socket"))
+    return {
+        "missing": f"{folder}/missing",
+        "empty": "",
+        "folder": str(folder),
+        "fifo": f"{folder}/fifo",
+        "socket": f"{folder}/socket",
+        "device": "/dev/null",
+        "loop": f"{folder}/loop",
+        "below a file": f"{folder}/file/file",
+        "long name": f"{folder}/{'x' * 300}",
+        "long path": f"{folder}/{'x/' * 3000}",
+        "NUL": f"{folder}/file\0.txt",
+        "surrogate": f"{folder}/\ud800",
+    }
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "missing",
+        "empty",
+        "folder",
+        "fifo",
+        "socket",
+        "device",
+        "loop",
+        "below a file",
+        "long name",
+        "long path",
+        "NUL",
+        "surrogate",
+    ],
+)
+@pytest.mark.parametrize("look", [FileReader(1).open, look_at], ids=["open", "look"])
+def test_what_is_no_regular_file_is_a_404(look: Any, kind: str, tmp_path: Path) -> None:
+    path = unservable(tmp_path)[kind]
+
+    with pytest.raises(HTTPError) as caught:
+        look(path)
+
+    assert caught.value.status_code == 404
+    # It says nothing of the machine.
+    assert caught.value.detail is None
+
+
+def test_what_is_no_regular_file_is_closed_again(tmp_path: Path) -> None:
+    reader = FileReader(1)
+    with pytest.raises(HTTPError):
+        reader.open(str(tmp_path))
+
+    assert reader.descriptor is None
+
+
+def test_a_look_does_not_open_the_file(tea: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = recorded(monkeypatch, "open")
+
+    assert look_at(str(tea)).st_size == 10
+    assert opened == []
+
+
+@pytest.mark.parametrize(
+    ("number", "status_code"),
+    [
+        (errno.EACCES, 403),
+        (errno.EPERM, 403),
+        (errno.ENOENT, 404),
+        (errno.EIO, None),
+        (errno.EMFILE, None),
+        (errno.ENOMEM, None),
+    ],
+)
+@pytest.mark.parametrize("look", [FileReader(1).open, look_at], ids=["open", "look"])
+def test_an_error_of_ours_is_raised_and_one_of_the_name_answered(
+    look: Any, number: int, status_code: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    error = OSError(number, os.strerror(number))
+
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    with monkeypatch.context() as patches:
+        patches.setattr(os, "open", fail)
+        patches.setattr(os, "stat", fail)
+        with pytest.raises((HTTPError, OSError)) as caught:
+            look("tea")
+
+    answer = refusal(error)
+    assert (answer and answer.status_code) == status_code
+    if status_code is None:
+        assert caught.value is error
+    else:
+        assert isinstance(caught.value, HTTPError)
+        assert caught.value.status_code == status_code
+
+
+@on_both_loops
+async def test_a_hop_gives_what_the_function_gives() -> None:
+    assert await hop(threading.get_ident) != threading.get_ident()
+
+
+@on_both_loops
+async def test_a_hop_raises_what_the_function_raises() -> None:
+    with pytest.raises(ZeroDivisionError):
+        await hop(lambda: 1 // 0)
+
+
+@on_both_loops
+async def test_many_hops_at_once_all_come_back() -> None:
+    results: list[int] = []
+
+    async def one(number: int) -> None:
+        results.append(await hop(lambda: number))
+
+    async with anyio.create_task_group() as group:
+        for number in range(500):
+            group.start_soon(one, number)
+
+    assert sorted(results) == list(range(500))
+
+
+@on_both_loops
+async def test_cancelling_waits_for_the_thread() -> None:
+    started, release = threading.Event(), threading.Event()
+    ended: list[bool] = []
+
+    def work() -> None:
+        started.set()
+        assert release.wait(20)
+        ended.append(True)
+
+    async def let_go() -> None:
+        while not started.is_set():
+            await anyio.lowlevel.checkpoint()
+        group.cancel_scope.cancel()
+        # Time to run away, if the wait could be left.
+        for _ in range(10):
+            await anyio.lowlevel.cancel_shielded_checkpoint()
+        assert ended == []
+        release.set()
+
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as group:
+            group.start_soon(let_go)
+            try:
+                await hop(work)
+            finally:
+                assert ended == [True]
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_child_process_has_threads_of_its_own() -> None:
+    async def work() -> int:
+        with anyio.fail_after(20):
+            return await hop(lambda: 7)
+
+    assert anyio.run(work) == 7
+    child = os.fork()
+    if not child:
+        code = 1
+        try:
+            code = anyio.run(work)
+        finally:
+            os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+
+
+def test_a_task_that_is_cancelled_twice_waits_as_well() -> None:
+    started, release = threading.Event(), threading.Event()
+    ended: list[bool] = []
+
+    def work() -> None:
+        started.set()
+        assert release.wait(20)
+        ended.append(True)
+
+    async def main() -> None:
+        task = asyncio.get_running_loop().create_task(hop(work))
+        while not started.is_set():  # noqa: ASYNC110 - a thread sets it
+            await asyncio.sleep(0)
+        for _ in range(3):
+            task.cancel()
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        assert not task.done()
+        release.set()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert ended == [True]
+
+    asyncio.run(main())
+
+
+def test_a_task_cancelled_after_the_thread_has_ended_is_cancelled_all_the_same() -> None:
+    async def main() -> None:
+        ended = threading.Event()
+        task = asyncio.get_running_loop().create_task(hop(ended.set))
+        await asyncio.sleep(0)
+        # The loop learns of the end in its next turn.
+        assert ended.wait(20)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())

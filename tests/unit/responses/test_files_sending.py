@@ -1,0 +1,556 @@
+"""Sending files: what is no file, what goes wrong on the way, and that nothing is left open."""
+
+from __future__ import annotations
+
+import errno
+import functools
+import os
+import shutil
+import socket
+import sys
+import threading
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from asgikit import ContentLengthMismatch, HTTPError
+from asgikit.responses.file_io import HOP, MESSAGES
+from asgikit.responses.files import FileResponse
+from asgikit.runtime.threads import hop
+from asgikit.testing import exchange
+from tests.support.open_files import still_open
+from tests.support.streams import said_goodbye_early
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from asgikit.types import Message
+
+pytestmark = pytest.mark.anyio
+
+PATHSEND: dict[str, Any] = {"extensions": {"http.response.pathsend": {}}}
+WHOLE = b"0123456789"
+
+
+@pytest.fixture
+def digits(tmp_path: Path) -> Path:
+    path = tmp_path / "digits.txt"
+    path.write_bytes(WHOLE)
+    return path
+
+
+@pytest.fixture
+def long(tmp_path: Path) -> Path:
+    """A file of many hops, in messages of one byte."""
+    path = tmp_path / "long"
+    path.write_bytes(b"x" * (3 * MESSAGES))
+    return path
+
+
+# What is no file to send.
+
+
+@pytest.fixture
+def unservable(tmp_path: Path) -> dict[str, str]:
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "file").touch()
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "socket"))
+    return {
+        "missing": f"{tmp_path}/missing",
+        "folder": str(tmp_path),
+        "fifo": f"{tmp_path}/fifo",
+        "socket": f"{tmp_path}/socket",
+        "device": "/dev/null",
+        "loop": f"{tmp_path}/loop",
+        "below a file": f"{tmp_path}/file/file",
+        "long": f"{tmp_path}/{'x' * 300}",
+        "NUL": f"{tmp_path}/file\0",
+        "surrogate": f"{tmp_path}/\ud800",
+    }
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "missing",
+        "folder",
+        "fifo",
+        "socket",
+        "device",
+        "loop",
+        "below a file",
+        "long",
+        "NUL",
+        "surrogate",
+    ],
+)
+@pytest.mark.parametrize("offered", [{}, PATHSEND], ids=["", "pathsend"])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_what_is_no_regular_file_is_a_404_at_once(
+    unservable: dict[str, str], kind: str, method: str, offered: dict[str, Any]
+) -> None:
+    ran: list[bool] = []
+    response = FileResponse(
+        unservable[kind], headers={"x-own": "1"}, background=lambda: ran.append(True)
+    )
+    with anyio.fail_after(10):
+        answer = await exchange(response, method, scope=offered)
+
+    assert answer.status_code == 404
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["x-own"] == "1"
+    assert "etag" not in answer.headers
+    assert answer.body == (
+        b"" if method == "HEAD" else b'{"type":"about:blank","title":"Not Found","status":404}'
+    )
+    assert ran == [True]
+
+
+@pytest.mark.parametrize("offered", [{}, PATHSEND], ids=["", "pathsend"])
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM])
+async def test_what_must_not_be_read_is_a_403(
+    digits: Path, number: int, offered: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patches:
+        patches.setattr(os, "open", functools.partial(fail, number))
+        patches.setattr(os, "stat", functools.partial(fail, number))
+        answer = await exchange(FileResponse(digits), scope=offered)
+
+    assert answer.status_code == 403
+    assert answer.json()["title"] == "Forbidden"
+
+
+def fail(number: int, *_: Any, **__: Any) -> Any:
+    raise OSError(number, os.strerror(number))
+
+
+@pytest.mark.parametrize("broken", ["open", "fstat", "read"])
+async def test_a_fault_of_the_disk_is_raised_before_anything_is_sent(
+    digits: Path, broken: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[bool] = []
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    with monkeypatch.context() as patches:
+        patches.setattr(os, broken, functools.partial(fail, errno.EIO))
+        response = FileResponse(digits, background=lambda: ran.append(True))
+        with pytest.raises(OSError, match="Input/output"):
+            await response(never, send)
+
+    assert sent == []
+    assert ran == [True]
+    assert still_open(digits) == []
+
+
+async def never() -> Message:
+    await anyio.sleep_forever()
+    raise AssertionError
+
+
+async def test_a_file_given_another_name_while_it_is_sent_goes_on(long: Path) -> None:
+    def replace() -> None:
+        long.rename(long.with_name("old"))
+        long.write_bytes(b"y")
+
+    body, error = await send_and(long, replace)
+
+    assert error is None
+    assert body == b"x" * (3 * MESSAGES)
+
+
+async def test_a_file_deleted_before_it_is_sent_is_a_404(digits: Path) -> None:
+    response = FileResponse(digits)
+    os.unlink(digits)
+
+    assert (await exchange(response)).status_code == 404
+
+
+async def test_a_file_that_grows_sends_what_was_promised(long: Path) -> None:
+    def grow() -> None:
+        with long.open("ab") as file:
+            file.write(b"y" * 1000)
+
+    body, error = await send_and(long, grow)
+
+    assert error is None
+    assert body == b"x" * (3 * MESSAGES)
+
+
+async def test_a_file_that_shrinks_breaks_the_answer(long: Path) -> None:
+    body, error = await send_and(long, lambda: os.truncate(long, MESSAGES + 1))
+
+    assert isinstance(error, ContentLengthMismatch)
+    assert len(body) < 3 * MESSAGES
+    assert still_open(long) == []
+
+
+async def send_and(path: Path, interfere: Callable[[], object]) -> tuple[bytes, Exception | None]:
+    """Send a file of three hops, and do something to it in the first one."""
+    body = b""
+
+    async def send(message: Message) -> None:
+        nonlocal body
+        if not body and message["type"] == "http.response.body":
+            interfere()
+        body += message.get("body", b"")
+
+    try:
+        await FileResponse(path, chunk_size=1)(never, send)
+    except ContentLengthMismatch as error:
+        return body, error
+    return body, None
+
+
+# Threads and messages.
+
+
+async def test_nothing_on_disk_is_done_on_the_event_loop(
+    long: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+
+    def watch(patches: pytest.MonkeyPatch, name: str) -> None:
+        function = getattr(os, name)
+
+        def watched(*args: Any, **named: Any) -> Any:
+            if threading.current_thread() is threading.main_thread():
+                seen.append(name)
+            return function(*args, **named)
+
+        patches.setattr(os, name, watched)
+
+    with monkeypatch.context() as patches:
+        for name in ("open", "fstat", "stat", "lseek", "read", "close"):
+            watch(patches, name)
+        response = FileResponse(long, chunk_size=1)
+        await exchange(response)
+        await exchange(response, headers={"range": "bytes=0-9,100-109"})
+        await exchange(response, disconnect_after=5)
+
+    assert seen == []
+
+
+async def test_messages_are_of_the_chunk_size_and_the_last_one_says_so(digits: Path) -> None:
+    answer = await exchange(FileResponse(digits, chunk_size=4))
+    bodies = [(m["body"], m["more_body"]) for m in answer.messages[1:]]
+
+    assert bodies == [(b"0123", True), (b"4567", True), (b"89", False)]
+
+
+@pytest.mark.parametrize(("size", "hops"), [(0, 1), (HOP, 1), (HOP + 1, 2), (3 * HOP, 3)])
+async def test_a_hop_brings_a_mebibyte(
+    tmp_path: Path, size: int, hops: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "big"
+    path.write_bytes(b"x" * size)
+    count = 0
+
+    async def counted(function: Callable[[], Any]) -> Any:
+        nonlocal count
+        count += 1
+        return await hop(function)
+
+    monkeypatch.setattr("asgikit.responses.files.hop", counted)
+
+    assert len((await exchange(FileResponse(path))).body) == size
+    assert count == hops
+
+
+async def test_no_more_than_a_mebibyte_is_read_ahead_of_a_client_that_stalls(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "big"
+    path.write_bytes(b"x" * (4 * HOP))
+    read_so_far = 0
+    read = os.read
+
+    def counted(descriptor: int, size: int) -> bytes:
+        nonlocal read_so_far
+        if size >= 1000:  # the loop reads its own wake-ups
+            read_so_far += size
+        return read(descriptor, size)
+
+    stalled = anyio.Event()
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            stalled.set()
+            await anyio.sleep_forever()
+
+    monkeypatch.setattr(os, "read", counted)
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as group:
+            group.start_soon(FileResponse(path).__call__, never, send)
+            await stalled.wait()
+            for _ in range(100):
+                await anyio.lowlevel.checkpoint()
+            group.cancel_scope.cancel()
+
+    assert read_so_far == HOP
+    assert still_open(path) == []
+
+
+MEMORY = """
+import anyio, resource, sys
+from asgikit.responses.files import FileResponse
+
+async def send(message):
+    global total
+    total += len(message.get("body", b""))
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+async def main():
+    global total
+    total = 0
+    # So that all that a sending needs is there.
+    scope = {"type": "http", "method": "GET", "headers": [(b"range", b"bytes=0-9999999")]}
+    await FileResponse(sys.argv[1])(scope, anyio.sleep_forever, send)
+    before, total = peak(), 0
+    await FileResponse(sys.argv[1])(anyio.sleep_forever, send)
+    print(total, peak() - before)
+
+anyio.run(main, backend=sys.argv[2])
+"""
+
+
+async def test_a_gibibyte_takes_no_more_memory_than_a_mebibyte(
+    tmp_path: Path, anyio_backend: str
+) -> None:
+    path = tmp_path / "huge"
+    path.touch()
+    os.truncate(path, 1 << 30)
+    done = await anyio.run_process([sys.executable, "-c", MEMORY, str(path), anyio_backend])
+    total, growth = map(int, done.stdout.split())
+
+    assert total == 1 << 30
+    assert growth < 16 * HOP
+
+
+# The end of it.
+
+
+@pytest.mark.parametrize("after", [0, 1, 2, 70])
+@pytest.mark.parametrize("version", ["2.3", "2.4"])
+async def test_a_client_that_leaves_ends_the_reading(long: Path, after: int, version: str) -> None:
+    ran: list[bool] = []
+    response = FileResponse(long, chunk_size=1, background=lambda: ran.append(True))
+    with anyio.fail_after(20):
+        answer = await exchange(
+            response,
+            disconnect_after=after,
+            scope={"asgi": {"version": "3.0", "spec_version": version}},
+        )
+
+    assert len(answer.messages) == after
+    assert still_open(long) == []
+    assert ran == [True]
+
+
+@pytest.mark.parametrize("offered", [{}, PATHSEND], ids=["", "pathsend"])
+@pytest.mark.parametrize("after", [0, 1])
+async def test_a_send_that_fails_is_a_client_that_left(
+    digits: Path, after: int, offered: dict[str, Any]
+) -> None:
+    ran: list[bool] = []
+    response = FileResponse(digits, background=lambda: ran.append(True))
+    answer = await exchange(
+        response,
+        disconnect_after=after,
+        scope={**offered, "asgi": {"version": "3.0", "spec_version": "2.4"}},
+    )
+
+    assert len(answer.messages) == after
+    assert ran == [True]
+
+
+async def test_a_client_that_leaves_while_nothing_is_sent_ends_it_too(long: Path) -> None:
+    stalled = anyio.Event()
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            stalled.set()
+            await anyio.sleep_forever()
+
+    async def receive() -> Message:
+        await stalled.wait()
+        return {"type": "http.disconnect"}
+
+    ran: list[bool] = []
+    with anyio.fail_after(20):
+        response = FileResponse(long, chunk_size=1, background=lambda: ran.append(True))
+        await response(receive, send)
+
+    assert still_open(long) == []
+    assert ran == [True]
+
+
+@pytest.mark.parametrize("name", ["open", "fstat", "read", "close"])
+async def test_a_cancelled_task_leaves_nothing_open(
+    long: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is cancelled while a thread is in each of the calls; the thread is waited for."""
+    started, release = threading.Event(), threading.Event()
+    function = getattr(os, name)
+    ran: list[bool] = []
+
+    def slow(*args: Any, **named: Any) -> Any:
+        if threading.current_thread() is not threading.main_thread():
+            started.set()
+            assert release.wait(20)
+        return function(*args, **named)
+
+    async def cancel() -> None:
+        while not started.is_set():
+            await anyio.lowlevel.checkpoint()
+        group.cancel_scope.cancel()
+        for _ in range(5):
+            await anyio.lowlevel.cancel_shielded_checkpoint()
+        release.set()
+
+    async def ignore(message: Message) -> None:
+        await anyio.lowlevel.checkpoint()
+
+    with monkeypatch.context() as patches, anyio.fail_after(20):
+        patches.setattr(os, name, slow)
+        async with anyio.create_task_group() as group:
+            group.start_soon(cancel)
+            response = FileResponse(long, chunk_size=1, background=lambda: ran.append(True))
+            await response(never, ignore)
+
+    assert still_open(long) == []
+    assert ran == []
+
+
+async def test_a_failed_send_is_raised_and_nothing_left_open(long: Path) -> None:
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            raise ZeroDivisionError
+
+    ran: list[bool] = []
+    response = FileResponse(long, chunk_size=1, background=lambda: ran.append(True))
+    with pytest.raises(ZeroDivisionError):
+        await response(never, send)
+
+    assert still_open(long) == []
+    assert ran == [True]
+
+
+@pytest.mark.parametrize("offered", [{}, PATHSEND], ids=["", "pathsend"])
+async def test_an_error_of_a_middleware_comes_too_late_to_be_answered(
+    digits: Path, offered: dict[str, Any]
+) -> None:
+    async def send(message: Message) -> None:
+        if message["type"] != "http.response.start":
+            raise HTTPError(413)
+
+    scope = {"type": "http", "method": "GET", "headers": [], **offered}
+    with pytest.raises(HTTPError) as caught:
+        await FileResponse(digits)(scope, never, send)
+
+    assert caught.value.response_started
+
+
+async def test_the_background_runs_once_after_the_last_message(digits: Path) -> None:
+    order: list[str] = []
+
+    async def send(message: Message) -> None:
+        order.append(message["type"])
+
+    async def background() -> None:
+        order.append("background")
+
+    await FileResponse(digits, background=background)(never, send)
+
+    assert order == ["http.response.start", "http.response.body", "background"]
+
+
+# Handed to the server.
+
+
+async def test_a_server_that_offers_to_sends_the_file_itself(
+    digits: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[object] = []
+    ran: list[bool] = []
+    monkeypatch.setattr("asgikit.responses.file_io.FileReader.open", opened.append)
+    response = FileResponse(digits, background=lambda: ran.append(True))
+    answer = await exchange(response, scope=PATHSEND)
+
+    assert answer.messages[1:] == [{"type": "http.response.pathsend", "path": str(digits)}]
+    assert answer.body == WHOLE
+    assert answer.headers["content-length"] == "10"
+    assert opened == []
+    assert ran == [True]
+
+
+async def test_the_path_for_the_server_is_absolute(
+    digits: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(digits.parent)
+    answer = await exchange(FileResponse("digits.txt"), scope=PATHSEND)
+
+    assert answer.messages[1]["path"] == str(digits)
+
+
+async def test_a_name_that_is_no_text_is_not_handed_to_the_server(
+    tmp_path: Path, digits: Path
+) -> None:
+    path = os.fsencode(tmp_path) + b"/\xff.txt"
+    for name in (os.fsdecode(path), tmp_path / "ż.txt"):
+        shutil.copy(digits, name)
+
+    answer = await exchange(FileResponse(path), scope=PATHSEND)
+    assert [message["type"] for message in answer.messages] == [
+        "http.response.start",
+        "http.response.body",
+    ]
+    assert answer.body == WHOLE
+    other = await exchange(FileResponse(tmp_path / "ż.txt"), scope=PATHSEND)
+    assert other.messages[1]["type"] == "http.response.pathsend"
+
+
+@pytest.mark.parametrize(
+    ("extensions", "kind"),
+    [
+        (MappingProxyType({"http.response.pathsend": {}}), "http.response.pathsend"),
+        (MappingProxyType({"other": {}}), "http.response.body"),
+        (None, "http.response.body"),
+    ],
+)
+async def test_extensions_may_be_any_mapping(digits: Path, extensions: object, kind: str) -> None:
+    answer = await exchange(FileResponse(digits), scope={"extensions": extensions})
+
+    assert answer.messages[1]["type"] == kind
+    assert answer.body == WHOLE
+
+
+async def test_a_part_is_not_handed_to_the_server(digits: Path) -> None:
+    for value in ("bytes=0-1", "bytes=0-9"):
+        answer = await exchange(FileResponse(digits), headers={"range": value}, scope=PATHSEND)
+        assert answer.status_code == 206
+        assert answer.messages[1]["type"] == "http.response.body"
+
+
+async def test_a_server_that_says_goodbye_at_the_last_message_may_take_its_time(
+    long: Path,
+) -> None:
+    assert await said_goodbye_early(FileResponse(long, chunk_size=1))
+
+
+async def test_without_the_scope_what_is_missing_is_a_problem_all_the_same(tmp_path: Path) -> None:
+    response = FileResponse(tmp_path / "missing")
+    answer = await exchange(lambda scope: response)
+
+    assert answer.status_code == 404
+    assert answer.headers["content-type"] == "application/problem+json"

@@ -1,0 +1,296 @@
+"""Scopes as servers give them, and the answers to those that are no HTTP request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import anyio
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asgikit import (
+    EventSourceResponse,
+    FileResponse,
+    PlainTextResponse,
+    RedirectResponse,
+    StreamingResponse,
+    request_response,
+    to_asgi,
+)
+from asgikit.datastructures.address import Address, parse_address
+from asgikit.scopes import answer_other, extensions
+from asgikit.testing import exchange
+from asgikit.types import Message
+from tests.support.streams import KINDS, WAIT, Source, assert_closed, every_kind, release
+
+pytestmark = pytest.mark.anyio
+
+UP: Message = {"type": "lifespan.startup.complete"}
+DOWN: Message = {"type": "lifespan.shutdown.complete"}
+
+
+@pytest.mark.parametrize(
+    ("value", "address"),
+    [
+        (("192.0.2.1", 8000), ("192.0.2.1", 8000)),
+        (["::1", 8000], ("::1", 8000)),  # hypercorn
+        (("::1", "8000"), ("::1", 8000)),  # granian
+        (("::1", "0"), ("::1", 0)),
+        (("::1", 65535), ("::1", 65535)),
+        (("/run/app.sock", None), ("/run/app.sock", None)),  # uvicorn
+        (("", 0), ("", 0)),
+        (("::1", 65536), ("::1", None)),
+        (("::1", -1), ("::1", None)),
+        (("::1", "-1"), ("::1", None)),
+        (("::1", ""), ("::1", None)),
+        (("::1", "+80"), ("::1", None)),
+        (("::1", "8_0"), ("::1", None)),
+        (("::1", "\u0668"), ("::1", None)),  # a digit, but none of ASCII
+        (("::1", "9" * 5000), ("::1", None)),
+        (("::1", 80.0), ("::1", None)),
+        (("::1", b"80"), ("::1", None)),
+        (None, None),
+        ((), None),
+        (("::1",), None),
+        (("::1", 80, 0, 0), None),
+        ((b"::1", 80), None),
+        ((None, None), None),
+        ("ab", None),  # two characters are no pair
+        ({"host": 80, "port": 80}, None),
+        (80, None),
+    ],
+)
+def test_an_address_is_any_pair_or_nothing(
+    value: object, address: tuple[str, int | None] | None
+) -> None:
+    read = parse_address(value)
+
+    assert read == address
+    assert read is None or (read.host, read.port) == address
+
+
+def test_an_address_has_names() -> None:
+    assert Address("::1", 80)._asdict() == {"host": "::1", "port": 80}
+
+
+NUMBERS = st.integers(-1, 70_000) | st.floats() | st.booleans() | st.none() | st.binary(max_size=3)
+ODDS = NUMBERS | st.text(max_size=6) | st.from_regex(r"\A[0-9]{1,6}\Z")
+
+
+@pytest.mark.property
+@given(
+    value=ODDS
+    | st.lists(ODDS, max_size=3)
+    | st.lists(ODDS, max_size=3).map(tuple)
+    | st.tuples(st.text(max_size=3), ODDS)
+    | st.dictionaries(st.text(max_size=3), ODDS, max_size=2)
+)
+def test_an_address_is_never_out_of_range(value: object) -> None:
+    read = parse_address(value)
+
+    assert read is None or type(read.host) is str
+    assert read is None or read.port is None or 0 <= read.port <= 65535
+
+
+@pytest.mark.parametrize(
+    ("scope", "offered"),
+    [
+        ({"extensions": {"http.response.pathsend": {}}}, {"http.response.pathsend": {}}),
+        ({"extensions": MappingProxyType({"a": {}})}, {"a": {}}),
+        ({"extensions": {}}, {}),
+        ({"extensions": None}, {}),
+        ({"extensions": ["http.response.pathsend"]}, {}),
+        ({}, {}),
+    ],
+)
+def test_the_extensions_are_a_mapping_always(
+    scope: Mapping[str, Any], offered: Mapping[str, Any]
+) -> None:
+    assert extensions(scope) == offered
+
+
+async def answer(scope: dict[str, Any], *received: str) -> list[Message]:
+    """Give what was sent, each message with the number of those received before it."""
+    messages = [{"type": kind} for kind in received]
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return messages.pop(0)
+
+    async def send(message: Message) -> None:
+        sent.append({**message, "after": len(received) - len(messages)})
+
+    with anyio.fail_after(10):
+        await answer_other(scope, receive, send)
+    assert messages == []
+    return sent
+
+
+async def test_a_lifespan_comes_up_and_goes_down_on_the_servers_word() -> None:
+    sent = await answer({"type": "lifespan"}, "lifespan.startup", "lifespan.shutdown")
+
+    assert sent == [{**UP, "after": 1}, {**DOWN, "after": 2}]
+
+
+@pytest.mark.parametrize("more", [{}, {"extensions": None}, {"extensions": {"a": {}}}])
+async def test_a_websocket_is_closed(more: dict[str, Any]) -> None:
+    sent = await answer({"type": "websocket", **more}, "websocket.connect")
+
+    assert sent == [{"type": "websocket.close", "after": 1}]
+
+
+async def test_a_websocket_is_denied_where_the_server_can() -> None:
+    offered: dict[str, Any] = {"extensions": {"websocket.http.response": {}}}
+    sent = await answer({"type": "websocket", **offered}, "websocket.connect")
+
+    assert [message["type"] for message in sent] == [
+        "websocket.http.response.start",
+        "websocket.http.response.body",
+    ]
+    assert sent[0]["status"] == 404
+    assert sent[0]["headers"] == [(b"content-length", b"0")]
+
+
+@pytest.mark.parametrize("offered", [{}, {"websocket.http.response": {}}])
+async def test_an_answer_is_what_the_specification_allows(offered: dict[str, Any]) -> None:
+    done = await exchange(answer_other, scope={"type": "websocket", "extensions": offered})
+
+    assert done.messages
+
+
+@pytest.mark.parametrize("kind", ["http", "http.request", "telnet", "", None])
+async def test_another_scope_is_an_error_that_says_what_is_served(kind: str | None) -> None:
+    with pytest.raises(RuntimeError, match="serves http, websocket and lifespan scopes, not "):
+        await answer({"type": kind})
+
+
+# --- a websocket that is denied with a response --------------------------------------------------
+
+DENIAL: dict[str, Any] = {
+    "type": "websocket",
+    "extensions": {
+        "websocket.http.response": {},
+        "http.response.trailers": {},
+        "http.response.pathsend": {},
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("make", "status_code", "field", "body"),
+    [
+        (lambda path: PlainTextResponse("no", 403), 403, ("content-length", "2"), b"no"),
+        (lambda path: RedirectResponse("/in", 303), 303, ("location", "/in"), b""),
+        (
+            lambda path: StreamingResponse([b"n", b"o"], 401, trailers={"x-a": "1"}),
+            401,
+            None,
+            b"no",
+        ),
+        (lambda path: EventSourceResponse(["no"], ping=None), 200, None, b": ping\n\ndata: no\n\n"),
+        (lambda path: FileResponse(path, 503), 503, ("content-length", "2"), b"no"),
+        # The fields of the handshake are none that choose a part of it.
+        (lambda path: PlainTextResponse("no", conditional=True), 200, None, b"no"),
+    ],
+)
+async def test_a_response_denies_a_websocket_with_itself(
+    make: Callable[[Path], Any],
+    status_code: int,
+    field: tuple[str, str] | None,
+    body: bytes,
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "no"
+    path.write_bytes(b"no")
+
+    for wrap in (lambda response: response, to_asgi):
+        app: Any = wrap(make(path))
+        answer = await exchange(app, headers={"if-none-match": "*"}, scope=DENIAL)
+        assert (answer.status_code, answer.body) == (status_code, body)
+        assert field is None or answer.headers[field[0]] == field[1]
+        assert {message["type"] for message in answer.messages} == {
+            "websocket.http.response.start",
+            "websocket.http.response.body",
+        }
+
+
+@pytest.mark.parametrize("received", [False, True])
+@pytest.mark.parametrize("offered", [{}, {"websocket.http.response": {}}])
+async def test_a_response_denies_also_where_the_connect_was_received(
+    received: bool, offered: dict[str, Any]
+) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if received:
+            await receive()
+        await StreamingResponse([b"no"], 403)(scope, receive, send)
+
+    scope = {"type": "websocket", "extensions": offered}
+    with anyio.fail_after(10):
+        answer = await exchange(app, scope=scope)
+
+    assert answer.status_code == 403
+    assert answer.body == (b"no" if offered else b"")
+
+
+@every_kind
+async def test_what_cannot_be_sent_is_closed_and_its_background_runs(kind: str) -> None:
+    source = Source(b"a", b"b")
+    iterator = KINDS[kind](source)
+    done: list[str] = []
+    response = StreamingResponse(iterator, background=lambda: done.append("background"))
+
+    answer = await exchange(response, scope={"type": "websocket"})
+
+    assert answer.messages == [{"type": "websocket.close"}]
+    assert done == ["background"]
+    assert_closed(source, iterator, kind)
+
+
+@every_kind
+async def test_a_client_that_leaves_ends_the_denial(kind: str) -> None:
+    source = Source(b"a", WAIT)
+    iterator = KINDS[kind](source)
+    left: list[str] = []
+    messages = iter(["websocket.connect", "websocket.disconnect"])
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        kind = next(messages)
+        if kind == "websocket.disconnect":
+            with anyio.fail_after(10):
+                while not source.waits.is_set():  # noqa: ASYNC110 - set in a thread
+                    await anyio.sleep(0.001)
+            left.append(kind)
+        return {"type": kind}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(release, source, lambda: bool(left))
+        await StreamingResponse(iterator)(dict(DENIAL), receive, send)
+
+    # The end of its body did not come.
+    assert [message["type"] for message in sent] == ["websocket.http.response.start"]
+    assert_closed(source, iterator, kind)
+
+
+async def test_a_short_body_is_one_message_and_a_long_one_is_not_kept() -> None:
+    chunk = b"x" * 40_000
+    short = await exchange(StreamingResponse([b"n", b"o"]), scope=DENIAL)
+    long = await exchange(StreamingResponse([chunk] * 3), scope=DENIAL)
+
+    assert [message.get("body") for message in short.messages] == [None, b"no"]
+    assert [len(message.get("body", b"")) for message in long.messages] == [0, 80_000, 40_000]
+    assert long.body == chunk * 3
+
+
+async def test_a_handler_that_serves_http_alone_is_not_asked() -> None:
+    def never(request: Any) -> Any:
+        raise AssertionError("a handler was asked about a websocket")
+
+    assert (await exchange(request_response(never), scope=DENIAL)).status_code == 404
