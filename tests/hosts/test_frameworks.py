@@ -31,7 +31,7 @@ BODY = bytes(range(256)) * 1000
 def framework(request: pytest.FixtureRequest, anyio_backend: str) -> str:
     """Each way to hang an app into a framework, by its name."""
     if request.param == "beside_django" and anyio_backend == "trio":
-        pytest.skip("Django runs on asyncio alone")
+        pytest.skip("Django runs on asyncio only")
     name: str = request.param
     return name
 

@@ -1,10 +1,12 @@
-"""What the others do: tried on what is installed, and printed as a table.
+"""Comparison with other libraries: each feature is tried on each installed library.
 
-    python -m tests.project.peers            # is the README's table that?
-    python -m tests.project.peers --write    # make it so
+    python -m tests.project.peers            # compare the pages with the libraries
+    python -m tests.project.peers --write    # write the pages
+    python -m tests.project.peers --links    # write labels and links only: no library is tried
 
-A "yes" is what was seen; a "no" was seen too, or is an error; a dash is that a library has no word
-for it. Which test of ours proves a row is said in its last column.
+The whole table is in ``docs/pages/comparison.md``; the README has some rows of it. In a cell, "yes"
+and "no" are results of a trial (an exception is a "no"), and "-" means that the library has no such
+feature. The last column links to the test that proves the row for asgikit.
 """
 
 from __future__ import annotations
@@ -22,14 +24,21 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import anyio
 
 from asgikit.testing import exchange
+from tests.project.pages import (
+    DOCS,
+    README,
+    read_block,
+    read_table,
+    update_pages,
+    write_table,
+)
 from tests.project.peer_apps import CLOSED, LIBRARIES
-from tests.project.works_with import printed, put, table
 from tests.support.paths import ROOT
 
 if TYPE_CHECKING:
     from tests.project.peer_apps import Library
 
-README = ROOT / "README.md"
+PAGE = DOCS / "comparison.md"
 PEERS = ("Starlette", "baize", "Werkzeug", "Falcon")
 
 JSON = {"content-type": "application/json"}
@@ -42,43 +51,45 @@ class Feature(NamedTuple):
     """A row of the table.
 
     Attributes:
-        label: what it says.
-        app: what a library must have for it.
-        holds: tells it of the app.
-        test: the test of ours that proves it.
+        label: its first cell.
+        app: the name of the app in :mod:`tests.project.peer_apps` that the trial needs.
+        holds: the trial: returns whether the app has the feature.
+        test: the name of the test that proves the row for asgikit; unique in the test suite.
+        is_in_readme: whether the row is in the README's table.
     """
 
     label: str
     app: str
     holds: Callable[[Any], Awaitable[bool]]
     test: str
+    is_in_readme: bool = False
 
 
-async def _sees_tab(app: Any) -> bool:
+async def _keeps_tab_in_url(app: Any) -> bool:
     return (await exchange(app, target="/ad%09min")).text == "http://localhost/ad%09min"
 
 
-async def _ignores_host(app: Any) -> bool:
-    # A Host that is none must not lead to somebody else.
+async def _ignores_malformed_host(app: Any) -> bool:
+    # A malformed Host must not move the URL to another authority.
     answer = await exchange(app, target="/a", headers={"host": "a@evil.example/"})
     return "evil.example" not in answer.text
 
 
-async def _refuses_cut_form(app: Any) -> bool:
+async def _refuses_truncated_form(app: Any) -> bool:
     answer = await exchange(app, "POST", headers=MULTIPART, body=FIELD)
     return answer.status_code == 400
 
 
-async def _refuses_broken_json(app: Any) -> bool:
+async def _refuses_invalid_json(app: Any) -> bool:
     return (await exchange(app, "POST", headers=JSON, body=b"[")).status_code == 400
 
 
-async def _refuses_much(app: Any) -> bool:
+async def _refuses_large_json(app: Any) -> bool:
     body = [b"[" + b" " * MiB, *[b" " * MiB] * 63, b"]"]
     return (await exchange(app, "POST", headers=JSON, body=body)).status_code == 413
 
 
-async def _decodes(app: Any) -> bool:
+async def _decodes_gzip(app: Any) -> bool:
     headers = {**JSON, "content-encoding": "gzip"}
     answer = await exchange(app, "POST", headers=headers, body=gzip.compress(b"[1]"))
     return answer.status_code == 200 and answer.json() == [1]
@@ -88,49 +99,49 @@ async def _refuses_line_break(app: Any) -> bool:
     return (await exchange(app)).text == "ValueError"
 
 
-async def _knows_it(app: Any) -> bool:
+async def _answers_304(app: Any) -> bool:
     etag = (await exchange(app, target="/file.txt")).headers["etag"]
     headers = {"if-none-match": etag}
     return (await exchange(app, target="/file.txt", headers=headers)).status_code == 304
 
 
-async def _guards_it(app: Any) -> bool:
+async def _answers_412(app: Any) -> bool:
     headers = {"if-match": '"another"'}
     return (await exchange(app, target="/file.txt", headers=headers)).status_code == 412
 
 
-async def _gives_ranges(app: Any) -> bool:
+async def _sends_several_ranges(app: Any) -> bool:
     answer = await exchange(app, target="/file.txt", headers={"range": "bytes=0-0,2-2"})
     kind = answer.headers.get("content-type", "")
     return answer.status_code == 206 and kind.startswith("multipart/byteranges")
 
 
-async def _keeps_the_frame(app: Any) -> bool:
+async def _keeps_event_format(app: Any) -> bool:
     lines = re.split(r"\r\n|\r|\n", (await exchange(app)).text)
     return [line for line in lines if line.startswith("event")] == [] and any(
         line.startswith("data") for line in lines
     )
 
 
-async def _closes(app: Any) -> bool:
+async def _closes_iterator(app: Any) -> bool:
     CLOSED.clear()
     with anyio.move_on_after(2):
         await exchange(app, disconnect_after=3)
     return CLOSED == ["closed"]
 
 
-async def _is_problem(app: Any) -> bool:
+async def _answers_problem(app: Any) -> bool:
     answer = await exchange(app)
     kind = answer.headers.get("content-type", "")
     return answer.status_code == 404 and kind.startswith("application/problem+json")
 
 
-async def _chooses(app: Any) -> bool:
+async def _negotiates(app: Any) -> bool:
     accept = "text/html;q=0.2, application/json;q=0.8, */*;q=0.1"
     return (await exchange(app, headers={"accept": accept})).text == "application/json"
 
 
-async def _believes_whom_it_trusts(app: Any) -> bool:
+async def _finds_client_behind_proxy(app: Any) -> bool:
     fields = {"x-forwarded-for": "6.6.6.6, 192.0.2.1"}
     trusted = await exchange(app, headers=fields, scope={"client": ("10.0.0.1", 1)})
     stranger = await exchange(app, headers=fields, scope={"client": ("192.0.2.9", 1)})
@@ -162,138 +173,189 @@ async def _accepts_websocket(app: Any) -> bool:
     return (await exchange(app, scope={"type": "websocket"})).status_code == 101
 
 
-async def _is_there(app: Any) -> bool:
+async def _exists(app: Any) -> bool:
     return app is not None
 
 
 FEATURES = [
     Feature(
-        "the path of `request.url` is the path, whatever is in it", "url", _sees_tab,
-        "test_url.py::test_a_request_url_is_its_scope",
+        "`request.url` keeps an encoded control character", "url", _keeps_tab_in_url,
+        "test_a_request_url_is_its_scope",
     ),
     Feature(
-        "a hostile Host is no part of `request.url`", "url", _ignores_host,
-        "test_request.py::test_the_url_has_a_host_that_is_one",
+        "a malformed Host is not in `request.url`", "url", _ignores_malformed_host,
+        "test_the_url_has_a_host_that_is_one",
     ),
     Feature(
-        "JSON that does not parse is a 400", "json", _refuses_broken_json,
-        "test_request.py::test_json_that_is_none_is_400_each_time",
+        "invalid JSON is answered with 400", "json", _refuses_invalid_json,
+        "test_json_that_is_none_is_400_each_time", is_in_readme=True,
     ),
     Feature(
-        "64 MiB of JSON are a 413, unless told otherwise", "json", _refuses_much,
-        "test_request.py::test_a_body_over_the_limit_is_413_as_it_arrives",
+        "64 MiB of JSON is answered with 413 by default", "json", _refuses_large_json,
+        "test_a_body_over_the_limit_is_413_as_it_arrives", is_in_readme=True,
     ),
     Feature(
-        "a body in gzip is decoded", "json", _decodes,
-        "test_request_coding.py::test_a_body_is_read_as_if_it_was_not_coded",
+        "a request body in gzip is decoded", "json", _decodes_gzip,
+        "test_a_body_is_read_as_if_it_was_not_coded",
     ),
     Feature(
-        "a form that is cut short is a 400", "form", _refuses_cut_form,
-        "test_forms.py::test_a_form_that_is_cut_short_is_refused",
+        "a truncated multipart form is answered with 400", "form", _refuses_truncated_form,
+        "test_a_form_that_is_cut_short_is_refused", is_in_readme=True,
     ),
     Feature(
-        "Accept decides, by its weights", "accept", _chooses,
-        "http/test_negotiation.py::test_the_best_match_is_the_clients_and_a_tie_the_servers",
+        "negotiation by Accept, with weights", "accept", _negotiates,
+        "test_the_best_match_is_the_clients_and_a_tie_the_servers",
     ),
     Feature(
-        "the client behind proxies, by networks", "client", _believes_whom_it_trusts,
-        "test_request_fields.py::test_the_client_is_found_behind_trusted_proxies",
+        "client address behind proxies, by trusted networks", "client", _finds_client_behind_proxy,
+        "test_the_client_is_found_behind_trusted_proxies",
     ),
     Feature(
-        "a line break in a header field is a `ValueError`", "field", _refuses_line_break,
-        "test_headers.py::test_what_would_split_a_message_stays_out_and_changes_nothing",
+        "a line break in a header is a `ValueError`", "field", _refuses_line_break,
+        "test_what_would_split_a_message_stays_out_and_changes_nothing",
     ),
     Feature(
-        "a folder: 304", "folder", _knows_it,
-        "test_staticfiles.py::test_conditions_and_ranges_are_those_of_a_file",
-    ),
-    Feature("a file response: 304", "file", _knows_it, "test_files.py::test_what_a_get_gets"),
-    Feature("a file response: 412", "file", _guards_it, "test_files.py::test_what_a_get_gets"),
-    Feature(
-        "a file response: several ranges", "file", _gives_ranges,
-        "test_files.py::test_several_ranges_are_parts_that_the_file_does_not_hold",
+        "static files support If-None-Match (304)", "folder", _answers_304,
+        "test_conditions_and_ranges_are_those_of_a_file",
     ),
     Feature(
-        "any response: ETag and 304", "page", _knows_it,
-        "test_conditional_responses.py::test_a_body_has_a_tag_that_a_client_can_ask_by",
+        "a file response supports If-None-Match (304)", "file", _answers_304,
+        "test_what_a_get_gets", is_in_readme=True,
     ),
     Feature(
-        "a sync iterator is closed when the client leaves", "stream", _closes,
-        "test_streaming.py::test_closed_when_the_client_leaves_while_it_waits",
+        "a file response supports If-Match (412)", "file", _answers_412,
+        "test_what_a_get_gets",
     ),
     Feature(
-        "server-sent events that no data breaks", "events", _keeps_the_frame,
-        "http/test_event_stream.py::test_any_text_arrives_as_the_data_of_one_event",
+        "a file response supports several ranges", "file", _sends_several_ranges,
+        "test_several_ranges_are_parts_that_the_file_does_not_hold",
     ),
     Feature(
-        "br and zstd", "compress", _compresses,
-        "test_compression.py::test_the_coding_is_the_one_that_the_client_would_rather_have",
+        "any response can support If-None-Match (304)", "page", _answers_304,
+        "test_a_body_has_a_tag_that_a_client_can_ask_by",
     ),
     Feature(
-        "errors as problem details (RFC 9457)", "error", _is_problem,
-        "test_responses.py::test_a_problem_is_a_document",
+        "a sync iterator is closed when the client disconnects", "stream", _closes_iterator,
+        "test_closed_when_the_client_leaves_while_it_waits",
+    ),
+    Feature(
+        "no data can break the event stream format", "events", _keeps_event_format,
+        "test_any_text_arrives_as_the_data_of_one_event",
+    ),
+    Feature(
+        "responses in br and zstd", "compress", _compresses,
+        "test_the_coding_is_the_one_that_the_client_would_rather_have",
+    ),
+    Feature(
+        "errors as problem details (RFC 9457)", "error", _answers_problem,
+        "test_a_problem_is_a_document",
     ),
     Feature(
         "`await response(receive, send)`", "response", _answers_without_scope,
-        "test_responses.py::test_a_response_is_awaited_with_and_without_its_scope",
+        "test_a_response_is_awaited_with_and_without_its_scope",
     ),
     Feature(
         "websockets", "websocket", _accepts_websocket,
-        "test_asgi.py::test_a_websocket_is_closed",
+        "test_a_websocket_is_closed",
     ),
-    Feature("a router", "router", _is_there, "test_peers.py::test_there_is_no_router_and_no_wsgi"),
-    Feature("WSGI", "wsgi", _is_there, "test_peers.py::test_there_is_no_router_and_no_wsgi"),
+    Feature(
+        "router", "router", _exists,
+        "test_there_is_no_router_and_no_wsgi", is_in_readme=True,
+    ),
+    Feature(
+        "WSGI", "wsgi", _exists,
+        "test_there_is_no_router_and_no_wsgi",
+    ),
 ]  # fmt: skip
 
 
 async def try_one(feature: Feature, library: Library, folder: Path) -> str:
-    """Give a cell of the table."""
+    """Return the cell of one feature and one library."""
     app = library(feature.app, folder)
     if app is None:
         return "-"
     try:
         holds = await feature.holds(app)
     except NameError:
-        raise  # a mistake of ours
-    except Exception:  # noqa: BLE001 - whatever it is, it is no answer
+        raise  # a bug in the trial
+    except Exception:  # noqa: BLE001 - any exception of the library is a "no"
         holds = False
     return "yes" if holds else "no"
 
 
 async def try_library(name: str, folder: Path) -> list[str]:
-    """Give the column of one library."""
+    """Return the column of one library."""
     (folder / "file.txt").write_text("0123456789" * 1000)
     return [await try_one(feature, LIBRARIES[name], folder) for feature in FEATURES]
 
 
 def heads() -> list[str]:
-    """Name the libraries, each with its version."""
+    """Return the name of each installed library, with its version."""
     versions = {name: metadata.version(name) for name in PEERS if find_spec(name.lower())}
     return ["asgikit", *(f"{name} {version}" for name, version in versions.items())]
 
 
+def find_test(name: str, root: Path = ROOT) -> Path:
+    """Return the file below ``root / "tests"`` with the test ``name``, relative to ``root``.
+
+    Raises:
+        LookupError: there is no such test, or more than one.
+    """
+    definition = re.compile(rf"^ *(?:async )?def {name}\(", re.MULTILINE)
+    files = [
+        path.relative_to(root)
+        for path in sorted((root / "tests").rglob("test_*.py"))
+        for _ in definition.finditer(path.read_text(encoding="utf-8"))
+    ]
+    if len(files) != 1:
+        raise LookupError(f"tests with the name {name}: {', '.join(map(str, files)) or 'none'}")
+    return files[0]
+
+
+def read_columns() -> dict[str, list[str]]:
+    """Read the columns of the docs page, by their heads, without labels and proofs."""
+    head, *rows = read_table(read_block(PAGE.read_text(encoding="utf-8"), "peers"))
+    return {
+        name: [row[at] for row in rows] for at, name in enumerate(head) if name not in {"", "proof"}
+    }
+
+
 def make_table(columns: dict[str, list[str]]) -> str:
-    """Write the table out of its columns, by their heads."""
+    """Write the whole table from its columns, with links that are relative to the docs page."""
     rows = []
-    for index, feature in enumerate(FEATURES):
-        file, _, test = feature.test.partition("::")
-        proof = f'[`{Path(file).stem}`](tests/{file} "{test}")'
-        rows.append([feature.label, *(column[index] for column in columns.values()), proof])
-    return table(["", *columns, "proof"], rows)
+    for feature, *cells in zip(FEATURES, *columns.values(), strict=True):
+        file = find_test(feature.test)
+        proof = f'[`{file.stem}`](../../{file.as_posix()} "{feature.test}")'
+        rows.append([feature.label, *cells, proof])
+    return write_table(["", *columns, "proof"], rows)
+
+
+def summarize(columns: dict[str, list[str]]) -> str:
+    """Write the README's table: some rows, of asgikit and Starlette."""
+    shown = {head: columns[head] for head in columns if head.startswith(("asgikit", "Starlette"))}
+    rows = [
+        [feature.label, *cells]
+        for feature, *cells in zip(FEATURES, *shown.values(), strict=True)
+        if feature.is_in_readme
+    ]
+    return write_table(["", *shown], rows)
 
 
 def main(arguments: list[str]) -> int:
-    """Compare the README's table with what is seen, or write it."""
-    with tempfile.TemporaryDirectory() as folder:
-        columns = {
-            head: anyio.run(try_library, head.split(" ")[0], Path(folder)) for head in heads()
-        }
-    now = make_table(columns)
-    text = README.read_text(encoding="utf-8")
-    if arguments == ["--write"]:
-        README.write_text(put(text, now, "peers"), encoding="utf-8")
-    elif printed(text, "peers") != now:
-        sys.stdout.write(f"The README says otherwise. Seen was:\n\n{now}")
+    """Compare the pages with the libraries, or write them."""
+    if arguments == ["--links"]:
+        columns = read_columns()
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            columns = {
+                head: anyio.run(try_library, head.split(" ")[0], Path(folder)) for head in heads()
+            }
+    written = make_table(columns)
+    is_writing = arguments in (["--write"], ["--links"])
+    stale = update_pages("peers", {PAGE: written, README: summarize(columns)}, write=is_writing)
+    if stale and not is_writing:
+        names = ", ".join(path.name for path in stale)
+        sys.stdout.write(f"{names}: not the results of the trials, which are:\n\n{written}")
         return 1
     return 0
 

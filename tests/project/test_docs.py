@@ -19,9 +19,10 @@ import asgikit
 import asgikit.http
 import asgikit.testing
 from asgikit import Limits
-from tests.project.snippets import ROOT, Program, blocks, curl, furnish, programs, run
+from tests.project.snippets import Program, blocks, curl, furnish, programs, run
 from tests.project.test_readme import limits_of
 from tests.servers.harness import SETUPS, Server, Setup, require
+from tests.support.paths import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,72 +1,103 @@
-"""The README's table of features: each row is proven here, and each peer's cell was tried."""
+"""The comparison: a test proves each row for asgikit, and each peer's cell is tried again."""
 
 from __future__ import annotations
 
-import ast
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 import asgikit
+from tests.project.pages import README, read_block
 from tests.project.peer_apps import LIBRARIES
-from tests.project.peers import FEATURES, PEERS, README, heads, make_table, try_library
-from tests.project.snippets import ROOT
-from tests.project.works_with import printed
+from tests.project.peers import (
+    FEATURES,
+    PAGE,
+    PEERS,
+    Feature,
+    find_test,
+    heads,
+    make_table,
+    read_columns,
+    summarize,
+    try_library,
+)
+from tests.support.paths import ROOT
 
-if TYPE_CHECKING:
-    from pathlib import Path
+# The features that asgikit does not have.
+MISSING = {"websockets", "router", "WSGI"}
 
-# What there is none of here, and the README says so.
-MISSING = {"websockets", "a router", "WSGI"}
-
-TABLE = printed(README.read_text(encoding="utf-8"), "peers")
-
-
-def columns() -> dict[str, list[str]]:
-    """Read the table's columns, by their heads."""
-    head, _, *rows = [line.strip("| ").split(" | ") for line in TABLE.splitlines()]
-    return {name: [row[at + 1] for row in rows] for at, name in enumerate(head[:-1])}
+COLUMNS = read_columns()
+REGENERATE = "run: python -m tests.project.peers --links"
 
 
 @pytest.mark.parametrize("feature", FEATURES, ids=lambda feature: feature.label)
-def test_every_row_names_a_test_that_exists(feature: object) -> None:
-    assert isinstance(feature, tuple)
-    file, _, name = feature[3].partition("::")
-    tree = ast.parse((ROOT / "tests" / file).read_text(encoding="utf-8"))
-    kinds = ast.FunctionDef | ast.AsyncFunctionDef
+def test_proof_of_a_row_is_a_test_that_exists(feature: Feature) -> None:
+    assert find_test(feature.test).name.startswith("test_")
 
-    assert name in {node.name for node in tree.body if isinstance(node, kinds)}
+
+def test_find_test_returns_the_one_file_or_raises(tmp_path: Path) -> None:
+    folder = tmp_path / "tests" / "unit"
+    folder.mkdir(parents=True)
+    (folder / "test_a.py").write_text("def test_one():\n    pass\n\ndef test_two(): ...\n")
+    (folder / "test_b.py").write_text("class TestB:\n    async def test_two(self): ...\n")
+    (folder / "helpers.py").write_text("def test_one(): ...\n")
+
+    assert find_test("test_one", tmp_path) == Path("tests/unit/test_a.py")
+    with pytest.raises(LookupError, match=r"test_two: .*test_a\.py, .*test_b\.py"):
+        find_test("test_two", tmp_path)
+    with pytest.raises(LookupError, match="tests with the name test_on: none"):
+        find_test("test_on", tmp_path)
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("anyio_backend", ["asyncio"])  # on which the peers are tried too
-async def test_our_column_is_what_is_seen(tmp_path: Path) -> None:
-    seen = await try_library("asgikit", tmp_path)
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])  # as the peers
+async def test_column_of_asgikit_equals_its_trials(tmp_path: Path) -> None:
+    results = await try_library("asgikit", tmp_path)
 
-    assert columns()["asgikit"] == seen
+    assert COLUMNS["asgikit"] == results
     assert {
-        feature.label for feature, cell in zip(FEATURES, seen, strict=True) if cell != "yes"
+        feature.label for feature, cell in zip(FEATURES, results, strict=True) if cell != "yes"
     } == MISSING
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("anyio_backend", ["asyncio"])  # which is the one that some of them know
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])  # some peers do not support Trio
 @pytest.mark.parametrize("name", PEERS)
-# Theirs is theirs.
-@pytest.mark.filterwarnings("ignore")
-async def test_the_column_of_a_peer_is_what_is_seen(name: str, tmp_path: Path) -> None:
+@pytest.mark.filterwarnings("ignore")  # warnings of the peers
+async def test_column_of_a_peer_equals_its_trials(name: str, tmp_path: Path) -> None:
     if find_spec(name.lower()) is None:
         pytest.skip(f"{name} is not installed")
-    (head,) = [each for each in columns() if each.startswith(name)]
+    (head,) = [each for each in COLUMNS if each.startswith(name)]
     if head not in heads():
         pytest.skip(f"the table is about {head}")
 
-    assert columns()[head] == await try_library(name, tmp_path)
+    assert COLUMNS[head] == await try_library(name, tmp_path)
 
 
-def test_the_table_is_as_it_is_written() -> None:
-    assert make_table({name: cells for name, cells in columns().items() if name}) == TABLE
+def test_docs_page_has_the_generated_table() -> None:
+    table = read_block(PAGE.read_text(encoding="utf-8"), "peers")
+
+    assert make_table(COLUMNS) == table, REGENERATE
+
+
+def test_readme_has_five_rows_of_the_table() -> None:
+    table = read_block(README.read_text(encoding="utf-8"), "peers")
+
+    assert summarize(COLUMNS) == table, REGENERATE
+    assert len(table.splitlines()) == 2 + 5
+
+
+def test_proof_links_to_the_file_that_has_the_test() -> None:
+    rows = make_table(COLUMNS).splitlines()[2:]
+
+    for feature, row in zip(FEATURES, rows, strict=True):
+        _, _, target = row.rpartition("](")
+        link, _, title = target.removesuffix(") |").partition(" ")
+        file = (PAGE.parent / link).resolve()
+        assert title == f'"{feature.test}"'
+        assert ROOT / "tests" in file.parents
+        assert f"def {feature.test}(" in file.read_text(encoding="utf-8")
 
 
 def test_there_is_no_router_and_no_wsgi() -> None:

@@ -1,46 +1,53 @@
-"""The README does what it says: its programs run, its commands and numbers are right."""
+"""README.md: its programs, sessions, commands, tables and error texts are right."""
 
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
+import traceback
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from asgikit import Limits
+from asgikit import Limits, Request, request_response
 from asgikit.testing import exchange
 from examples import demo
 from tests.hosts.apps import DESCRIBING
 from tests.hosts.frameworks import FRAMEWORKS
-from tests.project.snippets import DATE, ROOT, Program, blocks, curl, programs, run
+from tests.project.pages import README as README_PATH
+from tests.project.pages import read_block, read_table
+from tests.project.snippets import DATE, Program, blocks, curl, furnish, programs, run
 from tests.project.works_with import (
     HOSTS,
     NOT_BARE,
+    PAGE,
     SERVER_ROWS,
     SHAPES,
     Outcome,
-    printed,
-    put,
+    summarize,
     tables,
+    worst_cell,
 )
-from tests.servers.harness import SETUPS, Server, require
+from tests.servers.harness import SETUPS, Server, require, until
 from tests.servers.test_exchanges import STRUCTURES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+README = README_PATH.read_text(encoding="utf-8")
 UNITS = {"": 1, "MiB": 1024 * 1024, "s": 1}
 
-# The demo has a session of its own, and so no program.
-TRY_IT = re.findall(r"^## Try it\n.*?(?=^## )", README, re.MULTILINE | re.DOTALL)[0]
+# The program of the demo's session is a file.
+(TRY_IT,) = re.findall(r"^## Try the demo\n.*?(?=^## )", README, re.MULTILINE | re.DOTALL)
 PROGRAMS = programs("README.md", README.replace(TRY_IT, ""))
 (DEMO,) = programs("demo", f"```python\nfrom examples.demo import app\n```\n{TRY_IT}")
+(FAQ,) = re.findall(r"^## FAQ\n.*", README, re.MULTILINE | re.DOTALL)
 
 
 def by_name(program: Program) -> str:
@@ -49,7 +56,8 @@ def by_name(program: Program) -> str:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Where the demo makes its files, and the commands find theirs."""
+    """Change to a folder with the files that programs and commands use."""
+    furnish(tmp_path)
     (tmp_path / "hello.txt").write_text("hello\n")
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.chdir(tmp_path)
@@ -66,7 +74,7 @@ def snippet(part: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=by_name)
-def test_every_program_runs(program: Program) -> None:
+def test_program_runs_and_defines_app(program: Program, folder: Path) -> None:
     assert "app" in run(program.source, program.name)
 
 
@@ -74,7 +82,7 @@ def test_every_program_runs(program: Program) -> None:
 @pytest.mark.parametrize(
     "program", [DEMO, *(program for program in PROGRAMS if program.session)], ids=by_name
 )
-async def test_every_session_prints_what_is_printed(program: Program, folder: Path) -> None:
+async def test_session_prints_the_shown_output(program: Program, folder: Path) -> None:
     app = run(program.source, program.name)["app"]
 
     assert program.session
@@ -83,7 +91,7 @@ async def test_every_session_prints_what_is_printed(program: Program, folder: Pa
 
 
 @pytest.mark.parametrize("program", [PROGRAMS[0], DEMO], ids=by_name)
-def test_curl_prints_it_with_a_server(program: Program, folder: Path) -> None:
+def test_session_on_a_server_prints_the_shown_output(program: Program, folder: Path) -> None:
     if shutil.which("curl") is None:
         pytest.skip("curl is not installed")
     require("uvicorn")
@@ -91,17 +99,17 @@ def test_curl_prints_it_with_a_server(program: Program, folder: Path) -> None:
 
     with Server(SETUPS[0], "main:app", folder) as server:
         for command, output in program.session:
-            asked = command.replace(":8000", f":{server.port}").replace("curl ", "curl -s ", 1)
+            local = command.replace(":8000", f":{server.port}").replace("curl ", "curl -s ", 1)
             done = subprocess.run(
-                asked, shell=True, cwd=folder, capture_output=True, text=True, check=True
+                local, shell=True, cwd=folder, capture_output=True, text=True, check=True
             )
-            seen = re.sub("(?m)^date: .*$", f"date: {DATE}", done.stdout.replace("\r\n", "\n"))
-            assert seen.rstrip("\n") == output.rstrip("\n"), command
+            printed = re.sub("(?m)^date: .*$", f"date: {DATE}", done.stdout.replace("\r\n", "\n"))
+            assert printed.rstrip("\n") == output.rstrip("\n"), command
         assert server.alarms == []
 
 
 @pytest.mark.anyio
-async def test_the_plain_function_answers_in_both_shapes() -> None:
+async def test_plain_function_answers_in_both_calling_conventions() -> None:
     names = snippet("def app(scope)")
 
     for app in (names["everywhere"], names["app"]({"type": "http", "method": "GET", "path": "/a"})):
@@ -109,17 +117,24 @@ async def test_the_plain_function_answers_in_both_shapes() -> None:
 
 
 @pytest.mark.anyio
-async def test_the_app_with_a_limit_keeps_it() -> None:
+async def test_json_program_answers_errors_with_their_status() -> None:
     app = snippet("max_body_size")["app"]
 
-    assert (await exchange(app, "POST", body=b"[1, 2]")).body == b'{"lines":2}'
     assert (await exchange(app, "POST", body=b"[")).status_code == 400
     assert (await exchange(app, "POST", body=[b" " * 65000] * 2)).status_code == 413
     assert (await exchange(app)).headers["allow"] == "POST"
 
 
 @pytest.mark.anyio
-async def test_the_response_is_an_app_with_a_cookie() -> None:
+async def test_form_program_refuses_a_form_without_a_file(folder: Path) -> None:
+    headers = {"content-type": "application/x-www-form-urlencoded"}
+    answer = await exchange(snippet("UploadFile")["app"], "POST", headers=headers, body=b"file=a")
+
+    assert (answer.status_code, answer.text) == (400, "Send a file.\n")
+
+
+@pytest.mark.anyio
+async def test_response_program_sets_headers_and_cookie() -> None:
     answer = await exchange(snippet("HTMLResponse")["app"])
 
     assert answer.headers["set-cookie"].startswith("session=0123abcd; ")
@@ -127,43 +142,55 @@ async def test_the_response_is_an_app_with_a_cookie() -> None:
 
 
 @pytest.mark.anyio
-async def test_the_events_arrive() -> None:
+async def test_file_program_serves_the_folder(folder: Path) -> None:
+    assert (await exchange(snippet("StaticFiles")["app"])).text == "<h1>Home</h1>\n"
+
+
+@pytest.mark.anyio
+async def test_event_program_sends_three_events() -> None:
     answer = await exchange(snippet("ServerSentEvent")["app"])
 
     assert answer.text.startswith("retry: 3000\n\n")
     assert answer.text.count("\ndata: ") == 3
 
 
-def cells(table: str) -> list[list[str]]:
-    """Give the rows of a table without its head."""
-    return [line.strip("| ").split(" | ") for line in table.splitlines()[2:]]
+# Tables.
 
 
-def test_the_table_of_what_works_with_what_has_all_there_is() -> None:
-    servers, hosts, *_ = printed(README).split("\n\n")
+def test_docs_page_has_all_servers_hosts_and_structures() -> None:
+    servers, hosts = map(read_table, written_tables()[:2])
 
-    assert servers.splitlines()[0] == f"|  | {' | '.join(setup.name for setup in SETUPS)} |"
-    assert [row[0] for row in cells(servers)] == [row.label for row in SERVER_ROWS]
-    assert [row[0] for row in cells(hosts)][: len(HOSTS)] == list(HOSTS.values())
-    # All of the tests' own.
+    assert servers[0] == ["", *(setup.name for setup in SETUPS)]
+    assert [row[0] for row in servers[1:]] == [row.label for row in SERVER_ROWS]
+    assert [row[0] for row in hosts[1:]][: len(HOSTS)] == list(HOSTS.values())
+    # Nothing that the tests run is missing.
     assert list(HOSTS) == list(FRAMEWORKS)
     assert list(SHAPES) == list(DESCRIBING)
     named = [row.params["name"] for row in SERVER_ROWS if "name" in row.params]
     assert named == STRUCTURES
 
 
-def test_nothing_in_the_table_has_failed_and_a_missing_yes_has_its_reason() -> None:
-    servers, hosts, reasons = printed(README).split("\n\n")
-    count = len(reasons.splitlines())
+def test_docs_page_has_no_failure_and_a_reason_for_each_skip() -> None:
+    servers, hosts, reasons = written_tables()
     marks = ",".join(re.findall("<sup>(.*?)</sup>", servers + hosts)).replace(" ", "").split(",")
 
-    for row in [*cells(servers), *cells(hosts)]:
+    for row in [*read_table(servers)[1:], *read_table(hosts)[1:]]:
         for cell in row[1:]:
             assert re.fullmatch(rf"yes|{NOT_BARE}|(?:yes|no) <sup>[0-9, ]+</sup>", cell)
-    assert set(marks) == {str(number + 1) for number in range(count)}
+    assert set(marks) == {str(number) for number, _ in enumerate(reasons.splitlines(), 1)}
 
 
-def test_an_outcome_makes_a_cell() -> None:
+def written_tables() -> list[str]:
+    return read_block(PAGE.read_text(encoding="utf-8"), "works-with").split("\n\n")
+
+
+def test_readme_has_the_summary_of_the_docs_page() -> None:
+    whole = read_block(PAGE.read_text(encoding="utf-8"), "works-with")
+
+    assert read_block(README, "works-with") == summarize(whole)
+
+
+def test_outcomes_determine_cells_and_summary() -> None:
     name = "servers/test_exchanges.py::test_every_structure_answers_alike"
     lifespan = "servers/test_seed.py::test_a_lifespan_starts"
     first, second, third, *_ = (setup.name for setup in SETUPS)
@@ -176,15 +203,36 @@ def test_an_outcome_makes_a_cell() -> None:
             Outcome(lifespan, {"setup": third}, "skipped", "it has none"),
         ]
     )
-    lines = {row[0]: row[1:4] for row in cells(written.split("\n\n")[0])}
+    rows = {row[0]: row[1:4] for row in read_table(written.split("\n\n")[0])}
 
-    assert lines["`to_asgi`: function"] == ["yes", "**no**", "**?**"]
-    assert lines["lifespan"] == ["yes <sup>1</sup>", "**?**", "no <sup>2</sup>"]
+    assert rows["`to_asgi`: function"] == ["yes", "**no**", "**?**"]
+    assert rows["lifespan"] == ["yes <sup>1</sup>", "**?**", "no <sup>2</sup>"]
     assert written.endswith("\n\n1. too slow.\n2. it has none.\n")
-    assert printed(put(README, written)) == written
+    # The first two set-ups are of one server.
+    summary = {row[0]: row[1:] for row in read_table(summarize(written).split("\n\n")[0])}
+    assert summary["uvicorn"] == ["**?**", "**no**", "1"]
+    assert summary["hypercorn"] == ["wrap it", "**?**", "1"]
+    assert summary["granian"] == ["wrap it", "**?**", "none"]
 
 
-def test_there_are_two_commands_of_one_line_each_for_a_fresh_machine() -> None:
+@pytest.mark.parametrize(
+    ("cells", "worst"),
+    [
+        (["yes", "yes <sup>1</sup>"], "yes"),
+        (["yes", "no <sup>1, 2</sup>"], "no"),
+        (["yes", "wrap it"], "wrap it"),
+        (["no <sup>1</sup>", "**?**"], "**?**"),
+        (["**?**", "**no**", "yes"], "**no**"),
+    ],
+)
+def test_worst_cell_has_no_notes(cells: list[str], worst: str) -> None:
+    assert worst_cell(cells) == worst
+
+
+# Commands, first screen, limits.
+
+
+def test_readme_has_two_commands_for_a_fresh_machine() -> None:
     demo_command, test_command = blocks(README, "sh")
 
     assert demo_command == (
@@ -196,7 +244,7 @@ def test_there_are_two_commands_of_one_line_each_for_a_fresh_machine() -> None:
     )
 
 
-def test_the_first_screen_names_the_distribution_and_warns_of_the_other() -> None:
+def test_first_screen_has_distribution_warning_and_program() -> None:
     first = "\n".join(README.splitlines()[:24])
 
     assert "asgikit-http" in first
@@ -205,7 +253,7 @@ def test_the_first_screen_names_the_distribution_and_warns_of_the_other() -> Non
 
 
 def limits_of(text: str) -> dict[str, float | None]:
-    """Read a table of limits."""
+    """Return the defaults in a table of limits."""
     rows = re.findall(r"^\| `(\w+)` \| (none|(\d+) ?(\w*)) \|", text, re.MULTILINE)
     return {
         name: None if whole == "none" else float(number) * UNITS[unit]
@@ -213,10 +261,175 @@ def limits_of(text: str) -> dict[str, float | None]:
     }
 
 
-def test_the_table_of_limits_has_the_defaults() -> None:
+def test_table_of_limits_has_the_defaults() -> None:
     assert limits_of(README) == dataclasses.asdict(Limits())
 
 
-@pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\((?!http)([^) #]+)", README))))
-def test_every_link_leads_to_a_file(link: str) -> None:
-    assert (ROOT / link).exists()
+# Errors in the FAQ: each is raised here, and compared with the text as Python prints it.
+
+
+def mount_in_starlette() -> Any:
+    from starlette.applications import Starlette
+    from starlette.routing import Mount
+
+    return Starlette(routes=[Mount("/", snippet("def app(scope)")["app"])])
+
+
+def return_a_dict() -> Any:
+    async def show(request: Request) -> Any:
+        return {"tea": "assam"}
+
+    return request_response(show)
+
+
+def take_two_arguments() -> Any:
+    async def show(request: Request, name: str) -> Any: ...
+
+    show.__qualname__ = "show"
+    handler: Any = show
+    return request_response(handler)
+
+
+def forget_an_await() -> Any:
+    async def show(request: Any) -> Any:
+        return request.json()["tea"]
+
+    return request_response(show)
+
+
+def read_without_receive() -> Any:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await Request(scope).body()
+
+    return app
+
+
+def read_after_stream() -> Any:
+    async def show(request: Request) -> Any:
+        async for _ in request.stream():
+            pass
+        await request.json()
+
+    return request_response(show)
+
+
+def annotate_fastapi_route() -> Any:
+    from fastapi import FastAPI
+
+    from asgikit import JSONResponse
+
+    async def teas() -> Any:
+        return JSONResponse(["assam"])
+
+    teas.__annotations__["return"] = JSONResponse
+    return FastAPI().get("/")(teas)
+
+
+def return_from_fastapi_route() -> Any:
+    from fastapi import FastAPI
+
+    from asgikit import JSONResponse
+
+    app = FastAPI()
+
+    async def teas() -> Any:
+        return JSONResponse(["assam"])
+
+    del teas.__annotations__["return"]
+    app.get("/")(teas)
+    return app
+
+
+IN_PROCESS = {
+    "TypeError: app() takes 1 positional argument but 3 were given": mount_in_starlette,
+    "TypeError: an app or a handler gives": return_a_dict,
+    "TypeError: request_response takes": take_two_arguments,
+    "TypeError: 'coroutine' object": forget_an_await,
+    "RuntimeError: this request was made": read_without_receive,
+    "BodyConsumed:": read_after_stream,
+    "FastAPIError:": annotate_fastapi_route,
+    "ValueError: [TypeError(": return_from_fastapi_route,
+}
+
+
+def faq_error(start: str) -> str:
+    """Return the one error text of the FAQ that starts with ``start``."""
+    (text,) = [text for text in faq_errors() if text.startswith(start)]
+    return text
+
+
+def faq_errors() -> list[str]:
+    return re.findall(r"^\*\*`(\w+: .*?)`\*\*", FAQ, re.MULTILINE)
+
+
+def is_in(text: str, output: str) -> bool:
+    """Return whether ``output`` has ``text``, in which ``...`` stands for any characters."""
+    return re.search(re.escape(text).replace(r"\.\.\.", ".*?"), output) is not None
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.filterwarnings("ignore:coroutine 'Request.json' was never awaited")
+@pytest.mark.parametrize("start", IN_PROCESS)
+async def test_faq_error_is_raised_by_the_mistake(start: str) -> None:
+    with pytest.raises(Exception) as raised:  # noqa: PT011 - the text is compared below
+        await exchange(IN_PROCESS[start](), "GET", body=b"[]")
+
+    (printed,) = traceback.format_exception_only(raised.value)
+    assert is_in(faq_error(start), printed)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_faq_warning_is_that_of_a_missing_await() -> None:
+    message = re.escape(faq_error("RuntimeWarning:").removeprefix("RuntimeWarning: "))
+
+    with pytest.warns(RuntimeWarning, match=message), pytest.raises(TypeError):
+        await exchange(forget_an_await())
+
+
+@pytest.mark.parametrize(("server", "count"), [("hypercorn-asyncio", 2), ("granian", 3)])
+def test_faq_error_of_a_plain_function_is_in_the_log(
+    server: str, count: int, tmp_path: Path
+) -> None:
+    (setup,) = [setup for setup in SETUPS if setup.name == server]
+    (program,) = [program for program in PROGRAMS if "def app(scope)" in program.source]
+    (tmp_path / "main.py").write_text(program.source)
+    error = faq_error(f"TypeError: app() takes 1 positional argument but {count}")
+
+    with Server(setup, "main:app", tmp_path) as running:
+        with running.connect() as connection:
+            assert connection.ask("GET", "/").status == 500
+        until(lambda: error in running.log, "error in the log")
+
+
+@pytest.mark.parametrize(
+    ("start", "statement"),
+    [
+        ("ImportError:", "from asgikit import JSONResponse"),
+        ("ModuleNotFoundError:", "import asgikit.testing"),
+    ],
+)
+def test_faq_error_is_raised_by_the_other_distribution(
+    start: str, statement: str, tmp_path: Path
+) -> None:
+    package = tmp_path / "asgikit"
+    package.mkdir()
+    (package / "__init__.py").write_text("Request = Response = object\n")  # as asgikit 0.21 has
+    done = subprocess.run(
+        [sys.executable, "-c", statement],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert is_in(faq_error(start), done.stderr)
+
+
+def test_faq_has_no_error_that_is_not_tested() -> None:
+    tested = [*IN_PROCESS, "RuntimeWarning:", "ImportError:", "ModuleNotFoundError:"]
+    tested.append("TypeError: app() takes 1 positional argument but 2 were given")
+
+    assert sorted(map(faq_error, tested)) == sorted(faq_errors())

@@ -1,11 +1,11 @@
-"""What works with what: a pytest plugin that writes outcomes down, and the tables made of them.
+"""Tables of compatibility: a pytest plugin that records outcomes, and the tables made from them.
 
     python -m pytest -p tests.project.works_with --outcomes FILE tests/servers tests/hosts
-    python -m tests.project.works_with FILE            # is the README's table that of these outcomes?
-    python -m tests.project.works_with FILE --write    # make it so
+    python -m tests.project.works_with FILE            # compare the pages with these outcomes
+    python -m tests.project.works_with FILE --write    # write the pages
 
-No cell is written by hand: "yes" is that all tests of it passed. A number leads to the reasons why
-some were skipped.
+The whole tables are in ``docs/pages/works-with.md``; the README has a summary of them. In a cell,
+"yes" means that all of its tests passed. A number refers to the reason why a test was skipped.
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from tests.project.pages import DOCS, README, read_table, update_pages, write_table
 from tests.servers.harness import SETUPS, Setup
-from tests.support.paths import ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     import pytest
 
-README = ROOT / "README.md"
+PAGE = DOCS / "works-with.md"
 
 NOT_BARE = "wrap it"
 
 
 class Outcome(NamedTuple):
-    """What became of one test.
+    """The outcome of one test.
 
     Attributes:
-        test: its module and its name, as ``servers/test_seed.py::test_one``.
-        params: what it was parametrized with, as text.
+        test: its module and its name, such as ``servers/test_seed.py::test_one``.
+        params: its parameters, as text.
         outcome: ``passed``, ``failed`` or ``skipped``.
-        reason: of a skip.
+        reason: the reason of a skip.
     """
 
     test: str
@@ -46,29 +46,35 @@ class Outcome(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A row of a table: the tests that prove it, by a pattern and by parameters."""
+    """A row of a table.
+
+    Attributes:
+        label: its first cell.
+        tests: a pattern of the names of the tests that prove it.
+        params: parameters that these tests must have.
+        among: the columns that the row applies to; all if empty.
+    """
 
     label: str
     tests: str
     params: dict[str, str]
-    among: tuple[str, ...] = ()  # the columns it is about; all of them where there are none
+    among: tuple[str, ...] = ()
 
 
 ANSWERS = r"servers/test_exchanges\.py::test_every_structure_answers_alike"
 BARE = r"servers/test_seed\.py::test_an_asgi_2_app_runs_bare"
 BARE_ON = tuple(setup.name for setup in SETUPS if setup.bare)
-# All but those that are of the machine's tools, or of the tests' own.
 SERVER_ROWS = [
-    Row("a function, bare", BARE, {"app": "seed:app"}, BARE_ON),
-    Row("a closure, bare", BARE, {"app": "structures:closure"}, BARE_ON),
-    Row("`functools.partial`, bare", BARE, {"app": "structures:partial"}, BARE_ON),
-    Row("a class, bare", BARE, {"app": "structures:Structure"}, BARE_ON),
+    Row("unwrapped: function", BARE, {"app": "seed:app"}, BARE_ON),
+    Row("unwrapped: closure", BARE, {"app": "structures:closure"}, BARE_ON),
+    Row("unwrapped: `functools.partial`", BARE, {"app": "structures:partial"}, BARE_ON),
+    Row("unwrapped: class", BARE, {"app": "structures:Structure"}, BARE_ON),
     Row("`to_asgi`: function", ANSWERS, {"name": "function"}),
     Row("`to_asgi`: closure", ANSWERS, {"name": "closure"}),
     Row("`to_asgi`: `functools.partial`", ANSWERS, {"name": "partial"}),
     Row("`to_asgi`: class", ANSWERS, {"name": "class"}),
     Row("`to_asgi`: `async def` of the scope", ANSWERS, {"name": "factory"}),
-    Row("`to_asgi`: function that gives an app", ANSWERS, {"name": "delegate"}),
+    Row("`to_asgi`: function that returns an app", ANSWERS, {"name": "delegate"}),
     Row("`to_asgi`: ASGI 3 app", ANSWERS, {"name": "asgi3"}),
     Row("`request_response`: `async def`", ANSWERS, {"name": "coroutine_handler"}),
     Row("`request_response`: `def`", ANSWERS, {"name": "thread_handler"}),
@@ -76,8 +82,8 @@ SERVER_ROWS = [
     Row("bodies, limits, HEAD", r"servers/test_exchanges\.py::(?!test_every_structure).*", {}),
     Row("forms and uploads", r"servers/test_uploads\.py::.*", {}),
     Row("files and ranges", r"servers/test_files\.py::.*", {}),
-    Row("clients that leave", r"servers/test_(?:disconnects|crowd)\.py::.*", {}),
-    Row("faults", r"servers/test_faults\.py::.*", {}),
+    Row("client disconnects", r"servers/test_(?:disconnects|crowd)\.py::.*", {}),
+    Row("errors, slow clients, shutdown", r"servers/test_faults\.py::.*", {}),
 ]
 
 MOUNTED = r"hosts/test_frameworks\.py::test_a_mounted_app_answers"
@@ -87,7 +93,7 @@ HOSTS = {
     "starlette_route": "Starlette, `Route`",
     "fastapi_mount": "FastAPI, `mount`",
     "litestar_mount": "Litestar, mounted",
-    "litestar_handler": "Litestar, a handler",
+    "litestar_handler": "Litestar, as a handler",
     "beside_django": "Django, in `asgi.py`",
 }
 SHAPES = {
@@ -99,8 +105,13 @@ HTTPX = r"hosts/test_frameworks\.py::test_httpx_takes_an_app_as_its_transport"
 MANGUM = r"hosts/test_mangum\.py::test_an_event_is_answered_with_a_dict"
 
 
+# The columns of the README's tables, each a summary of rows or columns above.
+PLAIN = [row.label for row in SERVER_ROWS if row.tests == BARE]
+WRAPPED = [row.label for row in SERVER_ROWS if row.tests == ANSWERS]
+
+
 def cell(row: Row, outcomes: Iterable[Outcome], notes: list[str]) -> str:
-    """Write one cell; new reasons of skips are added to ``notes``."""
+    """Return the text of a cell; append new reasons of skips to ``notes``."""
     found = [
         outcome
         for outcome in outcomes
@@ -122,14 +133,8 @@ def _marks(reasons: Iterable[str], notes: list[str]) -> str:
     return f"<sup>{', '.join(map(str, numbers))}</sup>" if numbers else ""
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Write a table in Markdown."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
-
-
 def tables(outcomes: Sequence[Outcome]) -> str:
-    """Write both tables, and the reasons of what was skipped in them."""
+    """Write the table of servers, the table of hosts, and the reasons of skips."""
     notes: list[str] = []
     names = [setup.name for setup in SETUPS]
     by_setup = {
@@ -158,55 +163,79 @@ def tables(outcomes: Sequence[Outcome]) -> str:
         for host, label in HOSTS.items()
     ]
     for label, tests, body in (
-        ("httpx, as its transport", HTTPX, r"hosts/test_frameworks\.py::test_a_body_.*"),
+        ("httpx, as a transport", HTTPX, r"hosts/test_frameworks\.py::test_a_body_.*"),
         ("Mangum, on AWS Lambda", MANGUM, r"hosts/test_mangum\.py::test_a_body_.*"),
     ):
         shapes = [cell(Row("", tests, {"name": shape}), outcomes, notes) for shape in SHAPES]
         hosts.append([label, *shapes, cell(Row("", body, {}), outcomes, notes)])
-    written = table(["", *names], servers)
-    written += "\n" + table(["", *SHAPES.values(), "reads a body"], hosts)
+    written = write_table(["", *names], servers)
+    written += "\n" + write_table(["", *SHAPES.values(), "reads a body"], hosts)
     if notes:
         written += "\n" + "".join(f"{at}. {note}.\n" for at, note in enumerate(notes, 1))
     return written
 
 
-def printed(text: str, place: str = "works-with") -> str:
-    """Give what stands in a place of the README that is written by a program."""
-    return _find(text, place)[0]
+def summarize(written: str) -> str:
+    """Write the README's tables from those of :func:`tables`: a row for each server and host."""
+    servers, hosts = (read_table(part) for part in written.split("\n\n")[:2])
+    return "\n".join(
+        [
+            write_table(["server", "plain app", "wrapped app", "notes"], _each_server(servers)),
+            write_table(["host", "wrapped app", "notes"], _each_host(hosts)),
+        ]
+    )
 
 
-def put(text: str, now: str, place: str = "works-with") -> str:
-    """Give the README with ``now`` in a place."""
-    found = _find(text, place)
-    return text[: found.start()] + now + text[found.end() :]
+def _each_server(servers: list[list[str]]) -> Iterator[list[str]]:
+    (_, *setups), *rows = servers
+    names = [setup.partition("-")[0] for setup in setups]
+    for server in dict.fromkeys(names):
+        of_server = {
+            label: [cell for name, cell in zip(names, cells, strict=True) if name == server]
+            for label, *cells in rows
+        }
+        plain = [cell for label in PLAIN for cell in of_server[label]]
+        wrapped = [cell for label in WRAPPED for cell in of_server[label]]
+        everything = [cell for cells in of_server.values() for cell in cells]
+        yield [server, worst_cell(plain), worst_cell(wrapped), _count_notes(everything)]
 
 
-def _find(text: str, place: str) -> re.Match[str]:
-    pattern = rf"(?<=<!-- {place} -->\n\n).*?(?=\n<!-- end of {place} -->)"
-    found = re.search(pattern, text, re.DOTALL)
-    if found is None:
-        raise ValueError(f"the README has no place for {place}")
-    return found
+def _each_host(hosts: list[list[str]]) -> Iterator[list[str]]:
+    rows = [(label.partition(",")[0], *cells) for label, *cells in hosts[1:]]
+    for host in dict.fromkeys(name for name, *_ in rows):
+        cells = [cell for name, *cells in rows for cell in cells if name == host]
+        yield [host, worst_cell(cells), _count_notes(cells)]
+
+
+def worst_cell(cells: Iterable[str]) -> str:
+    """Return the worst of the cells, without notes."""
+    values = {cell.partition(" <sup>")[0] for cell in cells}
+    return next(value for value in ("**no**", "**?**", "no", NOT_BARE, "yes") if value in values)
+
+
+def _count_notes(cells: Iterable[str]) -> str:
+    notes = {mark for cell in cells for mark in re.findall(r"\d+(?=[\d, ]*</sup>)", cell)}
+    return str(len(notes)) if notes else "none"
 
 
 # The plugin.
 
 
 class Recorder:
-    """Writes down what became of every test of a server or a host."""
+    """Record the outcome of every test of a server or a host."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._outcomes: dict[str, Outcome] = {}
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Have the reports say what their tests were parametrized with."""
+        """Add the parameters of each test to its reports."""
         for item in filter(_is_recorded, items):
             params = getattr(getattr(item, "callspec", None), "params", {})
             item.user_properties.append(("params", dict(map(_as_text, params.items()))))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Note one phase of a test; a passed one tells only of the call."""
+        """Record a phase that did not pass, or the call that did."""
         if not _is_recorded(report) or (report.outcome == "passed" and report.when != "call"):
             return
         params: Any = dict(report.user_properties).get("params", {})
@@ -217,7 +246,7 @@ class Recorder:
         self._outcomes[report.nodeid] = Outcome(name, params, report.outcome, reason)
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Write it all to the file, but for the workers, of which each has seen a part."""
+        """Write the outcomes to the file, except in a worker, which sees only some of them."""
         if not hasattr(session.config, "workerinput"):
             self._path.write_text(json.dumps(list(self._outcomes.values())), encoding="utf-8")
 
@@ -234,27 +263,28 @@ def _as_text(param: tuple[str, Any]) -> tuple[str, str]:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option that names the file."""
-    parser.addoption("--outcomes", type=Path, help="write down what became of every test")
+    """Add the option ``--outcomes``."""
+    parser.addoption("--outcomes", type=Path, help="write the outcome of every test to this file")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Record where it was asked for."""
+    """Start recording if ``--outcomes`` was given."""
     path = config.getoption("--outcomes")
     if path is not None:
         config.pluginmanager.register(Recorder(path.resolve()))
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Compare the README's tables with outcomes, or write them."""
+    """Compare the pages with outcomes; with ``--write``, write the pages."""
     file, *options = arguments
     outcomes = [Outcome(*each) for each in json.loads(Path(file).read_text(encoding="utf-8"))]
-    text = README.read_text(encoding="utf-8")
-    now = tables(outcomes)
-    if options == ["--write"]:
-        README.write_text(put(text, now), encoding="utf-8")
-    elif printed(text) != now:
-        sys.stdout.write(f"The README says otherwise. By these outcomes:\n\n{now}")
+    written = tables(outcomes)
+    is_writing = options == ["--write"]
+    blocks = {PAGE: written, README: summarize(written)}
+    stale = update_pages("works-with", blocks, write=is_writing)
+    if stale and not is_writing:
+        names = ", ".join(path.name for path in stale)
+        sys.stdout.write(f"{names}: not the tables of these outcomes, which are:\n\n{written}")
         return 1
     return 0
 

@@ -56,7 +56,7 @@ def test_the_connection_of_a_stream_that_ended_is_closed_where_the_client_asked_
 
 def test_an_upload_that_breaks_off_is_a_client_disconnect(server: Server) -> None:
     if not server.setup.early:
-        pytest.skip(f"{server.setup.name} starts no app before the body is there")
+        pytest.skip(f"{server.setup.name} calls the app only after it has received the whole body")
     marks = f"aborted-{next(_numbers)}"
     with server.connect() as connection:
         connection.send_head("POST", f"/aborted?marks={marks}", "Content-Length: 1000000")
@@ -78,7 +78,7 @@ def test_the_app_knows_within_250_ms_that_its_client_left(
     server: Server, name: str, sent: int, early: bool, leave: Callable[[Connection], None]
 ) -> None:
     if early and not server.setup.early:
-        pytest.skip(f"{server.setup.name} starts no app before the body is there")
+        pytest.skip(f"{server.setup.name} calls the app only after it has received the whole body")
 
     def measure() -> float:
         marks = f"{name}-{next(_numbers)}"

@@ -40,14 +40,14 @@ TRIES = 3
 
 # What a server decides by itself.
 LOSES_ERRORS = {
-    "daphne": "daphne leaves the connection open after an error, and looks for no error after it"
+    "daphne": "daphne leaves the connection open after an error, and logs no later error"
 }
-READS_ALL = {"daphne": "daphne starts no app before the body is there, and spools it itself"}
+READS_ALL = {"daphne": "daphne calls the app only after it has received the whole body"}
 NEVER_TOLD = {
-    "daphne": "daphne ends without a word to the app",
-    "granian": "granian waits for its streams, or kills its worker without a word to it",
+    "daphne": "daphne does not tell the app that it stops",
+    "granian": "granian waits for its streams, or kills its worker without telling the app",
 }
-BUFFERS = {"daphne": "daphne takes all that it is given into memory"}
+BUFFERS = {"daphne": "daphne buffers the whole response in memory"}
 
 # Seconds that a server waits for its streams when it is told to end.
 GRACE = {

@@ -237,7 +237,7 @@ def test_a_client_that_leaves_mid_file_ends_the_reading(
 
 def test_little_is_read_ahead_of_a_client_that_stalls(server: Server) -> None:
     if server.setup.name == "daphne":
-        pytest.skip("daphne takes all that it is given into memory")
+        pytest.skip("daphne buffers the whole response in memory")
     name = make(server, 64 * MiB)
     with server.connect() as connection:
         # So that what every sending needs is there.

@@ -146,7 +146,7 @@ def test_many_files_arrive_in_one_field(
 
 def test_a_large_file_arrives_whole(server: Server, tmp_path: Path) -> None:
     if not server.setup.early:
-        pytest.skip(f"{server.setup.name} takes its time for a body this large")
+        pytest.skip(f"{server.setup.name} is slow with a body of this size")
     if shutil.which("curl") is None:
         pytest.skip("not installed: curl")
     digest = hashlib.sha256()
