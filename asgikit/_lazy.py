@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
 
-__all__: list[str] = []
+__all__ = ["lazy_names"]
 
 
 def lazy_names(module: str, homes: Mapping[str, str]) -> Callable[[str], Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from asgikit.types import Message, Receive, Scope, Send
 
-__all__ = ["answer_lifespan", "answer_other", "deny_websocket_with", "extensions"]
+__all__ = ["answer_other", "deny_websocket_with", "extensions"]
 
 
 # Bytes of a body that denies a websocket: so many are sent as one message.

@@ -16,7 +16,7 @@ from asgikit.http.grammar import check_field, is_token, split_list
 if TYPE_CHECKING:
     from typing import Self
 
-__all__ = ["Headers", "MutableHeaders"]
+__all__ = ["Headers", "HeadersLike", "MutableHeaders"]
 
 T = TypeVar("T")
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from typing import Self, Unpack
 
-__all__ = ["URL"]
+__all__ = ["URL", "base_url", "quote_path", "request_host", "request_url"]
 
 # URI           = [ scheme ":" ] [ "//" authority ] path [ "?" query ] [ "#" fragment ]
 #

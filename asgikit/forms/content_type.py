@@ -12,7 +12,7 @@ from asgikit.http.media_types import parse_media_type
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["decode_text", "is_urlencoded", "parse_boundary"]
+__all__ = ["MULTIPART", "URLENCODED", "decode_text", "is_urlencoded", "parse_boundary"]
 
 URLENCODED = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data"

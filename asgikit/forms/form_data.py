@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from asgikit.forms.uploads import UploadFile
     from asgikit.limits import Limits
 
-__all__ = ["FormData"]
+__all__ = ["FormData", "PendingForm", "read_fields"]
 
 #: Bytes of an urlencoded body that are parsed in a thread.
 LARGE = 256 * 1024

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from asgikit.forms.multipart import PartHead
 
-__all__ = ["UploadFile"]
+__all__ = ["GATHER", "Spool", "UploadFile", "close_uploads"]
 
 T = TypeVar("T")
 Piece: TypeAlias = bytes | bytearray | memoryview

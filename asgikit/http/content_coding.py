@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Protocol
 from asgikit.exceptions import BadRequest, ContentTooLarge, UnsupportedMediaType
 from asgikit.http.grammar import split_list
 
-__all__ = ["Decoder", "Encoder", "make_encoder", "parse_content_encoding"]
+__all__ = ["CODINGS", "Decoder", "Encoder", "make_encoder", "parse_content_encoding"]
 
 #: Bytes that are given to a decoder at a time. What follows the end of a gzip member is copied, and
 #: a member may have 20 bytes: with slices of 64 KiB that would take a second for 3 MiB.

@@ -9,6 +9,7 @@ from asgikit.exceptions import ContentLengthMismatch
 from asgikit.http.grammar import check_field, parse_digits
 
 __all__ = [
+    "SMALL_LENGTHS",
     "check_length",
     "check_status",
     "format_length",

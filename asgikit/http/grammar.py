@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = [
+    "OWS",
+    "QUOTED_STRING",
+    "TOKEN",
     "check_field",
     "format_quoted_string",
     "is_token",
@@ -17,6 +20,7 @@ __all__ = [
     "parse_parameters",
     "split_list",
     "strip_ows",
+    "unquote_pairs",
 ]
 
 # OWS            = *( SP / HTAB )

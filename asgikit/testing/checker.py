@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from asgikit.types import Message, RawHeaders, Scope
 
-__all__ = []
+__all__ = ["ACCEPTED", "OVER", "UP", "ASGIViolation", "Checker"]
 
 # Where an app is in its answer; a violation reads "must not come", and then one of these.
 NEW = "before the start"

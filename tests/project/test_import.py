@@ -1,8 +1,9 @@
-"""What `import asgikit` brings along, and what it leaves to the first who asks."""
+"""The modules that `import asgikit` loads, and those that it leaves to their first use."""
 
 from __future__ import annotations
 
 import ast
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -10,10 +11,11 @@ from pathlib import Path
 import pytest
 
 import asgikit
-from asgikit import _lazy as _late
-from asgikit import request_fields
+from asgikit import _lazy, responses
+from asgikit.apps.compression import Compress
 
-# What costs time and memory, and a plain app does without. The event loop is the server's choice.
+# Modules that cost time and memory and that a plain app does not use. A server chooses the event
+# loop, so that asyncio is not loaded either.
 LATE = [
     "asyncio",
     "hashlib",
@@ -24,25 +26,25 @@ LATE = [
     "ssl",
     "subprocess",
     # Forms and uploads.
-    "asgikit.form_reader",
-    "asgikit.forms",
-    "asgikit.uploads",
+    "asgikit.forms.multipart",
+    "asgikit.forms.reader",
+    "asgikit.forms.uploads",
     "python_multipart",
     "tempfile",
-    # Bodies that are coded.
-    "asgikit.compression",
-    "asgikit.content_coding",
+    # Coded bodies.
+    "asgikit.apps.compression",
+    "asgikit.http.content_coding",
     "backports.zstd",
     "brotli",
     "compression.zstd",
-    # What few answers are.
-    "asgikit._file_reader",
-    "asgikit.event_source",
-    "asgikit.files",
-    "asgikit.negotiate",
-    "asgikit.staticfiles",
-    "asgikit.streaming",
-    # Fields that few requests and responses have.
+    # Apps and responses that few apps use.
+    "asgikit.apps.negotiation",
+    "asgikit.apps.staticfiles",
+    "asgikit.responses.events",
+    "asgikit.responses.file_io",
+    "asgikit.responses.files",
+    "asgikit.responses.streaming",
+    # Headers that few requests and responses have.
     "asgikit.http.authentication",
     "asgikit.http.caching",
     "asgikit.http.conditional",
@@ -52,8 +54,8 @@ LATE = [
     "asgikit.http.links",
     "asgikit.http.negotiation",
     "asgikit.http.ranges",
-    "asgikit.http.selection",
-    # What only tests need.
+    "asgikit.http.response_plan",
+    # For tests only.
     "asgikit.testing",
 ]
 
@@ -101,19 +103,26 @@ def run(program: str) -> str:
     return done.stdout
 
 
-def test_a_plain_import_leaves_out_what_a_plain_app_does_without() -> None:
+def test_every_late_module_exists() -> None:
+    ours = [name for name in LATE if name.startswith("asgikit.")]
+
+    for name in ours:
+        importlib.import_module(name)
+
+
+def test_import_leaves_late_modules_out() -> None:
     program = "import asgikit\nprint(*sys.modules)"
 
     assert sorted({*LATE} & {*run(program).split()}) == []
 
 
-def test_a_plain_request_and_an_error_need_none_of_it() -> None:
+def test_plain_request_and_error_leave_late_modules_out() -> None:
     program = f"import asgikit\n{EXCHANGE}\nprint(*{{*sys.modules}} - before)"
 
     assert sorted({*LATE} & {*run(program).split()}) == []
 
 
-def test_whoever_imports_all_or_asks_what_there_is_gets_all() -> None:
+def test_star_import_and_dir_have_every_public_name() -> None:
     program = (
         "import asgikit\n"
         "print(*{*asgikit.__all__} - {*dir(asgikit)})\n"
@@ -125,44 +134,54 @@ def test_whoever_imports_all_or_asks_what_there_is_gets_all() -> None:
     assert sorted({*asgikit.__all__} - {*dir(asgikit)}) == []
 
 
-def late_and_told(module: str) -> tuple[dict[str, str], dict[str, str]]:
-    """Give the names that a module has late, and those that it tells type checkers, by home."""
+def read_lazy_names(module: str) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the lazy names of a module, and those it imports for type checkers, by their homes."""
     tree = ast.parse(Path(str(sys.modules[module].__file__)).read_text(encoding="utf-8"))
-    late: dict[str, str] = {}
-    told: dict[str, str] = {}
+    lazy: dict[str, str] = {}
+    typed: dict[str, str] = {}
     for node in ast.walk(tree):
         match node:
-            case ast.Call(func=ast.Name(id="late_names"), args=[_, ast.Dict() as homes]):
-                late = ast.literal_eval(homes)
+            case ast.Call(func=ast.Name(id="lazy_names"), args=[_, ast.Dict() as homes]):
+                lazy = ast.literal_eval(homes)
             case ast.If(test=ast.Name(id="TYPE_CHECKING"), body=body):
-                told.update(
+                typed.update(
                     (alias.name, str(statement.module))
                     for statement in body
                     if isinstance(statement, ast.ImportFrom)
                     for alias in statement.names
                 )
-    return late, told
+    return lazy, typed
 
 
-@pytest.mark.parametrize("module", ["asgikit", "asgikit.request_fields"])
-def test_what_is_late_is_what_type_checkers_see(module: str) -> None:
-    late, told = late_and_told(module)
+@pytest.mark.parametrize(
+    "module",
+    [
+        "asgikit", "asgikit.apps", "asgikit.datastructures", "asgikit.forms", "asgikit.requests",
+        "asgikit.responses", "asgikit.testing",
+    ],
+)  # fmt: skip
+def test_lazy_names_are_those_that_type_checkers_see(module: str) -> None:
+    importlib.import_module(module)
+    lazy, typed = read_lazy_names(module)
     public = sys.modules[module].__all__
 
-    assert late == {name: home for name, home in told.items() if name in public}
-    assert late == dict(sorted(late.items()))
+    assert lazy == {name: home for name, home in typed.items() if name in public}
+    assert lazy == dict(sorted(lazy.items()))
+    if module != "asgikit":
+        assert sorted(lazy) == sorted(public)
 
 
-def test_a_late_name_is_there_from_then_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(vars(request_fields), "Accept", raising=False)
-    late = _late.late_names("asgikit.request_fields", {"Accept": "asgikit.http.negotiation"})
+def test_lazy_name_is_an_attribute_after_its_first_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(vars(responses), "FileResponse", raising=False)
+    load = _lazy.lazy_names("asgikit.responses", {"FileResponse": "asgikit.responses.files"})
 
-    assert late("Accept") is vars(request_fields)["Accept"] is asgikit.Accept
+    assert load("FileResponse") is vars(responses)["FileResponse"] is asgikit.FileResponse
 
 
-def test_a_name_that_is_nowhere_is_an_attribute_error() -> None:
+def test_lazy_name_that_is_absent_raises_attribute_error() -> None:
     with pytest.raises(AttributeError, match="'asgikit' has no attribute 'Compresses'") as caught:
-        _late.late_names("asgikit", {})("Compresses")
+        _lazy.lazy_names("asgikit", {})("Compresses")
 
     assert (caught.value.name, caught.value.obj) == ("Compresses", asgikit)
     assert not hasattr(asgikit, "Compresses")
+    assert asgikit.Compress is Compress

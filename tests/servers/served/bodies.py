@@ -21,7 +21,8 @@ from asgikit import (
     request_response,
     to_asgi,
 )
-from tests.servers.served.marks import marks_of
+
+from .marks import marks_of
 
 if TYPE_CHECKING:
     from asgikit.types import Receive, Scope, Send

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from asgikit import HTMLResponse, Response, to_asgi
-from tests.servers.served import browsed_events, uploads
+
+from . import browsed_events, uploads
 
 if TYPE_CHECKING:
     from asgikit.types import ASGIApp, Receive, Scope, Send

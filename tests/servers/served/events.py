@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import anyio
 
 from asgikit import EventSourceResponse, Request, Response, request_response
-from tests.servers.served.marks import marks_of
+
+from .marks import marks_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

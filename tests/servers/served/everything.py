@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from asgikit import PlainTextResponse, to_asgi
-from tests.servers.served import bodies, leaving
-from tests.servers.served.structures import STRUCTURES
+
+from . import bodies, leaving
+from .structures import STRUCTURES
 
 if TYPE_CHECKING:
     from asgikit.types import ASGIApp, Receive, Scope, Send

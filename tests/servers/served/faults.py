@@ -24,7 +24,8 @@ from asgikit import (
     StreamingResponse,
     request_response,
 )
-from tests.servers.served.marks import Marks, marks_of
+
+from .marks import Marks, marks_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator

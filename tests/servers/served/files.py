@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from asgikit import Request, to_asgi
 from asgikit.apps.staticfiles import StaticFiles
 from asgikit.responses.files import FileResponse
-from tests.servers.served.marks import marks_of
+
+from .marks import marks_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,12 +10,13 @@ import anyio
 import anyio.lowlevel
 
 from asgikit import Request, Response, StreamingResponse, request_response
-from tests.servers.served.marks import marks_of
+
+from .marks import marks_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-    from tests.servers.served.marks import Marks
+    from .marks import Marks
 
 CHUNK = b"x" * 1000
 

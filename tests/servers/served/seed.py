@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from asgikit import JSONResponse, Request, to_asgi
-from tests.servers.served.marks import Marks
+
+from .marks import Marks
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -9,7 +9,8 @@ import anyio
 import anyio.lowlevel
 
 from asgikit import JSONResponse, Request, Response, request_response, to_asgi
-from tests.servers.served import seed
+
+from . import seed
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
