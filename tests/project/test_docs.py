@@ -37,7 +37,7 @@ CONFIG = (ROOT / "docs" / "mkdocs.yml").read_text(encoding="utf-8")
 LLMS = (ROOT / "docs" / "pages" / "llms.txt").read_text(encoding="utf-8")
 
 # Modules of `asgikit.http` that serve the others here.
-INNER = {"content", "selection"}
+INNER = {"content_coding", "framing", "response_plan"}
 
 
 def by_name(program: Program) -> str:
