@@ -170,7 +170,7 @@ class Request(ProxyProperties[StateT]):
                 validator's own error is passed on.
 
         Raises:
-            InvalidJSON: it is no JSON, is nested more than 1024 deep, or has an integer of more
+            InvalidJSON: it is no JSON, is nested more than 200 deep, or has an integer of more
                 than 4300 digits; and as :meth:`body`.
         """
         if loads is not None:

@@ -34,7 +34,7 @@ class JSONResponse(Response):
 
     Raises:
         TypeError: there is a value that JSON cannot hold.
-        ValueError: nested more than 1024 deep, or within itself.
+        ValueError: nested too deep (254 levels are always written), or within itself.
 
     >>> JSONResponse({"id": 1, "tags": ("a", "b")}).body
     b'{"id":1,"tags":["a","b"]}'
