@@ -8,7 +8,7 @@ decode, so that a few bytes could fill the memory.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable
 from functools import partial
 from importlib import import_module
 from typing import Any, NamedTuple, Protocol
@@ -27,8 +27,6 @@ STEP = 64 * 1024
 GRACE = 1024 * 1024
 #: Streams one after the other: these, and one for each 64 bytes. To begin one takes up to 10 us.
 MAX_STREAMS = 1000
-#: Codings one over the other. Nobody needs two; each may keep a window of 16 MiB.
-MAX_CODINGS = 2
 
 
 class _Stream(Protocol):
@@ -196,47 +194,54 @@ CODINGS = find_codings()
 _ALIASES = {"x-gzip": "gzip"}
 
 
-def parse_content_encoding(values: Iterable[str]) -> list[str]:
-    """Read Content-Encoding (section 8.4).
+def parse_content_encoding(values: Iterable[str]) -> str | None:
+    """Parse Content-Encoding (section 8.4).
+
+    A chain of codings is refused: a coding inside another one multiplies the work that a byte from
+    the client causes, and no client needs two.
 
     Args:
-        values: the lines of the field.
+        values: The header's values, one for each line.
 
     Returns:
-        Codings in lower case, in the order they were applied; ``identity`` is none.
+        The coding in lower case; ``None`` if there is none but ``identity``.
 
     Raises:
-        UnsupportedMediaType: one is not known here, or there are more than two. The answer says
-            in Accept-Encoding which ones are (section 12.5.3).
+        UnsupportedMediaType: The coding is not known, or there is more than one. The answer lists
+            the known ones in Accept-Encoding (section 12.5.3).
 
     >>> parse_content_encoding(["Identity, X-GZip"])
-    ['gzip']
+    'gzip'
     """
-    codings: list[str] = []
+    found: str | None = None
     for value in values:
         for element in split_list(value):
             coding = element.lower()
-            coding = _ALIASES.get(coding, coding)
             if coding == "identity":
                 continue
-            codings.append(coding)
-            if coding not in CODINGS or len(codings) > MAX_CODINGS:
-                error = UnsupportedMediaType("The content has a coding that is not known here.")
-                if coding in CODINGS:
-                    error = UnsupportedMediaType(f"More than {MAX_CODINGS} content codings.")
-                error.headers = {"accept-encoding": ", ".join(CODINGS)}
-                raise error
-    return codings
+            coding = _ALIASES.get(coding, coding)
+            if coding not in CODINGS:
+                raise _unsupported("The content has a coding that is not known here.")
+            if found is not None:
+                raise _unsupported("The content has more than one coding.")
+            found = coding
+    return found
+
+
+def _unsupported(detail: str) -> UnsupportedMediaType:
+    error = UnsupportedMediaType(detail)
+    error.headers = {"accept-encoding": ", ".join(CODINGS)}
+    return error
 
 
 class Decoder:
-    """Undoes content codings, bounded in what it makes of them.
+    """Decode one content coding, with bounds on the output and on the work.
 
     Args:
-        codings: in the order they were applied, of :data:`CODINGS`.
-        max_ratio: decoded bytes for each coded one, past the first 1 MiB; :obj:`None` for any.
+        coding: One of :data:`CODINGS`; ``None`` passes the content on as it is.
+        max_ratio: Decoded bytes per coded byte, beyond the first 1 MiB; ``None`` for no limit.
 
-    >>> decoder = Decoder(["gzip"])
+    >>> decoder = Decoder("gzip")
     >>> encoder = make_encoder("gzip")
     >>> coded = encoder.encode(b"Hello!") + encoder.finish()
     >>> b"".join(decoder.feed(coded))
@@ -244,85 +249,53 @@ class Decoder:
     >>> decoder.finish()
     """
 
-    __slots__ = ("_decoded", "_max_ratio", "_received", "_stages")
+    __slots__ = ("_coding", "_decoded", "_max_ratio", "_name", "_received", "_stream", "_streams")
 
-    def __init__(self, codings: Sequence[str], max_ratio: int | None = None) -> None:
-        self._stages = [_Stage(coding) for coding in reversed(codings)]
+    def __init__(self, coding: str | None, max_ratio: int | None = None) -> None:
+        self._name = coding
+        self._coding = None if coding is None else CODINGS[coding]
         self._max_ratio = max_ratio
-        self._received = 0  # in bytes
-        self._decoded = 0
+        self._stream: _Stream | None = None
+        self._streams = 0  # streams that were begun, one after the other
+        self._received = 0  # bytes
+        self._decoded = 0  # bytes
 
     def feed(self, data: bytes) -> Generator[bytes]:
-        """Decode some more: each step takes some milliseconds at most, and gives 64 to 128 KiB.
+        """Decode more of the content: each step takes some milliseconds, and yields up to 128 KiB.
 
-        A step may give nothing. The next call must wait for the end of this one.
+        A step may yield no bytes. Exhaust one call before the next one.
 
         Raises:
-            BadRequest: the content is not what its coding says, or next to nothing for its size.
-            ContentTooLarge: it is over ``max_ratio``.
+            BadRequest: The content is not valid in its coding, or is tiny for the size of it.
+            ContentTooLarge: The content is over ``max_ratio``.
         """
         for start in range(0, len(data), SLICE):
             piece = data[start : start + SLICE]
             self._received += len(piece)
-            yield from self._feed(piece, 0)
-            # Nobody sends that, but to get past a limit on what is decoded.
+            yield from self._feed(piece)
+            # Empty blocks cost time, and no limit on the decoded bytes counts them.
             if self._received > GRACE + 2 * self._decoded:
                 raise BadRequest("The content is next to nothing for the size of its coding.")
 
-    def _feed(self, data: bytes, depth: int) -> Generator[bytes]:
-        if not data or depth == len(self._stages):
+    def _feed(self, data: bytes) -> Generator[bytes]:
+        coding = self._coding
+        if coding is None:
             self._decoded += len(data)
             yield data
             return
-        stage = self._stages[depth]
-        for piece in stage.feed(data):
-            self._check(stage)
-            yield from self._feed(piece, depth + 1)
-
-    def _check(self, stage: _Stage) -> None:
-        # An inner coding may make little of what an outer one was blown up to: so each one is held
-        # against what was received.
-        ratio = self._max_ratio
-        if ratio is not None and stage.size > max(GRACE, ratio * self._received):
-            raise ContentTooLarge("max_ratio", ratio)
-        if stage.streams > MAX_STREAMS + self._received // 64:
-            raise BadRequest("The content is in too many pieces for its size.")
-
-    def finish(self) -> None:
-        """End the content. No bytes at all are no content, which has no coding.
-
-        Raises:
-            BadRequest: it is not complete.
-        """
-        for stage in self._stages:
-            stage.finish()
-
-
-class _Stage:
-    """One coding to undo: a stream, or several one after the other."""
-
-    __slots__ = ("_coding", "_name", "_stream", "size", "streams")
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._coding = CODINGS[name]
-        self._stream: _Stream | None = None
-        self.size = 0  # of what it gave, in bytes
-        self.streams = 0  # that were begun
-
-    def feed(self, data: bytes) -> Generator[bytes]:
         while True:
             stream = self._stream
             if stream is None or stream.eof:
-                if stream is not None and not self._coding.repeats:
+                if stream is not None and not coding.repeats:
                     raise BadRequest(f"The content goes on after the end of its {self._name}.")
-                stream = self._stream = self._coding.make_stream()
-                self.streams += 1
+                stream = self._stream = coding.make_stream()
+                self._streams += 1
             try:
                 piece = stream.decompress(data, STEP)
-            except self._coding.error:
+            except coding.error:
                 raise BadRequest(f"The content is not {self._name}.") from None
-            self.size += len(piece)
+            self._decoded += len(piece)
+            self._check_bounds()
             yield piece
             if stream.eof:
                 data = stream.unused_data
@@ -333,7 +306,19 @@ class _Stage:
             else:
                 data = b""
 
+    def _check_bounds(self) -> None:
+        ratio = self._max_ratio
+        if ratio is not None and self._decoded > max(GRACE, ratio * self._received):
+            raise ContentTooLarge("max_ratio", ratio)
+        if self._streams > MAX_STREAMS + self._received // 64:
+            raise BadRequest("The content is in too many pieces for its size.")
+
     def finish(self) -> None:
+        """End the content. A content of zero bytes has no coding.
+
+        Raises:
+            BadRequest: The content is not complete.
+        """
         if self._stream is not None and not self._stream.eof:
             raise BadRequest(f"The content ends in the middle of its {self._name}.")
 

@@ -28,7 +28,7 @@ from asgikit.http.content_coding import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
 brotli: Any = pytest.importorskip("brotli")
 brotlicffi: Any = pytest.importorskip("brotlicffi")
@@ -45,10 +45,8 @@ def encode(coding: str, *pieces: bytes, level: int | None = None) -> bytes:
     return b"".join([encoder.encode(piece) for piece in pieces]) + encoder.finish()
 
 
-def decode(
-    codings: str | Sequence[str], pieces: Iterable[bytes], max_ratio: int | None = None
-) -> bytes:
-    decoder = Decoder([codings] if isinstance(codings, str) else codings, max_ratio)
+def decode(coding: str | None, pieces: Iterable[bytes], max_ratio: int | None = None) -> bytes:
+    decoder = Decoder(coding, max_ratio)
     decoded = b"".join([part for piece in pieces for part in decoder.feed(piece)])
     decoder.finish()
     return decoded
@@ -118,25 +116,23 @@ def test_a_header_of_gzip_tells_nobody_when_and_where_it_was_made(coding: str) -
 
 @pytest.mark.property
 @given(
-    codings=st.lists(st.sampled_from(ALL), min_size=1, max_size=2),
+    coding=st.sampled_from(ALL),
     data=st.binary(max_size=2000) | st.binary(max_size=20).map(lambda data: data * 999),
     before=st.lists(st.integers(0, 2000)),
     after=st.lists(st.integers(0, 2000)),
 )
 def test_what_was_encoded_is_decoded_in_any_pieces(
-    codings: list[str], data: bytes, before: list[int], after: list[int]
+    coding: str, data: bytes, before: list[int], after: list[int]
 ) -> None:
-    coded = data
-    for coding in codings:
-        coded = encode(coding, *cut(coded, before))
+    coded = encode(coding, *cut(data, before))
 
-    assert decode(codings, cut(coded, after)) == data
+    assert decode(coding, cut(coded, after)) == data
 
 
 @each_coding
 @given(data=st.binary(min_size=1, max_size=2000), cuts=st.lists(st.integers(0, 2000)))
 def test_what_was_flushed_is_all_there(coding: str, data: bytes, cuts: list[int]) -> None:
-    encoder, decoder = make_encoder(coding), Decoder([coding])
+    encoder, decoder = make_encoder(coding), Decoder(coding)
 
     for piece in cut(data, cuts):
         coded = encoder.encode(piece) + encoder.flush()
@@ -154,18 +150,8 @@ def test_every_prefix_is_refused(coding: str) -> None:
             decode(coding, [coded[:stop]])
 
 
-@pytest.mark.parametrize("codings", [["gzip", "gzip"], ["br", "zstd"], ["zstd", "br"]])
-def test_every_prefix_of_two_codings_is_refused(codings: list[str]) -> None:
-    coded = encode(codings[1], encode(codings[0], TEXT))
-
-    for stop in range(1, len(coded)):
-        with pytest.raises(BadRequest):
-            decode(codings, [coded[:stop]])
-
-
-def test_what_ends_early_inside_is_refused() -> None:
-    with pytest.raises(BadRequest, match="in the middle of its br"):
-        decode(["br", "gzip"], [encode("gzip", encode("br", TEXT)[:-1])])
+def test_identity_passes_content_on() -> None:
+    assert decode(None, [b"a", b"", b"b"], max_ratio=1) == b"ab"
 
 
 @each_coding
@@ -236,27 +222,10 @@ def test_what_is_blown_up_is_refused_in_little_memory(coding: str) -> None:
 
 @each_coding
 def test_a_step_gives_little_whatever_it_was_given(coding: str) -> None:
-    sizes = [len(step) for step in Decoder([coding]).feed(make_bomb(coding, 8))]
+    sizes = [len(step) for step in Decoder(coding).feed(make_bomb(coding, 8))]
 
     assert sum(sizes) == 8 * 1024 * 1024
     assert max(sizes) <= 2 * STEP
-
-
-@pytest.mark.parametrize("inner", ALL)
-def test_what_is_blown_up_twice_is_held_against_what_was_received(inner: str) -> None:
-    # What is inside is small enough for its own size; and so is what is around it.
-    middle = encode(inner, *[bytes([number]) * 2_000 for number in range(250)] * 40)
-    with pytest.raises(ContentTooLarge, match="max_ratio"):
-        decode([inner, "gzip"], [encode("gzip", middle, bytes(0))], max_ratio=1)
-
-
-def test_an_outer_coding_that_comes_to_nothing_inside_is_held_against_it_too() -> None:
-    # A name in the header of a gzip member has no bound of its own.
-    header = b"\x1f\x8b\x08\x08" + bytes(6)
-    bomb = encode("gzip", header, *[b"x" * 1024 * 1024] * 32)
-
-    with pytest.raises(ContentTooLarge, match="max_ratio"):
-        decode(["gzip", "gzip"], [bomb], max_ratio=100)
 
 
 @each_coding
@@ -301,21 +270,20 @@ def test_pieces_without_number_are_refused(coding: str, piece: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "codings"),
+    ("values", "coding"),
     [
-        ([], []),
-        ([""], []),
-        (["gzip"], ["gzip"]),
-        ([" GZip "], ["gzip"]),
-        (["x-gzip"], ["gzip"]),  # section 8.4.1.3
-        (["identity"], []),  # not for this field (section 8.4.1), but clear
-        (["identity, gzip , ,identity"], ["gzip"]),
-        (["deflate, br"], ["deflate", "br"]),
-        (["zstd", "gzip"], ["zstd", "gzip"]),  # two lines
+        ([], None),
+        ([""], None),
+        (["gzip"], "gzip"),
+        ([" GZip "], "gzip"),
+        (["x-gzip"], "gzip"),  # section 8.4.1.3
+        (["identity"], None),  # not for this field (section 8.4.1), but clear
+        (["identity, gzip , ,identity"], "gzip"),
+        (["", "zstd"], "zstd"),  # two lines
     ],
 )
-def test_the_field_is_read(values: list[str], codings: list[str]) -> None:
-    assert parse_content_encoding(values) == codings
+def test_the_field_is_read(values: list[str], coding: str | None) -> None:
+    assert parse_content_encoding(values) == coding
 
 
 @pytest.mark.parametrize(
@@ -327,8 +295,10 @@ def test_the_field_is_read(values: list[str], codings: list[str]) -> None:
         (["gzip br"], "not known"),
         (["*"], "not known"),
         (["gzip", "x-tea"], "not known"),
-        (["gzip, gzip, gzip"], "More than 2"),
-        (["gzip," * 10_000], "More than 2"),
+        (["gzip, gzip"], "more than one"),
+        (["deflate, br"], "more than one"),
+        (["zstd", "gzip"], "more than one"),  # two lines
+        (["gzip," * 10_000], "more than one"),
     ],
 )
 def test_a_coding_that_is_not_known_is_refused(values: list[str], why: str) -> None:
