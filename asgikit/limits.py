@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["DEFAULT_LIMITS", "Limits"]
+__all__ = ["DEFAULT_LIMITS", "MAX_HEADER_SIZE", "Limits"]
 
 KiB = 1024
 MiB = 1024 * KiB
+
+#: Bytes of a header that asgikit parses without being asked to; a longer one is ignored.
+MAX_HEADER_SIZE = 8 * KiB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +30,9 @@ class Limits:
         max_file_size: of one file.
         spool_size: file bytes held in memory over a whole form; past it they go to disk.
         max_query_fields: fields in a query string; more are a 400.
+        max_header_size: bytes of one header that has a list or parameters, such as Accept, Range,
+            If-Match or Forwarded, in all its lines. If it is longer, its property raises a 431.
+            asgikit itself ignores such a header above 8 KiB. Cookie has its own limit.
         max_ratio: decoded bytes for each byte of a body that has a content coding, past the first
             1 MiB; the other bounds count decoded bytes. A Content-Length over one of them, with
             what a coding may add, is refused as well.
@@ -48,6 +54,7 @@ class Limits:
     max_file_size: int | None = None
     spool_size: int = 1 * MiB
     max_query_fields: int | None = 1000
+    max_header_size: int | None = MAX_HEADER_SIZE
     max_ratio: int | None = 100
     body_timeout: float | None = 60.0
 

@@ -10,7 +10,7 @@ from asgikit.exceptions import ContentLengthMismatch
 from asgikit.http.conditional import parse_etag, parse_etag_list
 from asgikit.http.content_coding import CODINGS, Encoder, make_encoder
 from asgikit.http.framing import format_length, has_content
-from asgikit.http.grammar import join_lines, parse_digits, split_list
+from asgikit.http.grammar import find_header, parse_digits, split_list
 from asgikit.http.negotiation import prefer_codings
 from asgikit.runtime.threads import hop
 from asgikit.scopes import extensions
@@ -151,8 +151,8 @@ class Compress:
 
     def choose(self, scope: Scope) -> str | None:
         """Give the coding that the client would rather have than none."""
-        values = [value for name, value in scope["headers"] if name == b"accept-encoding"]
-        preferred = prefer_codings(join_lines(values), self._codings)
+        accept = find_header(scope["headers"], b"accept-encoding")
+        preferred = prefer_codings(accept, self._codings)
         return preferred[0] if preferred else None
 
     def is_short(self, size: int) -> bool:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from asgikit.datastructures.url import quote_path
 from asgikit.exceptions import HTTPError
-from asgikit.http.grammar import check_field, join_lines
+from asgikit.http.grammar import check_field, find_header
 from asgikit.http.media_types import guess_media_type
 from asgikit.http.negotiation import prefer_codings
 from asgikit.http.response_plan import Selection, select
@@ -192,7 +192,7 @@ class StaticFiles:
         self, scope: Scope, reader: FileReader, parts: list[str], status_code: int = 200
     ) -> Selection:
         """Open a file, and decide what of it is the answer."""
-        found = self._open(reader, parts, _accept_encoding(scope))
+        found = self._open(reader, parts, find_header(scope["headers"], b"accept-encoding"))
         headers = [type_field(os.path.splitext(parts[-1])[1])]
         suffix = b""
         if found.coding is not None:
@@ -332,10 +332,6 @@ def _redirect(scope: Scope) -> Selection:
     if query:
         location = f"{location}?{query.decode('latin-1')}"
     return Selection(307, RedirectResponse(location).raw_headers, [])
-
-
-def _accept_encoding(scope: Scope) -> str | None:
-    return join_lines([value for name, value in scope["headers"] if name == b"accept-encoding"])
 
 
 def _is_asset(name: str) -> bool:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from asgikit.limits import MAX_HEADER_SIZE
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 __all__ = [
     "OWS",
     "QUOTED_STRING",
     "TOKEN",
     "check_field",
+    "find_header",
     "format_quoted_string",
     "is_token",
     "join_lines",
@@ -183,6 +186,28 @@ def join_lines(values: Sequence[bytes], separator: bytes = b", ") -> str | None:
     ('gzip, br;q=0.5', None)
     """
     return separator.join(values).decode("latin-1") if values else None
+
+
+def find_header(
+    headers: Iterable[tuple[bytes, bytes]], name: bytes, max_size: int = MAX_HEADER_SIZE
+) -> str | None:
+    """Return the value of a header, its lines joined as one list (section 5.3).
+
+    Args:
+        headers: The headers of a message, as ASGI has them.
+        name: The name in lower case.
+        max_size: Bytes of the value. A parser's work grows with it, and not every server has a
+            limit.
+
+    Returns:
+        The value; ``None`` if the header is absent or longer than ``max_size``.
+
+    >>> find_header([(b"accept", b"text/html"), (b"accept", b"*/*;q=0.1")], b"accept")
+    'text/html, */*;q=0.1'
+    >>> find_header([(b"accept", b"text/html")], b"accept", max_size=5)
+    """
+    value = join_lines([value for each, value in headers if each == name])
+    return None if value is None or len(value) > max_size else value
 
 
 def split_list(text: str) -> list[str]:

@@ -16,6 +16,7 @@ from asgikit.http.conditional import (
 )
 from asgikit.http.dates import parse_http_date
 from asgikit.http.ranges import Span, format_byte_ranges, format_content_range, parse_range
+from asgikit.limits import MAX_HEADER_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -95,7 +96,9 @@ def has_wishes(request_headers: Iterable[tuple[bytes, bytes]]) -> bool:
 
 
 def read_wishes(request_headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, str]:
-    """Take the fields of a request that an answer depends on, by lower-case name.
+    """Return the preconditions and the range of a request, by lower-case name.
+
+    A header over 8 KiB is left out.
 
     >>> read_wishes([(b"host", b"example.com"), (b"range", b"bytes=0-1")])
     {b'range': 'bytes=0-1'}
@@ -104,9 +107,10 @@ def read_wishes(request_headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, s
     for name, value in request_headers:
         if name in _WISHES:
             wishes.setdefault(name, []).append(value)
-    # Lines of one field are one list (section 5.3). Where the field is no list, this reads as
-    # malformed, and is left out of account.
-    return {name: b", ".join(values).decode("latin-1") for name, values in wishes.items()}
+    # Lines of one header are one list (section 5.3). If the header is no list, the value is
+    # malformed and is ignored. So is a value that is too long to be parsed.
+    joined = {name: b", ".join(values).decode("latin-1") for name, values in wishes.items()}
+    return {name: value for name, value in joined.items() if len(value) <= MAX_HEADER_SIZE}
 
 
 def select(

@@ -11,9 +11,9 @@ from asgikit.datastructures.headers import Headers
 from asgikit.datastructures.query import QueryParams, parse_query
 from asgikit.datastructures.state import State
 from asgikit.datastructures.url import URL, base_url, quote_path, request_host, request_url
-from asgikit.exceptions import InvalidHeader
+from asgikit.exceptions import HTTPError, InvalidHeader
 from asgikit.http.cookies import parse_cookies
-from asgikit.http.grammar import parse_digits, strip_ows
+from asgikit.http.grammar import join_lines, parse_digits, strip_ows
 from asgikit.http.media_types import MediaType, parse_media_type
 from asgikit.limits import Limits
 from asgikit.scopes import extensions
@@ -142,6 +142,25 @@ class RequestHead(Mapping[str, Any], Generic[StateT]):
             headers = self._headers = Headers(self.scope.get("headers") or ())
         return headers
 
+    def join_header(self, name: bytes, separator: bytes = b", ") -> str | None:
+        """Return the value of a header, its lines joined (:rfc:`9110`, section 5.3).
+
+        Args:
+            name: The name in lower case.
+            separator: Bytes that no valid value contains, for a header that is no list.
+
+        Raises:
+            HTTPError: 431, the value is over ``max_header_size``.
+        """
+        value = join_lines(self.headers.raw_values(name), separator)
+        return None if value is None else self._check_size(name, value)
+
+    def _check_size(self, name: bytes, value: str) -> str:
+        limit = self.limits.max_header_size
+        if limit is not None and len(value) > limit:
+            raise HTTPError(431, f"The header {name.decode()} is over {limit} bytes.")
+        return value
+
     @property
     def cookies(self) -> dict[str, str]:
         """The cookies (RFC 6265bis); the first of two of one name wins, nameless ones are left out.
@@ -161,9 +180,15 @@ class RequestHead(Mapping[str, Any], Generic[StateT]):
 
     @property
     def media_type(self) -> MediaType | None:
-        """The Content-Type field, read; ``None`` where absent or malformed."""
+        """The Content-Type header, parsed; ``None`` if absent or malformed.
+
+        Raises:
+            HTTPError: 431, the header is over ``max_header_size``.
+        """
         content_type = self.content_type
-        return None if content_type is None else parse_media_type(content_type)
+        if content_type is None:
+            return None
+        return parse_media_type(self._check_size(b"content-type", content_type))
 
     @property
     def content_length(self) -> int | None:
@@ -244,6 +269,7 @@ class RequestHead(Mapping[str, Any], Generic[StateT]):
             304 or 412, the status to answer with; or ``None`` to do what was asked.
 
         Raises:
+            HTTPError: 431, one of these headers is over ``max_header_size``.
             ValueError: ``etag`` has quotes, or ``last_modified`` no time zone.
 
         >>> from asgikit import Request
@@ -253,18 +279,16 @@ class RequestHead(Mapping[str, Any], Generic[StateT]):
         412
         """
         from asgikit.http.conditional import ETag, evaluate_preconditions, format_etag
-        from asgikit.http.response_plan import read_wishes
 
         if isinstance(etag, str):
             format_etag(etag)
             etag = ETag(etag)
-        wishes = read_wishes(self.headers.raw)
         return evaluate_preconditions(
             method=self.method,
-            if_match=wishes.get(b"if-match"),
-            if_unmodified_since=wishes.get(b"if-unmodified-since"),
-            if_none_match=wishes.get(b"if-none-match"),
-            if_modified_since=wishes.get(b"if-modified-since"),
+            if_match=self.join_header(b"if-match"),
+            if_unmodified_since=self.join_header(b"if-unmodified-since"),
+            if_none_match=self.join_header(b"if-none-match"),
+            if_modified_since=self.join_header(b"if-modified-since"),
             etag=etag,
             last_modified=last_modified,
             exists=etag is not None or last_modified is not None,

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from asgikit.http.grammar import join_lines, strip_ows
+from asgikit.http.grammar import strip_ows
 from asgikit.requests.head import RequestHead, StateT
 
 if TYPE_CHECKING:
@@ -26,7 +26,8 @@ T = TypeVar("T")
 class HeaderProperties(RequestHead[StateT]):
     """The typed headers of a request.
 
-    A malformed header counts as absent: no property raises.
+    A malformed header counts as absent. A header over ``max_header_size`` raises an
+    :class:`~asgikit.HTTPError` with the status 431.
     """
 
     __slots__ = ("_parsed",)
@@ -98,9 +99,6 @@ class HeaderProperties(RequestHead[StateT]):
 
     # What the client asked a proxy.
 
-    def _joined(self, name: bytes, separator: bytes = b", ") -> str | None:
-        return join_lines(self.headers.raw_values(name), separator)
-
     def _field(
         self, name: bytes, parse: Callable[[str | None], T], *, separator: bytes = b", "
     ) -> T:
@@ -111,7 +109,7 @@ class HeaderProperties(RequestHead[StateT]):
             # Unset until a field is asked for: to set it would cost every request.
             parsed = self._parsed = {}
         if name not in parsed:
-            parsed[name] = parse(self._joined(name, separator))
+            parsed[name] = parse(self.join_header(name, separator))
         found: T = parsed[name]
         return found
 

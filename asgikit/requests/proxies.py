@@ -86,7 +86,7 @@ class ProxyProperties(HeaderProperties[StateT]):
         client = self.client
         peer = None if client is None else client.host
         networks = [*trusted] if not isinstance(trusted, str) else trusted
-        forwarded, *others = map(self._joined, _PROXIES)
+        forwarded, *others = map(self.join_header, _PROXIES)
         traces: list[Trace] = []
         if header != "x-forwarded" and forwarded is not None:
             traces.append(trace_forwarded(peer, forwarded, networks))

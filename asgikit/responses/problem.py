@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 
 from asgikit._json import format_json
 from asgikit.exceptions import HTTPError
-from asgikit.http.grammar import join_lines
+from asgikit.http.grammar import find_header
 from asgikit.responses.head import HeadersArgument
 from asgikit.responses.response import Response
 from asgikit.types import Message, Scope
@@ -123,8 +123,7 @@ class ProblemResponse(Response):
 
 def _prefers_html(scope: Scope) -> bool:
     """Tell whether a request would rather have HTML than JSON, as those of browsers do."""
-    fields = scope.get("headers") or ()
-    text = join_lines([value for name, value in fields if name == b"accept"])
+    text = find_header(scope.get("headers") or (), b"accept")
     # One range prefers HTML only if it is of text; most that are no browsers send one, or none.
     if text is None or ("," not in text and "text/" not in text.lower()):
         return False

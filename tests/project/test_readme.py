@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 README = README_PATH.read_text(encoding="utf-8")
-UNITS = {"": 1, "MiB": 1024 * 1024, "s": 1}
+UNITS = {"": 1, "KiB": 1024, "MiB": 1024 * 1024, "s": 1}
 
 # The program of the demo's session is a file.
 (TRY_IT,) = re.findall(r"^## Try the demo\n.*?(?=^## )", README, re.MULTILINE | re.DOTALL)

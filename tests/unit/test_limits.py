@@ -25,6 +25,7 @@ def test_the_defaults_are_these() -> None:
         "max_file_size": None,
         "spool_size": 1024**2,
         "max_query_fields": 1000,
+        "max_header_size": 8192,
         "max_ratio": 100,
         "body_timeout": 60.0,
     }

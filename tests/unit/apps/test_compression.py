@@ -49,7 +49,7 @@ NOISE = random.Random(1).randbytes(3000)
 def decode(coding: str | None, body: bytes) -> bytes:
     if coding is None:
         return body
-    decoder = Decoder([coding])
+    decoder = Decoder(coding)
     decoded = b"".join(decoder.feed(body))
     decoder.finish()
     return decoded
@@ -454,7 +454,7 @@ async def test_each_message_of_a_stream_can_be_decoded_when_it_is_sent() -> None
             accept=coding,
             codings=[coding],
         )
-        decoder = Decoder([coding])
+        decoder = Decoder(coding)
         decoded = [
             b"".join(decoder.feed(message.get("body", b""))) for message in answer.messages[1:]
         ]
@@ -515,7 +515,7 @@ async def test_the_events_of_a_stream_arrive_at_once() -> None:
     async def receive() -> Message:
         return {"type": "http.disconnect"}
 
-    decoder = Decoder(["gzip"])
+    decoder = Decoder("gzip")
     headers = [(b"accept-encoding", b"gzip")]
     await Compress(app)({"type": "http", "method": "GET", "headers": headers}, receive, send)
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from asgikit.http.grammar import (
     check_field,
+    find_header,
     format_quoted_string,
     is_token,
     parse_digits,
@@ -255,3 +256,21 @@ def test_what_iso_8859_1_cannot_hold_is_refused(name: str, value: str) -> None:
 def test_a_field_of_another_type_is_a_type_error(name: str, value: str) -> None:
     with pytest.raises(TypeError, match="str or bytes, not "):
         check_field(name, value)
+
+
+@pytest.mark.parametrize(
+    ("headers", "value"),
+    [
+        ([], None),
+        ([(b"accept", b"a/b")], "a/b"),
+        ([(b"accept", b"a/b"), (b"host", b"x"), (b"accept", b"c/d")], "a/b, c/d"),
+        ([(b"accept", b"\xe9")], "\xe9"),  # bytes that are not ASCII are ISO-8859-1
+        ([(b"accept", b"a" * 8192)], "a" * 8192),
+        ([(b"accept", b"a" * 8193)], None),
+        ([(b"accept", b"a" * 4096), (b"accept", b"a" * 4096)], None),  # with its separator
+    ],
+)
+def test_header_is_found_unless_it_is_over_8_kib(
+    headers: list[tuple[bytes, bytes]], value: str | None
+) -> None:
+    assert find_header(headers, b"accept") == value

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asgikit import Address, CacheControl, Request
+from asgikit import Address, CacheControl, HTTPError, Limits, Request
 from asgikit.http.conditional import EntityTags, ETag
 from asgikit.http.ranges import RangeSpec, RangesSpecifier
 
@@ -215,3 +215,63 @@ def test_no_field_raises(headers: list[tuple[bytes, bytes]], client: Any) -> Non
     request.client_address(trusted=TRUSTED)
     assert request.client_scheme(trusted=TRUSTED) in ("http", "https", "ws", "wss")
     request.client_host(trusted=TRUSTED)
+
+
+# The typed accessors, with the header that each one parses.
+SIZED = [
+    ("accept", "accept"),
+    ("accept_encoding", "accept-encoding"),
+    ("accept_language", "accept-language"),
+    ("authorization", "authorization"),
+    ("cache_control", "cache-control"),
+    ("range", "range"),
+    ("if_range", "if-range"),
+    ("if_match", "if-match"),
+    ("if_none_match", "if-none-match"),
+    ("if_modified_since", "if-modified-since"),
+    ("if_unmodified_since", "if-unmodified-since"),
+    ("media_type", "content-type"),
+]
+
+
+@pytest.mark.parametrize(("name", "header"), SIZED)
+def test_header_over_the_limit_is_431_from_its_property(name: str, header: str) -> None:
+    with pytest.raises(HTTPError, match=f"{header} is over 8192 bytes") as caught:
+        getattr(ask((header, "a" * 8193)), name)
+
+    assert caught.value.status_code == 431
+    getattr(ask((header, "a" * 8192)), name)  # within the limit, whatever it means
+
+
+@pytest.mark.parametrize(("name", "header"), SIZED[:5])
+def test_header_size_is_that_of_all_its_lines(name: str, header: str) -> None:
+    with pytest.raises(HTTPError, match="is over 8192 bytes"):
+        getattr(ask(*[(header, "a" * 1024)] * 8), name)
+
+
+@pytest.mark.parametrize(("name", "header"), SIZED)
+def test_header_limit_is_the_requests_own(name: str, header: str) -> None:
+    scope = ask((header, "a" * 10_000)).scope
+
+    getattr(Request(scope, limits=Limits(max_header_size=None)), name)
+    getattr(Request(scope, limits=Limits(max_header_size=10_000)), name)
+    with pytest.raises(HTTPError, match="is over 9999 bytes"):
+        getattr(Request(scope, limits=Limits(max_header_size=9999)), name)
+
+
+@pytest.mark.parametrize(
+    "header", ["if-match", "if-none-match", "if-modified-since", "if-unmodified-since"]
+)
+def test_preconditions_over_the_limit_are_431(header: str) -> None:
+    # To ignore a long If-Match would overwrite a resource that the client did not mean.
+    with pytest.raises(HTTPError, match=f"{header} is over 8192 bytes"):
+        ask((header, '"a",' * 3000), method="PUT").check_preconditions(etag="b")
+
+
+@pytest.mark.parametrize("header", ["forwarded", "x-forwarded-for", "x-forwarded-host"])
+def test_proxy_headers_over_the_limit_are_431(header: str) -> None:
+    request = ask((header, "for=192.0.2.1," * 1000))
+
+    for method in (request.client_address, request.client_scheme, request.client_host):
+        with pytest.raises(HTTPError, match=f"{header} is over 8192 bytes"):
+            method(trusted=TRUSTED)
