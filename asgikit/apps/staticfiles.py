@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
+from asgikit._logging import logger
 from asgikit.datastructures.url import quote_path
 from asgikit.exceptions import HTTPError
 from asgikit.http.grammar import check_field, find_header
@@ -40,6 +41,11 @@ _is_foreign = re.compile(r"[\0\\]" if os.sep == "/" else r"[\0\\:]|[. ]\Z").sear
 
 _FOREVER = (b"cache-control", b"public, max-age=31536000, immutable")
 _VARY = (b"vary", b"accept-encoding")
+
+# Bytes that Linux, macOS and Windows take as a name, and as a path. A longer path of a request is
+# not looked up: to follow its links takes quadratic time.
+_NAME_MAX = 255
+_PATH_MAX = 4096
 
 # Where a file can be opened from a folder that is open, no link can be put in the way to it.
 _WALKS = os.open in os.supports_dir_fd
@@ -169,6 +175,7 @@ class StaticFiles:
         target: bytes = scope.get("raw_path") or b""
         if (
             first
+            or len(route.encode("utf-8", "surrogatepass")) >= _PATH_MAX
             or not all(map(self._is_name, parts))
             or b"%2f" in target.partition(b"?")[0].lower()
         ):
@@ -177,6 +184,8 @@ class StaticFiles:
 
     def _is_name(self, part: str) -> bool:
         if part in ("", ".", "..") or _is_foreign(part):
+            return False
+        if len(part.encode("utf-8", "surrogatepass")) > _NAME_MAX:
             return False
         return self._dotfiles or part == ".well-known" or not part.startswith(".")
 
@@ -237,12 +246,19 @@ class StaticFiles:
         return self._open_straight(reader, real, accept)
 
     def _resolve(self, parts: list[str]) -> list[str] | None:
-        """Give the names that really lead to a file; :obj:`None` where they are none of ours."""
-        root = os.path.join(os.path.realpath(self._root), "")
+        """Return the names that lead to a file without a link.
+
+        Returns:
+            ``None`` if there is no such file, or if it is outside of the folder.
+        """
         try:
-            real = os.path.realpath(os.path.join(root, *parts))
-        except ValueError:
-            return None  # a lone surrogate is no name
+            root = os.path.join(os.path.realpath(self._root, strict=True), "")
+            # Strict: it ends at the first name that does not exist.
+            real = os.path.realpath(os.path.join(root, *parts), strict=True)
+        except (OSError, ValueError) as error:
+            # A link may have been replaced meanwhile. A lone surrogate is a ValueError.
+            logger.debug("cannot resolve %r below %r: %r", parts, self._root, error)
+            return None
         return real.removeprefix(root).split(os.sep) if real.startswith(root) else None
 
     def _open_straight(self, reader: FileReader, parts: list[str], accept: str | None) -> _Found:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pickle
 import re
@@ -242,6 +243,79 @@ async def test_a_link_put_in_the_way_is_not_followed(
     monkeypatch.setattr(StaticFiles, "_resolve", swap)
 
     assert (await get(app, "/inside.txt")).status_code == 404
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EINVAL, "not a link"), FileNotFoundError()])
+async def test_link_replaced_while_it_is_read_is_404(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    error: OSError,
+) -> None:
+    def fail(path: str, *, strict: bool = False) -> str:
+        raise error
+
+    monkeypatch.setattr(os.path, "realpath", fail)
+    with caplog.at_level("DEBUG", logger="asgikit"):
+        answer = await get(StaticFiles(folder), "/inside.txt")
+
+    assert answer.status_code == 404
+    assert [record.levelname for record in caplog.records] == ["DEBUG"]
+    assert "cannot resolve ['inside.txt'] below" in caplog.text
+
+
+LONG_PATHS = [
+    ("/" + "a" * 256, 404),  # no file system has such a name
+    ("/" + "\u00fc" * 128, 404),  # 256 bytes in UTF-8
+    ("/docs/" + "a" * 256 + "/guide.txt", 404),
+    ("/a" * 2048, 404),
+    ("/a" * 32_000, 404),
+    ("/" + "docs/" * 819, 404),
+    ("/" + "a" * 64_000, 404),
+]
+
+
+@pytest.mark.parametrize(("target", "status"), LONG_PATHS)
+@pytest.mark.parametrize("options", [{}, {"html": True}, {"fallback": "index.html"}])
+async def test_path_too_long_for_a_file_system_is_404_without_a_look_at_the_disk(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    target: str,
+    status: int,
+    options: dict[str, Any],
+) -> None:
+    app = StaticFiles(folder, **options)
+    paths: list[str] = []
+    open_ = os.open
+
+    def record(path: Any, *arguments: Any, **named: Any) -> int:
+        paths.append(str(path))
+        return open_(path, *arguments, **named)
+
+    monkeypatch.setattr(os, "open", record)
+
+    answer = await get(app, target)
+    assert answer.status_code == status
+    # With `html=True` the page for a 404 is looked up, and nothing else.
+    assert [path for path in paths if "404.html" not in path and path != str(folder)] == []
+
+
+async def test_longest_path_below_the_limit_is_looked_up_once(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = StaticFiles(folder, html=True)
+    calls: list[str] = []
+    realpath = os.path.realpath
+
+    def count(path: str, *, strict: bool = False) -> str:
+        calls.append(path)
+        return realpath(path, strict=strict)
+
+    monkeypatch.setattr(os.path, "realpath", count)
+
+    assert (await get(app, "/a" * 2047)).status_code == 404
+    # The path, its index page, and the page for a 404: each stops at its first missing name.
+    assert len([path for path in calls if path != str(folder)]) <= 3
 
 
 async def test_an_unreadable_file_is_a_403(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
