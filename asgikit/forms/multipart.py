@@ -42,7 +42,7 @@ _is_plain = re.compile(rb"[\x20-\x7e]*+(?<=[^ ])").fullmatch
 # What nearly every part has after its delimiter; no escape is to be undone, no path taken off.
 match_common: Callable[[bytes, int], re.Match[bytes] | None] = re.compile(
     rb'\r\nContent-Disposition: (form-data; name="([^"\\%\x00-\x1f\x7f]{0,256}+)"'
-    rb'(?:; filename="([^"\\/%\x00-\x1f\x7f]{0,256}+)")?+)\r\n'
+    rb'(?:; filename="((?!\.\.?")[^"\\/%\x00-\x1f\x7f]{0,256}+)")?+)\r\n'
     rb"(?:Content-Type: ([\x21-\x7e][\x20-\x7e]{0,256}+(?<=[^ ]))\r\n)?+\r\n"
 ).match
 

@@ -19,7 +19,8 @@ _replace_special = re.compile(_PLAIN.replace("[", "[^", 1)).sub
 
 # The two shapes nearly every part has, where no escape has to be undone and no path taken off.
 _parse_common = re.compile(
-    r'form-data; name="([^"\\%\x00-\x1f\x7f]*+)"(?:; filename="([^"\\/%\x00-\x1f\x7f]*+)")?+'
+    r'form-data; name="([^"\\%\x00-\x1f\x7f]*+)"'
+    r'(?:; filename="((?!\.\.?")[^"\\/%\x00-\x1f\x7f]*+)")?+'
 ).fullmatch
 
 
@@ -124,6 +125,8 @@ def _parse(text: str) -> FormDisposition | None:
     else:
         return None
     filename = raw_filename.replace("\\", "/").rpartition("/")[2]
+    if filename in (".", ".."):
+        filename = ""  # the names of folders, not of a file
     return FormDisposition(name, filename, raw_filename)
 
 

@@ -78,14 +78,16 @@ class ServerSentEvent:
         Raises:
             TypeError: ``dumps`` cannot write the data.
         """
-        head = ""
+        # Not by an f-string: a subclass of str or int may have a `__format__` of its own, whose
+        # result was not checked.
+        fields: list[str] = []
         if self.event is not None:
-            head = f"event: {self.event}\n"
+            fields += ("event: ", self.event, "\n")
         if self.id is not None:
-            head += f"id: {self.id}\n"
+            fields += ("id: ", self.id, "\n")
         if self.retry is not None:
-            head += f"retry: {self.retry:d}\n"
-        text = head.encode()
+            fields.append("retry: %d\n" % self.retry)  # noqa: UP031
+        text = "".join(fields).encode()
         if self.comment is not None:
             text = _lines(b": ", self.comment.encode()) + text
         if self.data is not None:

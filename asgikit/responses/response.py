@@ -72,7 +72,7 @@ class Response(ResponseHead):
     _responds: ClassVar[bool] = True
     _is_whole: ClassVar[bool] = True
 
-    __slots__ = ("_body", "_conditional", "background")
+    __slots__ = ("_body", "_conditional", "_etag", "background")
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -323,11 +323,15 @@ class Response(ResponseHead):
         return answer or Selection(200, headers, [])
 
     def _make_etag(self) -> RawHeaders:
-        import hashlib
+        """Return a strong ETag: a hash of the body, calculated once for each body."""
+        body, etag = getattr(self, "_etag", (None, b""))
+        if body is not self._body:
+            import hashlib
 
-        # Strong: other bytes have another hash.
-        digest = hashlib.blake2b(self._body, digest_size=16).hexdigest()
-        return [(b"etag", b'"%b"' % digest.encode("ascii"))]
+            digest = hashlib.blake2b(self._body, digest_size=16).hexdigest()
+            etag = b'"%b"' % digest.encode("ascii")
+            self._etag = (self._body, etag)
+        return [(b"etag", etag)]
 
     def _checked_headers(self) -> RawHeaders:
         """Give the fields to send, looked at once more where somebody has had the list in hand."""

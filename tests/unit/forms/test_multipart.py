@@ -350,3 +350,15 @@ def test_any_run_of_delimiters_is_read_alike_in_any_chunks(tokens: list[bytes]) 
     data = b"--X\r\n" + b"".join(tokens)
 
     assert outcome([data]) == outcome(pieces(data, 1)) == outcome([b"--X\r\n", *tokens])
+
+
+@pytest.mark.parametrize("filename", [b"..", b".", b"C:/fakepath/.."])
+@pytest.mark.parametrize("size", [1, 20_000])  # the common parts are read by one regex
+def test_filename_of_a_folder_is_empty(filename: bytes, size: int) -> None:
+    head = b'Content-Disposition: form-data; name="f"; filename="' + filename + b'"'
+    parser = FormParser("X", DEFAULT_LIMITS)
+    first = parser.feed(b"--X\r\n" + head + b"\r\n\r\n" + b"x" * size + b"\r\n--X--")[0]
+
+    assert isinstance(first, PartHead)
+    assert first.disposition.filename == ""
+    assert first.disposition.raw_filename == filename.decode()

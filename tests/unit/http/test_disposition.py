@@ -138,7 +138,7 @@ def test_names_are_read_as_browsers_send_them(
         (rb'filename="a\"', "a\\", ""),
         (b"filename*=utf-8''..%2F..%2Fx.txt", "../../x.txt", "x.txt"),
         (b'filename="..%2Fx"', "..%2Fx", "..%2Fx"),
-        (b'filename=".."', "..", ".."),  # never a name to write to
+        (b'filename=".."', "..", ""),  # a folder has no file name  # never a name to write to
         (b'filename="x.txt "', "x.txt ", "x.txt "),
     ],
 )
@@ -250,3 +250,23 @@ def test_a_second_name_never_counts(tail: bytes) -> None:
     read = parse_form_disposition(b'form-data; name="a"; name="b"' + tail)
 
     assert read is None
+
+
+@pytest.mark.parametrize(
+    ("raw", "filename"),
+    [
+        ("..", ""),
+        (".", ""),
+        ("a/..", ""),
+        ("C:\\\\..", ""),
+        ("...", "..."),  # a name as any other
+        ("..a", "..a"),
+        (".profile", ".profile"),
+    ],
+)
+def test_filename_of_a_folder_is_empty(raw: str, filename: str) -> None:
+    parsed = parse_form_disposition(f'form-data; name="a"; filename="{raw}"')
+
+    assert parsed is not None
+    assert parsed.filename == filename
+    assert parsed.raw_filename == raw.replace("\\\\", "\\")

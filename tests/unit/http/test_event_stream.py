@@ -300,3 +300,32 @@ def test_the_client_of_these_tests_goes_by_the_standard(
     stream: bytes, events: list[tuple[str, str, str]]
 ) -> None:
     assert Client(stream).events == events
+
+
+class LoudInt(int):
+    """An integer whose text is not its digits."""
+
+    def __format__(self, specification: str) -> str:
+        return "1\ndata: injected"
+
+    __str__ = __repr__ = lambda self: "1\ndata: injected"
+
+
+class LoudStr(str):
+    """A text whose formatted form is another text."""
+
+    __slots__ = ()
+
+    def __format__(self, specification: str) -> str:
+        return "x\ndata: injected"
+
+    def __str__(self) -> str:
+        return "x\ndata: injected"
+
+
+def test_subclasses_of_str_and_int_cannot_break_the_format() -> None:
+    event = ServerSentEvent(
+        LoudStr("tea"), event=LoudStr("step"), id=LoudStr("7"), retry=LoudInt(5)
+    )
+
+    assert event.encode() == b"event: step\nid: 7\nretry: 5\ndata: tea\n\n"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from copy import copy
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -219,3 +221,25 @@ async def test_a_tag_is_given_without_its_quotes() -> None:
         request_of("GET", if_modified_since=LATER).check_preconditions(
             last_modified=datetime(1994, 11, 6)
         )
+
+
+async def test_body_is_hashed_once_and_again_after_a_change(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    hashed: list[bytes] = []
+    blake2b = hashlib.blake2b
+
+    def count(data: bytes, **options: Any) -> Any:
+        hashed.append(data)
+        return blake2b(data, **options)
+
+    monkeypatch.setattr(hashlib, "blake2b", count)
+    response = PlainTextResponse("tea", conditional=True)
+    tags = [(await exchange(response)).headers["etag"] for _ in range(3)]
+    response.body = b"coffee"
+    other = (await exchange(response)).headers["etag"]
+
+    assert hashed == [b"tea", b"coffee"]
+    assert len({*tags}) == 1
+    assert other not in tags
+    assert (await exchange(copy(response))).headers["etag"] == other
