@@ -31,13 +31,21 @@ SMALL = 4096
 
 
 class TemporaryFile:
-    """A file without a name, made by the first write. Its methods block: they run in threads."""
+    """A file without a name, made by the first write and shared by the uploads of a form.
 
-    __slots__ = ("_descriptor", "_lock")
+    Its methods block: they run in worker threads. The file is closed when each of its users has
+    closed it.
+
+    Attributes:
+        users: The number of uploads that have a part of the file.
+    """
+
+    __slots__ = ("_descriptor", "_lock", "users")
 
     def __init__(self) -> None:
         self._descriptor = -1
         self._lock = Lock()
+        self.users: int = 1
 
     def write(self, position: int, pieces: Sequence[Piece]) -> None:
         """Write ``pieces``, one behind the other, at ``position`` in bytes."""
@@ -62,15 +70,27 @@ class TemporaryFile:
                 size -= len(data)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
-    def close(self) -> None:
-        """Give the file up; a second time does nothing."""
-        with self._lock:
-            descriptor, self._descriptor = self._descriptor, -1
-            if descriptor >= 0:
-                os.close(descriptor)
+    def copy(self, position: int, size: int) -> TemporaryFile:
+        """Return a new file with ``size`` bytes of this one, from ``position`` on."""
+        target = TemporaryFile()
+        for start in range(0, size, GATHER):
+            target.write(start, [self.read(position + start, min(GATHER, size - start))])
+        return target
 
-    # What nobody has closed in the end is closed without a word.
-    __del__ = close
+    def close(self) -> None:
+        """Close the file for one of its users; the last one closes the descriptor."""
+        with self._lock:
+            self.users -= 1
+            if self.users <= 0:
+                self._close_descriptor()
+
+    def _close_descriptor(self) -> None:
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    # A file that was never closed is closed without a ResourceWarning.
+    __del__ = _close_descriptor
 
 
 def _open() -> int:
@@ -115,6 +135,7 @@ class UploadFile:
         "_file",
         "_is_detached",
         "_position",
+        "_start",
         "filename",
         "headers",
         "name",
@@ -138,6 +159,7 @@ class UploadFile:
         self.size: int = len(content)
         self._content: bytes | None = content  # `None` where it is on disk, or closed
         self._file: TemporaryFile | None = None
+        self._start = 0  # of its bytes in the file
         self._position = 0
         self._is_detached = False
 
@@ -164,7 +186,7 @@ class UploadFile:
         content = self._content
         # A slice of all of it is no copy.
         data = (
-            await hop(self._open_file().read, start, size)
+            await hop(self._open_file().read, self._start + start, size)
             if content is None
             else content[start : start + size]
         )
@@ -213,7 +235,14 @@ class UploadFile:
             file = TemporaryFile()
             await hop(file.write, 0, [content])
             self._file, self._content = file, None
-        await hop(self._open_file().write, self._position, [data])
+        else:
+            file = self._open_file()
+            if file.users > 1:
+                # The bytes of other uploads come before or after its own.
+                own = await hop(file.copy, self._start, self.size)
+                self._file, self._start = own, 0
+                await hop(file.close)
+        await hop(self._open_file().write, self._start + self._position, [data])
         self._position += len(data)
         self.size = max(self.size, self._position)
         return len(data)
@@ -232,7 +261,7 @@ class UploadFile:
             ValueError: the file is closed.
         """
         source = self._open_file() if self._content is None else self._content
-        await hop(_save, source, self.size, Path(path), overwrite)
+        await hop(_save, source, self._start, self.size, Path(path), overwrite)
 
     def detach(self) -> Self:
         """Take the file from its form, for work that outlives the request: it is yours to close."""
@@ -250,7 +279,9 @@ class UploadFile:
         return self._file
 
 
-def _save(source: bytes | TemporaryFile, size: int, path: Path, overwrite: bool) -> None:  # noqa: FBT001 - called by position, through the thread
+def _save(
+    source: bytes | TemporaryFile, start: int, size: int, path: Path, overwrite: object
+) -> None:
     # In the same folder, as neither a link nor a rename leaves its file system.
     temporary = path.with_name(f".{os.urandom(16).hex()}.part")
     try:
@@ -259,7 +290,7 @@ def _save(source: bytes | TemporaryFile, size: int, path: Path, overwrite: bool)
                 target.write(source)
             else:
                 for position in range(0, size, GATHER):
-                    target.write(source.read(position, GATHER))
+                    target.write(source.read(start + position, min(GATHER, size - position)))
         if overwrite:
             temporary.replace(path)
         else:
@@ -290,7 +321,8 @@ class Spool:
     """The files of one form as they arrive, and the memory they share.
 
     Files that together are small stay in memory. One that would be too much goes to disk, and
-    leaves its share to those that follow.
+    leaves its share of the memory to those that follow. The files on disk are parts of one
+    temporary file, one after the other: a form has one descriptor.
 
     Args:
         size: bytes that may stay in memory.
@@ -300,10 +332,12 @@ class Spool:
         due: bytes that wait to be written: call :meth:`flush` at ``GATHER``, and at the end.
     """
 
-    __slots__ = ("_held", "_pieces", "_queue", "_size", "due", "uploads")
+    __slots__ = ("_end", "_file", "_held", "_pieces", "_queue", "_size", "due", "uploads")
 
     def __init__(self, size: int) -> None:
         self._size = size
+        self._file: TemporaryFile | None = None  # of all files on disk
+        self._end = 0  # of the bytes in it
         self._held = 0  # bytes of the files that have ended and stay in memory
         self._pieces: list[Piece] = []  # of the file that arrives, and not yet written
         self._queue: list[tuple[TemporaryFile, int, list[Piece]]] = []
@@ -333,11 +367,17 @@ class Spool:
         upload.size += size
         if upload._file is not None:
             self.due += size
+            self._end += size
         elif self._held + upload.size > self._size:
-            upload._file = TemporaryFile()
+            if self._file is None:
+                self._file = TemporaryFile()
+            else:
+                self._file.users += 1
+            upload._file, upload._start = self._file, self._end
             upload._content = None
-            self._queue.append((upload._file, 0, pieces))
+            self._queue.append((upload._file, upload._start, pieces))
             self.due += upload.size
+            self._end += upload.size
 
     def end(self, upload: UploadFile) -> None:
         """Take the end of the file that has begun."""
@@ -353,7 +393,7 @@ class Spool:
         if upload._file is not None:
             # More of it may come.
             self._pieces = []
-            self._queue.append((upload._file, upload.size, self._pieces))
+            self._queue.append((upload._file, upload._start + upload.size, self._pieces))
         await hop(_write_all, queue)
 
 
