@@ -41,7 +41,7 @@ def install(session: nox.Session, *arguments: str) -> None:
 
 def requirement(name: str) -> str:
     """Return what the ``test`` extra requires of the distribution ``name``."""
-    extra = PROJECT["optional-dependencies"]["test"]
+    extra: list[str] = PROJECT["optional-dependencies"]["test"]
     return next(each for each in extra if Requirement(each).name == name)
 
 
