@@ -27,8 +27,8 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 
 # The files beside the folders.
 TOP_LEVEL = (
-    ".ci/run", ".gitignore", ".pre-commit-config.yaml", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE",
-    "README.md", "SECURITY.md", "noxfile.py", "pyproject.toml",
+    ".ci/run", ".gitignore", ".pre-commit-config.yaml", "CHANGELOG.md", "CONTRIBUTING.md",
+    "LICENSE", "README.md", "SECURITY.md", "noxfile.py", "pyproject.toml",
 )  # fmt: skip
 
 # Run by the Python of the new environment: the first program of the README, without a server.
