@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from asgikit.__main__ import DISTRIBUTION
-from tests.project.snippets import ROOT, blocks
+from tests.project.snippets import blocks
 from tests.servers.harness import require
+from tests.support.paths import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path
