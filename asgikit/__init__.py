@@ -55,6 +55,9 @@ if TYPE_CHECKING:
     from asgikit.responses.events import EventSourceResponse
     from asgikit.responses.files import FileResponse
     from asgikit.responses.streaming import NDJSONResponse, StreamingResponse
+
+    #: The installed version; ``"0+unknown"`` in a checkout that is not installed.
+    __version__: str
 else:
     __getattr__ = lazy_names(
         __name__,
@@ -75,6 +78,7 @@ else:
             "UploadFile": "asgikit.forms.uploads",
             "negotiate": "asgikit.apps.negotiation",
         },
+        distribution="asgikit-http",
     )
 
 __all__ = [
@@ -134,4 +138,4 @@ __all__ = [
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, "__version__"})

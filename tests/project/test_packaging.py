@@ -26,6 +26,12 @@ if TYPE_CHECKING:
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
+# The files beside the folders.
+TOP_LEVEL = (
+    ".ci/run", ".gitignore", ".pre-commit-config.yaml", "CHANGELOG.md", "CONTRIBUTING.md",
+    "LICENSE", "README.md", "SECURITY.md", "noxfile.py", "pyproject.toml",
+)  # fmt: skip
+
 # Run by the Python of the new environment: the first program of the README, without a server.
 HELLO = """
 import asyncio
@@ -74,13 +80,14 @@ def test_the_source_has_its_tests_and_its_documentation(built: Path) -> None:
     with tarfile.open(path) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
 
-    ours = [ROOT / name for name in ("README.md", "CHANGELOG.md", "LICENSE", "pyproject.toml")]
+    ours = [ROOT / name for name in TOP_LEVEL]
+    ours += (path for path in (ROOT / ".github").rglob("*") if path.is_file())
     for folder in ("asgikit", "benchmarks", "docs", "examples", "tests"):
         ours += (ROOT / folder).rglob("*.py")
     ours += (ROOT / "docs").rglob("*.md")
     ours += (ROOT / "examples").rglob("*.html")
     assert sorted({str(path.relative_to(ROOT)) for path in ours} - names) == []
-    assert [name for name in names if "__pycache__" in name or name.startswith(".ci")] == []
+    assert [name for name in names if "__pycache__" in name or name.endswith(".pyc")] == []
 
 
 def test_the_wheel_has_the_package_alone(built: Path) -> None:

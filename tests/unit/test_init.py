@@ -6,10 +6,13 @@ import importlib
 import inspect
 import subprocess
 import sys
+import tomllib
 
 import pytest
 
 import asgikit
+from asgikit import _lazy
+from tests.support.paths import ROOT
 
 WRAPPERS = {"request_response", "to_asgi"}
 RESPONSES = {
@@ -91,3 +94,29 @@ def test_importing_everything_imports_no_server_and_no_framework() -> None:
     )
 
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_version_is_that_of_pyproject() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+    assert asgikit.__version__ == project["version"]
+    assert "__version__" in dir(asgikit)
+
+
+def test_version_of_a_checkout_that_is_not_installed_is_unknown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lazy = _lazy.lazy_names("asgikit", {}, distribution="a-distribution-that-is-not-installed")
+    monkeypatch.delitem(vars(asgikit), "__version__", raising=False)
+
+    assert lazy("__version__") == _lazy.UNKNOWN_VERSION
+
+
+def test_import_does_not_read_the_version() -> None:
+    program = "import sys, asgikit; sys.exit('importlib.metadata' in sys.modules)"
+
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", f"import sys; sys.path = {sys.path}\n{program}"], check=False
+    )
+
+    assert done.returncode == 0

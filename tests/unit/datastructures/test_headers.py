@@ -204,6 +204,7 @@ def test_values_handed_out_are_the_callers_own() -> None:
 
 
 @pytest.mark.property
+@pytest.mark.promise
 @given(raw=st.lists(FIELDS, max_size=8), keys=st.lists(KEYS, min_size=1, max_size=4))
 def test_the_view_equals_a_field_by_field_reading(
     raw: list[tuple[bytes, bytes]], keys: list[str]

@@ -47,6 +47,7 @@ DATA = st.lists(PIECES, max_size=12).map(b"".join) | st.binary(max_size=40)
 
 
 @pytest.mark.property
+@pytest.mark.promise
 @given(data=DATA)
 def test_reading_equals_the_algorithm_of_the_standard(data: bytes) -> None:
     assert parse_urlencoded(data, max_fields=None) == reference(data)

@@ -99,6 +99,7 @@ SERVERS = NOWHERE | st.sampled_from(
 
 
 @pytest.mark.property
+@pytest.mark.promise
 @given(path=PATHS, hosts=st.lists(HOSTS, max_size=2), query=QUERIES, with_raw=st.booleans())
 def test_a_request_url_is_its_scope(
     path: str, hosts: list[bytes], query: bytes, with_raw: bool

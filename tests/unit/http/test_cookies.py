@@ -168,6 +168,7 @@ def test_500_cookies_are_read_and_501_are_a_431(separator: bytes) -> None:
 
 
 @pytest.mark.property
+@pytest.mark.promise
 @given(fields)
 def test_the_cookies_are_those_of_an_independent_reader(fields: list[bytes]) -> None:
     assert parse_cookies(fields) == reference_parse(fields)

@@ -60,6 +60,7 @@ WRITTEN = re.compile(rf"(?P<type>[a-z]+); filename={QUOTED}(?:; filename\*={EXTE
 
 
 @pytest.mark.property
+@pytest.mark.promise
 @given(st.text(st.characters(exclude_categories=["Cs"])) | st.text("ab.%\"\\/'; \t\r\n\0é"))
 def test_every_name_comes_back_from_a_strict_reader(filename: str) -> None:
     value = format_content_disposition("attachment", filename)

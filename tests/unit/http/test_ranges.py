@@ -261,6 +261,7 @@ def split_parts(body: bytes, boundary: str) -> list[tuple[ContentRange, bytes]]:
 
 
 @pytest.mark.property
+@pytest.mark.promise
 @given(size=sizes, ranges=st.lists(specs, min_size=1, max_size=20))
 def test_parts_cover_what_was_asked_for_and_the_length_is_exact(
     size: int, ranges: list[RangeSpec]

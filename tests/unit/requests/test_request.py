@@ -492,6 +492,7 @@ def test_no_accessor_raises_anything_but_an_answer(given_: dict[str, Any]) -> No
 
 
 @pytest.mark.property
+@pytest.mark.promise
 @given(path=st.text(max_size=12), hosts=st.lists(VALUES, max_size=2), query=st.binary(max_size=12))
 def test_the_url_is_that_of_the_scope(path: str, hosts: list[bytes], query: bytes) -> None:
     headers = [(b"host", host) for host in hosts]

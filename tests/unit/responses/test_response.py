@@ -350,6 +350,7 @@ def assert_keeps_within_its_promise(messages: list[Message]) -> None:
 
 
 @pytest.mark.property
+@pytest.mark.promise
 @given(
     maker=st.sampled_from(sorted(MAKERS)),
     way=st.sampled_from(sorted(WAYS)),
@@ -531,6 +532,7 @@ ATTRIBUTES = re.compile(
 
 
 @pytest.mark.property
+@pytest.mark.promise
 @given(
     key=st.text(max_size=6) | st.sampled_from(["a", "__Host-a", "__Secure-a", "a;b"]),
     value=st.text(max_size=8) | VALUES,
@@ -596,6 +598,7 @@ async def test_a_redirect_is_encoded(url: object, location: str) -> None:
 
 
 @pytest.mark.property
+@pytest.mark.promise
 @given(url=st.text() | st.text(st.sampled_from("/\\\t\r\n\0 :@?#%é€.a1[]")))
 def test_a_location_is_visible_ascii_and_the_same_target(url: str) -> None:
     try:

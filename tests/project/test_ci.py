@@ -1,0 +1,95 @@
+"""The CI files name only what exists: paths, sessions and Python versions."""
+
+from __future__ import annotations
+
+import ast
+import re
+import tomllib
+
+import pytest
+
+from tests.support.paths import ROOT
+
+CI_RUN = ROOT / ".ci" / "run"
+NOXFILE = ROOT / "noxfile.py"
+WORKFLOW = ROOT / ".github" / "workflows" / "ci.yml"
+PYPROJECT = ROOT / "pyproject.toml"
+
+#: Sessions that `.ci/run` does not call, and why.
+NOT_IN_CI_RUN = {"newest": "the environment of .ci/run has the newest versions already"}
+
+FOLDERS = "asgikit|benchmarks|docs|examples|tests"
+#: `tests/unit`, but neither the end of a longer path nor of a URL, nor the name of a logger.
+PATH = re.compile(rf"(?<![\w./-])(?:{FOLDERS})/[\w./-]*\w")
+#: A module of ours: `tests.project.works_with`, run by `python -m` or loaded as a plugin.
+MODULE = re.compile(rf"\"((?:{FOLDERS})(?:\.\w+)+)\"")
+
+
+def find_sessions() -> dict[str, str | None]:
+    """Return the docstring of each session of the noxfile, by the session's name."""
+    sessions = {}
+    for node in ast.parse(NOXFILE.read_text(encoding="utf-8")).body:
+        if not isinstance(node, ast.FunctionDef):
+            continue
+        for decorator in node.decorator_list:
+            if ast.unparse(decorator).startswith("nox.session"):
+                named = re.search(r"name='([^']+)'", ast.unparse(decorator))
+                sessions[named[1] if named else node.name] = ast.get_docstring(node)
+    return sessions
+
+
+def find_called_sessions() -> list[str]:
+    """Return the names of the sessions that `.ci/run` calls, in order."""
+    text = CI_RUN.read_text(encoding="utf-8")
+    return " ".join(re.findall(r"^ *sessions ([\w -]+)$", text, re.MULTILINE)).split()
+
+
+@pytest.mark.parametrize("file", [CI_RUN, NOXFILE, PYPROJECT, WORKFLOW], ids=lambda path: path.name)
+def test_each_path_in_a_ci_file_exists(file: object) -> None:
+    text = (ROOT / str(file)).read_text(encoding="utf-8")
+    modules = [each.replace(".", "/") for each in MODULE.findall(text) if "_logging" not in each]
+
+    assert [path for path in PATH.findall(text) if not (ROOT / path).exists()] == []
+    assert [
+        path
+        for path in modules
+        if not (ROOT / path).with_suffix(".py").is_file()
+        and not (ROOT / path / "__main__.py").is_file()
+    ] == []
+
+
+def test_the_path_patterns_find_paths_and_modules() -> None:
+    assert PATH.findall('run("tests/unit", "x/tests/a", "docs/mkdocs.yml")') == [
+        "tests/unit",
+        "docs/mkdocs.yml",
+    ]
+    assert MODULE.findall('("-m", "tests.fuzz")') == ["tests.fuzz"]
+
+
+def test_ci_run_calls_each_session_once() -> None:
+    assert sorted([*find_called_sessions(), *NOT_IN_CI_RUN]) == sorted(find_sessions())
+
+
+def test_each_session_has_a_docstring_of_one_line() -> None:
+    assert [name for name, doc in find_sessions().items() if not doc or "\n" in doc] == []
+
+
+def test_the_workflow_calls_sessions_that_exist() -> None:
+    text = WORKFLOW.read_text(encoding="utf-8")
+    called = set(re.findall(r"nox -s ([\w-]+)", text))
+    matrix = re.search(r"session: \[(.*)\]", text)
+
+    assert matrix is not None
+    assert called | set(matrix[1].split(", ")) == {"tests", "lowest", "newest"}
+    assert {"tests", "lowest", "newest"} <= find_sessions().keys()
+
+
+def test_the_workflow_tests_the_python_versions_of_the_classifiers() -> None:
+    matrix = re.search(r"python: \[(.*)\]", WORKFLOW.read_text(encoding="utf-8"))
+    classifiers = tomllib.loads(PYPROJECT.read_text(encoding="utf-8"))["project"]["classifiers"]
+    prefix = "Programming Language :: Python :: 3."
+
+    assert matrix is not None
+    assert re.findall(r'"(.*?)"', matrix[1]) == [
+        each.removeprefix(prefix[:-2]) for each in classifiers if each.startswith(prefix)
+    ]
