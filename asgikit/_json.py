@@ -24,6 +24,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 import orjson
+from multidict import CIMultiDict, CIMultiDictProxy
 
 from asgikit.exceptions import InvalidJSON
 
@@ -224,5 +225,12 @@ def _fields(value: DataclassInstance) -> dict[str, Any]:
 
 
 def _items(mapping: Mapping[Any, Any]) -> Iterator[tuple[Any, Any]]:
-    # A multidict repeats its keys, and returns the first value of a key.
-    return ((key, mapping[key]) for key in dict.fromkeys(mapping))
+    # A multidict repeats its keys, and returns the first value of a key. multidict below 7.1 also
+    # repeats keys that differ in case only.
+    ignores_case = isinstance(mapping, CIMultiDict | CIMultiDictProxy)
+    seen = set[Any]()
+    for key in mapping:
+        folded = key.lower() if ignores_case else key
+        if folded not in seen:
+            seen.add(folded)
+            yield key, mapping[key]

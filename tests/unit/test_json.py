@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, NoReturn
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from multidict import CIMultiDict, MultiDict
+from multidict import CIMultiDict, CIMultiDictProxy, MultiDict
 
 from asgikit._json import MAX_DEPTH, MAX_DIGITS, _measure_depth, format_json, parse_json
 from asgikit.datastructures.address import Address
@@ -429,6 +429,8 @@ WRITTEN: list[tuple[Any, bytes]] = [
     (types.MappingProxyType({"a": LONG}), b'{"a":%d}' % LONG),
     (MultiDict([("a", 1), ("b", 2), ("a", 3)]), b'{"a":1,"b":2}'),  # its value of a key: the first
     (CIMultiDict([("A", 1), ("a", 2)]), b'{"A":1}'),
+    (CIMultiDict([("A", 1), ("b", 2), ("a", 3), ("B", 4), ("c", 5)]), b'{"A":1,"b":2,"c":5}'),
+    (CIMultiDictProxy(CIMultiDict([("A", 1), ("a", 2)])), b'{"A":1}'),
     (Headers([(b"via", b"1"), (b"via", b"2")]), b'{"via":"1"}'),
     ({"a": types.MappingProxyType({1: {}})}, b'{"a":{"1":{}}}'),
     ({Word("a"): 1}, b'{"a":1}'),
