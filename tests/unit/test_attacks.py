@@ -169,6 +169,7 @@ def test_json_bomb_costs_at_most_5_times_a_benign_one() -> None:
         (b"gzip, gzip", gzip.compress(gzip.compress(b"a" * MiB)), 415),
         (b"deflate", b"\x78\x9c" + EMPTY_BLOCKS, 400),
     ],
+    ids=["deflate in gzip", "gzip in gzip", "empty blocks"],
 )
 def test_coded_body_without_content_costs_at_most_5_times_a_benign_one(
     field: bytes, body: bytes, status: int

@@ -523,6 +523,7 @@ def test_depth_is_counted_outside_of_strings(text: bytes, depth: int) -> None:
         (b'{"a":' * 100 + b"[" * 100 + b"]" * 100 + b"}" * 100, True),
         (b'{"a":' * 101 + b"[" * 100 + b"]" * 100 + b"}" * 101, False),
     ],
+    ids=range(8),
 )
 def test_text_is_parsed_up_to_200_levels(text: bytes, is_valid: bool) -> None:
     for whole in (text, BOM + text, text.replace(b"[]", b"[%d]" % LONG)):

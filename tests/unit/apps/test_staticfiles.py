@@ -275,7 +275,7 @@ LONG_PATHS = [
 ]
 
 
-@pytest.mark.parametrize(("target", "status"), LONG_PATHS)
+@pytest.mark.parametrize(("target", "status"), LONG_PATHS, ids=range(len(LONG_PATHS)))
 @pytest.mark.parametrize("options", [{}, {"html": True}, {"fallback": "index.html"}])
 async def test_path_too_long_for_a_file_system_is_404_without_a_look_at_the_disk(
     folder: Path,
