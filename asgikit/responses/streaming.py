@@ -22,7 +22,13 @@ from asgikit.exceptions import ContentLengthMismatch, HTTPError
 from asgikit.http.framing import promised_length
 from asgikit.http.trailers import check_trailers
 from asgikit.responses.head import HeadersArgument
-from asgikit.responses.iteration import FileReader, ThreadedIterator, close, give, is_finished
+from asgikit.responses.iteration import (
+    ThreadedIterator,
+    close,
+    is_finished,
+    iterate_file,
+    iterate_on_loop,
+)
 from asgikit.responses.response import Response
 from asgikit.responses.sending import run_background, send_all
 from asgikit.runtime.backend import give_turn
@@ -126,12 +132,12 @@ class StreamingResponse(Response):
         """Tell how ``content`` is drawn from."""
         # A file gives lines to whoever iterates, which may be short or endless.
         if self._reads_files and callable(getattr(content, "read", None)):
-            return FileReader
+            return iterate_file
         if hasattr(content, "__aiter__"):
             return aiter
         if type(content) in (list, tuple):
             # It is all there, so that a thread, of 30 us an item, would wait for nothing.
-            return give
+            return iterate_on_loop
         if not hasattr(content, "__iter__") or isinstance(content, Chunk):
             raise TypeError(
                 f"{type(self).__name__} draws from an iterable of chunks, not "
@@ -270,7 +276,7 @@ class StreamingResponse(Response):
         self._is_drawn = (
             hasattr(content, "__anext__")
             or hasattr(content, "__next__")
-            or self._open is FileReader
+            or self._open is iterate_file
         )
         return self._open(content)
 
