@@ -18,8 +18,6 @@ builds of CPython, where each deque has a lock of its own.
 
 from __future__ import annotations
 
-import contextlib
-import contextvars
 import functools
 import inspect
 import math
@@ -42,9 +40,8 @@ from asgikit.runtime.threads import (
     Waiter,
     copy_thread_context,
     is_async_callable,
-    loop_primitives,
     run_in_stream_thread,
-    start_in_stream_thread,
+    stream_primitives,
     wait_for_end,
 )
 
@@ -56,6 +53,9 @@ READ_SIZE = 256 * 1024
 # What a sync iterable may be ahead of the client.
 MAX_CHUNKS_AHEAD = 16
 MAX_BYTES_AHEAD = 256 * 1024
+
+# Other chunks are values to be formatted: only their number counts.
+_SIZED = (bytes, str, bytearray, memoryview)
 
 _END: Any = object()
 
@@ -140,6 +140,7 @@ class ThreadedIterator:
         "_begun",
         "_buffer",
         "_call_soon",
+        "_chunks",
         "_close",
         "_closed",
         "_content",
@@ -152,13 +153,15 @@ class ThreadedIterator:
         "_joins_chunks",
         "_make_waiter",
         "_max_chunks",
+        "_start_job",
         "_waiter",
     )
 
     _begun: threading.Lock
     _call_soon: Callable[..., object]
-    _context: contextvars.Context
+    _context: Any  # contextvars.Context, set by _bind()
     _make_waiter: Callable[[], Waiter]
+    _start_job: Callable[[Callable[[], None]], None]
 
     def __init__(
         self,
@@ -171,6 +174,7 @@ class ThreadedIterator:
         self._close = close
         self._joins_chunks = joins_chunks
         self._max_chunks = MAX_BYTES_AHEAD if joins_chunks else MAX_CHUNKS_AHEAD
+        self._context = None
         self._iterator: Iterator[Any] | None = None
         self._buffer: deque[Any] = deque()
         self._waiter: Waiter | None = None  # of a consumer that waits for a chunk
@@ -179,24 +183,29 @@ class ThreadedIterator:
         self._is_running = False  # a burst, from its start to the call of _end_burst
         self._is_over = False  # the iterable is at its end, or has raised
         self._is_closing = False
+        self._chunks = self._iterate()
 
     def __aiter__(self) -> AsyncIterator[Any]:
-        return self
+        # perf: sync_stream: `async for` over a generator saves 0.3 us a chunk, a tenth of all.
+        return self._chunks
 
-    async def __anext__(self) -> Any:
+    def __anext__(self) -> Awaitable[Any]:
+        return self._chunks.__anext__()
+
+    async def _iterate(self) -> AsyncGenerator[Any]:
         buffer = self._buffer
+        self._bind()
         while True:
-            if buffer:
+            while buffer:
                 chunk = buffer.popleft()
                 if self._joins_chunks:
                     chunk = "".join([chunk, *(buffer.popleft() for _ in range(len(buffer)))])
                 if not (buffer or self._is_running or self._is_over):
                     self._start_burst()
-                return chunk
+                yield chunk
             if not self._is_running:
                 if self._is_over:
-                    self._raise_error()
-                    raise StopAsyncIteration
+                    break
                 self._start_burst()
             self._waiter = waiter = self._make_waiter()
             try:
@@ -204,34 +213,29 @@ class ThreadedIterator:
                     await waiter
             finally:
                 self._waiter = None
+        self._raise_error()
 
     def _raise_error(self) -> None:
         error, self._error = self._error, None
         if error is not None:
             raise error
 
-    def _prepare(self) -> None:
-        """Bind the iterator to the current event loop and context."""
-        if self._iterator is None and not hasattr(self, "_context"):
+    def _bind(self) -> None:
+        """Bind the iterator to the current event loop and context, once."""
+        if self._context is None:
             self._context = copy_thread_context()
-            self._call_soon, self._make_waiter = loop_primitives()
+            self._call_soon, self._make_waiter, self._start_job = stream_primitives()
 
     def _start_burst(self) -> None:
-        self._prepare()
         self._is_running = True
         # Held by the first of the thread that begins and the task that drops the burst.
         self._begun = begun = threading.Lock()
-        start_in_stream_thread(functools.partial(self._run_burst, begun))
+        self._start_job(functools.partial(self._run_burst, begun))
 
     def _run_burst(self, begun: threading.Lock) -> None:
         """Run a burst, in a worker thread."""
         if begun.acquire(blocking=False):
-            self._call_loop(self._end_burst, *self._context.run(self._produce))
-
-    def _call_loop(self, function: Callable[..., object], *args: Any) -> None:
-        # The loop may be closed, if nothing waited for its tasks.
-        with contextlib.suppress(RuntimeError):
-            self._call_soon(function, *args)
+            self._call_soon(self._end_burst, *self._context.run(self._produce))
 
     def _produce(self) -> tuple[bool, BaseException | None]:
         """Append chunks to the buffer; return whether the iterable is over, and its error."""
@@ -250,10 +254,12 @@ class ThreadedIterator:
                 waiter = self._waiter
                 if waiter is not None and waiter is not notified:
                     notified = waiter
-                    self._call_loop(_wake, waiter)
-                if isinstance(chunk, (bytes, str, bytearray, memoryview)):
+                    self._call_soon(_wake, waiter)
+                if chunk.__class__ is bytes or isinstance(chunk, _SIZED):
                     size += len(chunk)
-                if size >= MAX_BYTES_AHEAD or self._is_closing:
+                    if size >= MAX_BYTES_AHEAD:
+                        break
+                if self._is_closing:
                     break
         except BaseException as error:  # noqa: BLE001 - raised in the task
             return True, error
@@ -278,13 +284,14 @@ class ThreadedIterator:
         if self._is_closing:
             return
         self._is_closing = True
+        await self._chunks.aclose()
         # A burst that waits for a thread does not run at all.
         if self._is_running and self._begun.acquire(blocking=False):
             self._is_running = False
         if not self._is_running and self._close_function() is None:
             self._finish_close(None)
             return
-        self._prepare()
+        self._bind()
         self._closed = closed = self._make_waiter()
         if not self._is_running:
             self._start_close()
@@ -305,7 +312,7 @@ class ThreadedIterator:
         if close is None:
             self._finish_close(None)
         else:
-            start_in_stream_thread(functools.partial(self._run_close, close))
+            self._start_job(functools.partial(self._run_close, close))
 
     def _run_close(self, close: Callable[[], Any]) -> None:
         """Close the iterator, in a worker thread."""
@@ -314,7 +321,7 @@ class ThreadedIterator:
             self._context.run(close)
         except BaseException as caught:  # noqa: BLE001 - raised in the task
             error = caught
-        self._call_loop(self._finish_close, error)
+        self._call_soon(self._finish_close, error)
 
     def _finish_close(self, error: BaseException | None) -> None:
         self._is_over = True

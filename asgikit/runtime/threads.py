@@ -43,11 +43,10 @@ __all__ = [
     "copy_thread_context",
     "hop",
     "is_async_callable",
-    "loop_primitives",
     "run_in_stream_thread",
     "run_in_thread",
     "set_thread_limits",
-    "start_in_stream_thread",
+    "stream_primitives",
     "wait_for_end",
 ]
 
@@ -437,25 +436,37 @@ class _TrioWaiter:
         self._event.set()
 
 
-def loop_primitives() -> tuple[Callable[..., object], Callable[[], Waiter]]:
-    """Return a function that calls another on this event loop soon, and one that makes a waiter.
+def stream_primitives() -> tuple[
+    Callable[..., None], Callable[[], Waiter], Callable[[Callable[[], None]], None]
+]:
+    """Return three functions for a producer in threads, and its consumer on this event loop.
 
-    The first may be called in any thread.
+    The first, for any thread, calls a function on the loop soon. The second makes a waiter. The
+    third starts a job, which raises nothing, in a thread for streams, and returns at once.
     """
     if is_asyncio():
         loop = asyncio.get_running_loop()
-        return loop.call_soon_threadsafe, loop.create_future
-    import trio
+        call_soon: Callable[..., object] = loop.call_soon_threadsafe
+        make_waiter: Callable[[], Waiter] = loop.create_future
 
-    return trio.lowlevel.current_trio_token().run_sync_soon, _TrioWaiter
-
-
-def start_in_stream_thread(job: Callable[[], None]) -> None:
-    """Start ``job``, which raises nothing, in a thread for streams; return at once."""
-    if is_asyncio():
-        _streams.submit(job, asyncio.get_running_loop())
+        def start(job: Callable[[], None]) -> None:
+            _streams.submit(job, loop)
     else:
-        start_task(anyio.to_thread.run_sync(job, limiter=_streams.trio_limiter()))
+        import trio
+
+        call_soon = trio.lowlevel.current_trio_token().run_sync_soon
+        make_waiter = _TrioWaiter
+
+        def start(job: Callable[[], None]) -> None:
+            start_task(anyio.to_thread.run_sync(job, limiter=_streams.trio_limiter()))
+
+    def call(function: Callable[..., object], *args: Any) -> None:
+        try:
+            call_soon(function, *args)
+        except RuntimeError:
+            pass  # the loop is closed: nothing waited for its tasks
+
+    return call, make_waiter, start
 
 
 async def wait_for_end(waiter: Waiter) -> None:
