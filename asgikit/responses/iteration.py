@@ -61,7 +61,9 @@ _END: Any = object()
 
 
 def is_finished(iterator: object) -> bool:
-    """Tell whether ``iterator`` is a generator that came to its end."""
+    """Return whether ``iterator`` is a generator, or wraps one, that came to its end."""
+    if iterator.__class__ is ThreadedIterator:
+        return iterator.is_finished()
     return getattr(iterator, "ag_frame", iterator) is None or (
         getattr(iterator, "gi_frame", iterator) is None
     )
@@ -215,6 +217,10 @@ class ThreadedIterator:
                 self._waiter = None
         self._raise_error()
 
+    def is_finished(self) -> bool:
+        """Return whether the iterable is at its end, and there is nothing to close."""
+        return self._is_over and not self._is_running and self._close_function() is None
+
     def _raise_error(self) -> None:
         error, self._error = self._error, None
         if error is not None:
@@ -230,18 +236,17 @@ class ThreadedIterator:
         self._is_running = True
         # Held by the first of the thread that begins and the task that drops the burst.
         self._begun = begun = threading.Lock()
-        self._start_job(functools.partial(self._run_burst, begun))
+        self._start_job(functools.partial(self._context.run, self._run_burst, begun))
 
     def _run_burst(self, begun: threading.Lock) -> None:
-        """Run a burst, in a worker thread."""
-        if begun.acquire(blocking=False):
-            self._call_soon(self._end_burst, *self._context.run(self._produce))
-
-    def _produce(self) -> tuple[bool, BaseException | None]:
-        """Append chunks to the buffer; return whether the iterable is over, and its error."""
+        """Append chunks to the buffer, in a worker thread and in the context."""
+        if not begun.acquire(blocking=False):
+            return
         buffer = self._buffer
         notified: Waiter | None = None
         size = 0
+        is_over = True
+        error: BaseException | None = None
         try:
             if self._iterator is None:
                 self._iterator = iter(self._content)
@@ -249,7 +254,7 @@ class ThreadedIterator:
             for _ in range(self._max_chunks):
                 chunk = next(iterator, _END)
                 if chunk is _END:
-                    return True, None
+                    break
                 buffer.append(chunk)
                 waiter = self._waiter
                 if waiter is not None and waiter is not notified:
@@ -258,12 +263,16 @@ class ThreadedIterator:
                 if chunk.__class__ is bytes or isinstance(chunk, _SIZED):
                     size += len(chunk)
                     if size >= MAX_BYTES_AHEAD:
+                        is_over = False
                         break
                 if self._is_closing:
+                    is_over = False
                     break
-        except BaseException as error:  # noqa: BLE001 - raised in the task
-            return True, error
-        return False, None
+            else:
+                is_over = False
+        except BaseException as caught:  # noqa: BLE001 - raised in the task
+            error = caught
+        self._call_soon(self._end_burst, is_over, error)
 
     def _end_burst(self, is_over: bool, error: BaseException | None) -> None:
         """Take over the state at the end of a burst, on the loop."""

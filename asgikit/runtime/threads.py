@@ -99,32 +99,6 @@ def _anyio_thread_claim() -> Callable[[Any], AbstractContextManager[object]] | N
 _claim = _anyio_thread_claim()
 
 
-class _Claim:
-    """The event loop that ``anyio.from_thread`` reaches from one worker thread.
-
-    It stays after a job, because claiming a thread costs 5 us and the next job mostly comes from
-    the same loop. # perf: def_handler
-    """
-
-    __slots__ = ("_exit", "_loop")
-
-    def __init__(self) -> None:
-        self._loop: Any = None
-        self._exit = contextlib.ExitStack()
-
-    def switch(self, loop: Any) -> None:
-        """Replace the loop; ``None`` only releases the one before."""
-        self._exit.close()
-        self._loop = loop
-        if loop is not None and _claim is not None:
-            self._exit.enter_context(_claim(loop))
-
-    def ensure(self, loop: Any) -> None:
-        """Claim the current thread for ``loop``, if it is not claimed for it already."""
-        if loop is not self._loop:
-            self.switch(loop)
-
-
 class _ThreadPool:
     """Daemon threads that take one job after another, in order, started on demand.
 
@@ -168,21 +142,21 @@ class _ThreadPool:
             RuntimeError: the system starts no thread, and the pool has none.
         """
         with self._lock:
-            must_start = must_warn = False
             if self._idle_count:
                 self._idle_count -= 1
-            elif self._thread_count < self._limit:
+                self._jobs.put((job, loop))
+                return
+            must_start = self._thread_count < self._limit
+            if must_start:
                 self._thread_count += 1
-                must_start = True
             else:
                 self._backlog += 1
-                must_warn = not self._is_saturated
-                self._is_saturated = True
+                self._is_saturated, was_saturated = True, self._is_saturated
         if must_start:
             self._start_thread()
-        self._jobs.put((job, loop))
-        if must_warn:
+        elif not was_saturated:
             self._warn()
+        self._jobs.put((job, loop))
 
     def _start_thread(self) -> None:
         thread = threading.Thread(target=self._work, name=f"asgikit {self._name}", daemon=True)
@@ -197,11 +171,16 @@ class _ThreadPool:
                 self._backlog += 1
 
     def _work(self) -> None:
-        claim = _Claim()
+        # The claim stays after a job, because claiming a thread costs 5 us, and the next job mostly
+        # comes from the same loop. # perf: def_handler
+        claim = contextlib.ExitStack()
+        claimed: Any = None
         while True:
             job, loop = self._jobs.get()
-            if loop is not None:
-                claim.ensure(loop)
+            if loop is not claimed and loop is not None and _claim is not None:
+                claim.close()
+                claim.enter_context(_claim(loop))
+                claimed = loop
             job()
             del job  # it refers to a request
             with self._lock:
@@ -212,8 +191,9 @@ class _ThreadPool:
                     break
                 else:
                     self._idle_count += 1
-                    self._note_busy(self._thread_count - self._idle_count)
-        claim.switch(None)
+                    if self._is_saturated:
+                        self._note_busy(self._thread_count - self._idle_count)
+        claim.close()
 
     def trio_limiter(self) -> anyio.CapacityLimiter:
         """Return the limiter that is this pool on Trio, where a job is about to be started."""
