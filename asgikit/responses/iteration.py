@@ -218,8 +218,8 @@ class ThreadedIterator:
         self._raise_error()
 
     def is_finished(self) -> bool:
-        """Return whether the iterable is at its end, and there is nothing to close."""
-        return self._is_over and not self._is_running and self._close_function() is None
+        """Return whether all chunks were taken, and there is nothing to close."""
+        return self._chunks.ag_frame is None and self._is_over and self._close_function() is None
 
     def _raise_error(self) -> None:
         error, self._error = self._error, None
@@ -236,17 +236,20 @@ class ThreadedIterator:
         self._is_running = True
         # Held by the first of the thread that begins and the task that drops the burst.
         self._begun = begun = threading.Lock()
-        self._start_job(functools.partial(self._context.run, self._run_burst, begun))
+        self._start_job(functools.partial(self._run_burst, begun))
 
     def _run_burst(self, begun: threading.Lock) -> None:
-        """Append chunks to the buffer, in a worker thread and in the context."""
-        if not begun.acquire(blocking=False):
-            return
+        """Run a burst, in a worker thread."""
+        if begun.acquire(blocking=False):
+            is_over, error = self._context.run(self._produce)
+            # After the context is left: the loop may start the next job in it at once.
+            self._call_soon(functools.partial(self._end_burst, error, is_over=is_over))
+
+    def _produce(self) -> tuple[bool, BaseException | None]:
+        """Append chunks to the buffer; return whether the iterable is over, and its error."""
         buffer = self._buffer
         notified: Waiter | None = None
         size = 0
-        is_over = True
-        error: BaseException | None = None
         try:
             if self._iterator is None:
                 self._iterator = iter(self._content)
@@ -254,7 +257,7 @@ class ThreadedIterator:
             for _ in range(self._max_chunks):
                 chunk = next(iterator, _END)
                 if chunk is _END:
-                    break
+                    return True, None
                 buffer.append(chunk)
                 waiter = self._waiter
                 if waiter is not None and waiter is not notified:
@@ -263,18 +266,14 @@ class ThreadedIterator:
                 if chunk.__class__ is bytes or isinstance(chunk, _SIZED):
                     size += len(chunk)
                     if size >= MAX_BYTES_AHEAD:
-                        is_over = False
                         break
                 if self._is_closing:
-                    is_over = False
                     break
-            else:
-                is_over = False
-        except BaseException as caught:  # noqa: BLE001 - raised in the task
-            error = caught
-        self._call_soon(self._end_burst, is_over, error)
+        except BaseException as error:  # noqa: BLE001 - raised in the task
+            return True, error
+        return False, None
 
-    def _end_burst(self, is_over: bool, error: BaseException | None) -> None:
+    def _end_burst(self, error: BaseException | None, *, is_over: bool) -> None:
         """Take over the state at the end of a burst, on the loop."""
         self._is_running = False
         self._is_over = is_over

@@ -74,7 +74,7 @@ def _anyio_thread_claim() -> Callable[[Any], AbstractContextManager[object]] | N
     and ``def`` handlers run in anyio's own threads.
     """
     try:
-        from anyio._core._eventloop import (  # noqa: PLC2701 - see above
+        from anyio._core._eventloop import (
             claim_worker_thread,
             get_async_backend,
             threadlocals,
@@ -441,7 +441,7 @@ def stream_primitives() -> tuple[
             start_task(anyio.to_thread.run_sync(job, limiter=_streams.trio_limiter()))
 
     def call(function: Callable[..., object], *args: Any) -> None:
-        try:
+        try:  # noqa: SIM105 - perf: sync_stream: `suppress` costs 1 us
             call_soon(function, *args)
         except RuntimeError:
             pass  # the loop is closed: nothing waited for its tasks
