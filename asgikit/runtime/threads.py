@@ -122,14 +122,18 @@ class _ThreadPool:
         self._is_saturated = False
 
     def set_limit(self, limit: int) -> None:
-        """Change the number of threads; those over it end after their job."""
+        """Change the number of threads; those over it end when they are idle."""
         with self._lock:
             self._limit = limit
-            count = max(0, min(self._backlog, limit - self._thread_count))
-            self._backlog -= count
-            self._thread_count += count
-        for _ in range(count):
+            missing = max(0, min(self._backlog, limit - self._thread_count))
+            self._backlog -= missing
+            self._thread_count += missing
+            surplus = max(0, min(self._idle_count, self._thread_count - limit))
+            self._idle_count -= surplus
+        for _ in range(missing):
             self._start_thread()
+        for _ in range(surplus):
+            self._jobs.put((_do_nothing, None))
 
     def submit(self, job: Callable[[], None], loop: Any = None) -> None:
         """Run ``job``, which raises nothing, in a thread of the pool.
@@ -225,6 +229,10 @@ class _ThreadPool:
             self._name,
             self._name,
         )
+
+
+def _do_nothing() -> None:
+    """Wake an idle thread, which then ends."""
 
 
 _handlers = _ThreadPool("handlers", 40)

@@ -572,6 +572,7 @@ async def test_it_ends_as_if_there_were_no_more_events(kind: str, shutdown: str)
         background=lambda: done.append("background"),
         shutdown=SHUTDOWNS[shutdown](source),
     )
+    source.was_sent = lambda: client.body == OPENING + b"data: a\n\n"
 
     async with anyio.create_task_group() as group:
         group.start_soon(release, source, lambda: source.is_over)
