@@ -219,7 +219,7 @@ class ThreadedIterator:
 
     def is_finished(self) -> bool:
         """Return whether all chunks were taken, and there is nothing to close."""
-        return self._chunks.ag_frame is None and self._is_over and self._close_function() is None
+        return is_finished(self._chunks) and self._is_over and self._close_function() is None
 
     def _raise_error(self) -> None:
         error, self._error = self._error, None

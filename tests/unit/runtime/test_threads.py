@@ -15,6 +15,7 @@ import pytest
 
 from asgikit import PlainTextResponse, Request, StreamingResponse, request_response
 from asgikit.runtime import threads
+from asgikit.runtime.backend import is_asyncio
 from asgikit.runtime.threads import (
     hop,
     run_in_stream_thread,
@@ -149,9 +150,13 @@ async def test_slow_handlers_delay_no_file() -> None:
 
 
 async def assert_quick(run: Callable[..., Any]) -> None:
-    began = anyio.current_time()
-    assert await run(lambda: 7) == 7
-    assert anyio.current_time() - began < 0.1
+    times = []
+    for _ in range(5):
+        began = anyio.current_time()
+        assert await run(lambda: 7) == 7
+        times.append(anyio.current_time() - began)
+    # The machine may be busy; a full pool would delay every one of them.
+    assert min(times) < 0.1
 
 
 @pytest.mark.usefixtures("one_thread_each", "kind_of_threads")
@@ -197,7 +202,7 @@ async def test_higher_limit_starts_waiting_calls() -> None:
             group.start_soon(run_in_stream_thread, barrier.wait, BOUND)
         await until(lambda: barrier.n_waiting == 1)
         set_thread_limits(streams=3)
-        if not threads.is_asyncio():
+        if not is_asyncio():
             await run_in_stream_thread(int)  # a limiter of Trio learns of it with the next call
     assert not barrier.broken
 
