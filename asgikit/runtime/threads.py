@@ -240,13 +240,10 @@ _streams = _ThreadPool("streams", 256)
 _files = _ThreadPool("files", min(32, (os.cpu_count() or 1) + 4))
 
 
-def _reset_pools() -> None:
-    for pool in (_handlers, _streams, _files):
-        pool.reset()
-
-
 # Windows has no fork.
-getattr(os, "register_at_fork", dict)(after_in_child=_reset_pools)
+_register_at_fork = getattr(os, "register_at_fork", dict)
+for _pool in (_handlers, _streams, _files):
+    _register_at_fork(after_in_child=_pool.reset)
 
 
 def set_thread_limits(
