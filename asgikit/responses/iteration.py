@@ -1,8 +1,28 @@
-"""What a response draws from, as async iterators: iterables, iterators and files."""
+"""Content of a response as async iterators: iterables, iterators and file objects.
+
+How a sync iterable is iterated:
+
+- A *burst* is one job in a worker thread: it runs steps of the iterator, appends each chunk to a
+  buffer, and ends after 16 chunks, 256 KiB, or the end of the iterable. Then the thread is free.
+- The consumer, on the event loop, takes chunks out of the buffer. It starts the next burst when it
+  takes the last one, so that at most one burst runs, at most 16 chunks ahead.
+- If the consumer waits, the thread wakes it as soon as there is a chunk; if not, the thread makes
+  no call to the loop before the end of the burst.
+
+Only the loop changes the state of the iterator; a thread appends to the buffer and reads
+attributes. No lock is needed: the consumer stores its waiter before it looks at the buffer, and
+the thread appends to the buffer before it looks for a waiter, so that one of them sees the other.
+Appending to and popping from a deque is atomic under the GIL, and thread-safe in free-threaded
+builds of CPython, where each deque has a lock of its own.
+"""
 
 from __future__ import annotations
 
+import functools
+import inspect
 import math
+import threading
+from collections import deque
 from collections.abc import (
     AsyncGenerator,
     AsyncIterator,
@@ -16,86 +36,312 @@ from typing import Any
 import anyio
 
 from asgikit.runtime.cancellation import shielded
-from asgikit.runtime.threads import call, run_in_thread
+from asgikit.runtime.threads import (
+    Waiter,
+    copy_thread_context,
+    is_async_callable,
+    run_in_stream_thread,
+    stream_primitives,
+    wait_for_end,
+)
 
 __all__ = []
 
 # Bytes of one read of a file object.
-PIECE = 256 * 1024
+READ_SIZE = 256 * 1024
+
+# What a sync iterable may be ahead of the client.
+MAX_CHUNKS_AHEAD = 16
+MAX_BYTES_AHEAD = 256 * 1024
+
+# Other chunks are values to be formatted: only their number counts.
+_SIZED = (bytes, str, bytearray, memoryview)
 
 _END: Any = object()
 
 
 def is_finished(iterator: object) -> bool:
-    """Tell whether ``iterator`` is a generator that came to its end."""
+    """Return whether ``iterator`` is a generator, or wraps one, that came to its end."""
+    if iterator.__class__ is ThreadedIterator:
+        return iterator.is_finished()
     return getattr(iterator, "ag_frame", iterator) is None or (
         getattr(iterator, "gi_frame", iterator) is None
     )
 
 
-async def give(items: Iterable[Any]) -> AsyncGenerator[Any]:
-    """Draw from what is all there, on the event loop."""
+async def iterate_on_loop(items: Iterable[Any]) -> AsyncGenerator[Any]:
+    """Iterate over a collection that is all in memory, on the event loop."""
     for item in items:
         yield item
 
 
-class FileReader:
-    """A file object, in pieces; what is not async runs in worker threads."""
+def iterate_file(file: Any) -> AsyncIterator[Any]:
+    """Return an iterator over a file object, sync or async, that closes the file.
 
-    __slots__ = ("file",)
+    It reads in the way that waits for the least: text by lines, bytes with ``read1``. So the output
+    of a program or a connection is sent as it arrives.
+    """
+    readline = getattr(file, "readline", None)
+    if hasattr(file, "encoding") and callable(readline) and not is_async_callable(readline):
+        lines = iter(functools.partial(readline, READ_SIZE), "")
+        return ThreadedIterator(lines, close=getattr(file, "close", None), joins_chunks=True)
+    return FileObjectIterator(file)
+
+
+class FileObjectIterator:
+    """A file object, in chunks of up to 256 KiB; a sync one is read in worker threads."""
+
+    __slots__ = ("_file", "_is_async", "_read")
 
     def __init__(self, file: Any) -> None:
-        self.file = file
+        self._file = file
+        self._is_async = is_async_callable(file.read)
+        read1 = None if self._is_async else getattr(file, "read1", None)
+        self._read: Callable[[int], Any] = read1 if callable(read1) else file.read
 
     def __aiter__(self) -> AsyncIterator[Any]:
         return self
 
     async def __anext__(self) -> Any:
-        piece: Any = await call(self.file.read, PIECE)
-        if piece:
-            return piece
-        if piece is None:
+        if self._is_async:
+            chunk = await self._read(READ_SIZE)
+        else:
+            chunk = await run_in_stream_thread(self._read, READ_SIZE)
+            if inspect.isawaitable(chunk):
+                chunk = await chunk
+        if chunk:
+            return chunk
+        if chunk is None:
             raise BlockingIOError("the file does not wait for its bytes: open one that does")
         raise StopAsyncIteration
 
     async def aclose(self) -> None:
+        """Close the file, also if the task is cancelled meanwhile."""
         # anyio's files have both, and `close` is that of the file within, which would block.
-        close = getattr(self.file, "aclose", None) or getattr(self.file, "close", None)
+        close = getattr(self._file, "aclose", None) or getattr(self._file, "close", None)
         if close is not None:
-            await shielded(call(close))
+            await shielded(_call(close))
+
+
+async def _call(close: Callable[[], Any]) -> None:
+    result = close() if is_async_callable(close) else await run_in_stream_thread(close)
+    if inspect.isawaitable(result):
+        await result
 
 
 class ThreadedIterator:
-    """A sync iterable, drawn and closed in worker threads: it may wait as long as it likes."""
+    """A sync iterable, iterated and closed in worker threads, in one ``contextvars.Context``.
 
-    __slots__ = ("content", "iterator")
+    Args:
+        content: may block in each step; steps may change threads between bursts.
+        close: is called in the end, instead of the ``close`` of the iterator.
+        joins_chunks: whether the chunks are text to be joined, as far as they are in the buffer.
+    """
 
-    def __init__(self, content: Iterable[Any]) -> None:
-        self.content = content
-        self.iterator: Iterator[Any] | None = None
+    __slots__ = (
+        "_begun",
+        "_buffer",
+        "_call_soon",
+        "_chunks",
+        "_close",
+        "_closed",
+        "_content",
+        "_context",
+        "_error",
+        "_is_closing",
+        "_is_over",
+        "_is_running",
+        "_iterator",
+        "_joins_chunks",
+        "_make_waiter",
+        "_max_chunks",
+        "_start_job",
+        "_waiter",
+    )
+
+    _begun: threading.Lock
+    _call_soon: Callable[..., object]
+    _context: Any  # contextvars.Context, set by _bind()
+    _make_waiter: Callable[[], Waiter]
+    _start_job: Callable[[Callable[[], None]], None]
+
+    def __init__(
+        self,
+        content: Iterable[Any],
+        *,
+        close: Callable[[], Any] | None = None,
+        joins_chunks: bool = False,
+    ) -> None:
+        self._content = content
+        self._close = close
+        self._joins_chunks = joins_chunks
+        self._max_chunks = MAX_BYTES_AHEAD if joins_chunks else MAX_CHUNKS_AHEAD
+        self._context = None
+        self._iterator: Iterator[Any] | None = None
+        self._buffer: deque[Any] = deque()
+        self._waiter: Waiter | None = None  # of a consumer that waits for a chunk
+        self._closed: Waiter | None = None  # of aclose()
+        self._error: BaseException | None = None
+        self._is_running = False  # a burst, from its start to the call of _end_burst
+        self._is_over = False  # the iterable is at its end, or has raised
+        self._is_closing = False
+        self._chunks = self._iterate()
 
     def __aiter__(self) -> AsyncIterator[Any]:
-        return self
+        # perf: sync_stream: `async for` over a generator saves 0.3 us a chunk, a tenth of all.
+        return self._chunks
 
-    async def __anext__(self) -> Any:
-        chunk = await run_in_thread(self._next)
-        if chunk is _END:
-            raise StopAsyncIteration
-        return chunk
+    def __anext__(self) -> Awaitable[Any]:
+        return self._chunks.__anext__()
 
-    def _next(self) -> Any:
-        if self.iterator is None:
-            self.iterator = iter(self.content)
-        return next(self.iterator, _END)
+    async def _iterate(self) -> AsyncGenerator[Any]:
+        buffer = self._buffer
+        self._bind()
+        while True:
+            while buffer:
+                chunk = buffer.popleft()
+                if self._joins_chunks:
+                    chunk = "".join([chunk, *(buffer.popleft() for _ in range(len(buffer)))])
+                if not (buffer or self._is_running or self._is_over):
+                    self._start_burst()
+                yield chunk
+            if not self._is_running:
+                if self._is_over:
+                    break
+                self._start_burst()
+            self._waiter = waiter = self._make_waiter()
+            try:
+                if not buffer:  # see the module's docstring
+                    await waiter
+            finally:
+                self._waiter = None
+        self._raise_error()
+
+    def is_finished(self) -> bool:
+        """Return whether all chunks were taken, and there is nothing to close."""
+        return is_finished(self._chunks) and self._is_over and self._close_function() is None
+
+    def _raise_error(self) -> None:
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
+
+    def _bind(self) -> None:
+        """Bind the iterator to the current event loop and context, once."""
+        if self._context is None:
+            self._context = copy_thread_context()
+            self._call_soon, self._make_waiter, self._start_job = stream_primitives()
+
+    def _start_burst(self) -> None:
+        self._is_running = True
+        # Held by the first of the thread that begins and the task that drops the burst.
+        self._begun = begun = threading.Lock()
+        self._start_job(functools.partial(self._run_burst, begun))
+
+    def _run_burst(self, begun: threading.Lock) -> None:
+        """Run a burst, in a worker thread."""
+        if begun.acquire(blocking=False):
+            is_over, error = self._context.run(self._produce)
+            # After the context is left: the loop may start the next job in it at once.
+            self._call_soon(functools.partial(self._end_burst, error, is_over=is_over))
+
+    def _produce(self) -> tuple[bool, BaseException | None]:
+        """Append chunks to the buffer; return whether the iterable is over, and its error."""
+        buffer = self._buffer
+        notified: Waiter | None = None
+        size = 0
+        try:
+            if self._iterator is None:
+                self._iterator = iter(self._content)
+            iterator = self._iterator
+            for _ in range(self._max_chunks):
+                chunk = next(iterator, _END)
+                if chunk is _END:
+                    return True, None
+                buffer.append(chunk)
+                waiter = self._waiter
+                if waiter is not None and waiter is not notified:
+                    notified = waiter
+                    self._call_soon(_wake, waiter)
+                if chunk.__class__ is bytes or isinstance(chunk, _SIZED):
+                    size += len(chunk)
+                    if size >= MAX_BYTES_AHEAD:
+                        break
+                if self._is_closing:
+                    break
+        except BaseException as error:  # noqa: BLE001 - raised in the task
+            return True, error
+        return False, None
+
+    def _end_burst(self, error: BaseException | None, *, is_over: bool) -> None:
+        """Take over the state at the end of a burst, on the loop."""
+        self._is_running = False
+        self._is_over = is_over
+        self._error = error
+        if self._is_closing:
+            self._start_close()
+        elif self._waiter is not None:
+            _wake(self._waiter)
 
     async def aclose(self) -> None:
-        iterator: Any = self.iterator
-        if iterator is None and hasattr(self.content, "__next__"):
-            # It was never drawn from, but is to be closed all the same.
-            iterator = self.content
-        close = getattr(iterator, "close", None)
-        if close is not None and not is_finished(iterator):
-            await shielded(run_in_thread(close))
+        """Close the iterator in a worker thread, after the step that is running; once.
+
+        Nothing runs code of the iterator any more when this returns or raises, also if the task is
+        cancelled meanwhile.
+        """
+        if self._is_closing:
+            return
+        self._is_closing = True
+        await self._chunks.aclose()
+        # A burst that waits for a thread does not run at all.
+        if self._is_running and self._begun.acquire(blocking=False):
+            self._is_running = False
+        if not self._is_running and self._close_function() is None:
+            self._finish_close(None)
+            return
+        self._bind()
+        self._closed = closed = self._make_waiter()
+        if not self._is_running:
+            self._start_close()
+        await wait_for_end(closed)
+        self._raise_error()
+
+    def _close_function(self) -> Callable[[], Any] | None:
+        if self._close is not None:
+            return self._close
+        iterator: Any = self._iterator
+        if iterator is None and hasattr(self._content, "__next__"):
+            # It was never iterated, but is to be closed all the same.
+            iterator = self._content
+        return None if is_finished(iterator) else getattr(iterator, "close", None)
+
+    def _start_close(self) -> None:
+        close = self._close_function()
+        if close is None:
+            self._finish_close(None)
+        else:
+            self._start_job(functools.partial(self._run_close, close))
+
+    def _run_close(self, close: Callable[[], Any]) -> None:
+        """Close the iterator, in a worker thread."""
+        error: BaseException | None = None
+        try:
+            self._context.run(close)
+        except BaseException as caught:  # noqa: BLE001 - raised in the task
+            error = caught
+        self._call_soon(self._finish_close, error)
+
+    def _finish_close(self, error: BaseException | None) -> None:
+        self._is_over = True
+        self._error = error
+        self._buffer.clear()
+        if self._closed is not None:
+            self._closed.set_result(None)
+
+
+def _wake(waiter: Waiter) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
 
 
 async def close(iterator: AsyncIterator[Any], scope: anyio.CancelScope | None) -> None:

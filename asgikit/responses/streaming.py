@@ -22,7 +22,13 @@ from asgikit.exceptions import ContentLengthMismatch, HTTPError
 from asgikit.http.framing import promised_length
 from asgikit.http.trailers import check_trailers
 from asgikit.responses.head import HeadersArgument
-from asgikit.responses.iteration import FileReader, ThreadedIterator, close, give, is_finished
+from asgikit.responses.iteration import (
+    ThreadedIterator,
+    close,
+    is_finished,
+    iterate_file,
+    iterate_on_loop,
+)
 from asgikit.responses.response import Response
 from asgikit.responses.sending import run_background, send_all
 from asgikit.runtime.backend import give_turn
@@ -53,12 +59,12 @@ class StreamingResponse(Response):
     r"""A response whose body is drawn from an iterable while it is sent, a message a chunk.
 
     The first chunk is drawn before the response starts, so that an error before it can still be
-    answered. When the client leaves, drawing stops. The iterator is closed on every exit; a sync
-    one is drawn and closed in a worker thread.
+    answered. When the client leaves, drawing stops. The iterator is closed on every exit. A sync
+    one runs in worker threads, in one context, up to 16 chunks or 256 KiB ahead of the client.
 
     Args:
         content: an async or sync iterable of bytes or text; or a file object, sync or async, which
-            is read in pieces of 256 KiB and closed in the end.
+            is read as its content arrives, at most 256 KiB at once, and closed in the end.
         status_code: as of :class:`Response`.
         headers: as of :class:`Response`; a Content-Length among them is ``content_length``.
         media_type: as of :class:`Response`.
@@ -126,12 +132,12 @@ class StreamingResponse(Response):
         """Tell how ``content`` is drawn from."""
         # A file gives lines to whoever iterates, which may be short or endless.
         if self._reads_files and callable(getattr(content, "read", None)):
-            return FileReader
+            return iterate_file
         if hasattr(content, "__aiter__"):
             return aiter
         if type(content) in (list, tuple):
-            # It is all there, so that a thread, of 30 us an item, would wait for nothing.
-            return give
+            # It is all there, so that a thread would wait for nothing.
+            return iterate_on_loop
         if not hasattr(content, "__iter__") or isinstance(content, Chunk):
             raise TypeError(
                 f"{type(self).__name__} draws from an iterable of chunks, not "
@@ -270,7 +276,7 @@ class StreamingResponse(Response):
         self._is_drawn = (
             hasattr(content, "__anext__")
             or hasattr(content, "__next__")
-            or self._open is FileReader
+            or self._open is iterate_file
         )
         return self._open(content)
 

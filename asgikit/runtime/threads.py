@@ -1,15 +1,26 @@
-"""Blocking calls in worker threads, on asyncio and on Trio."""
+"""Blocking calls in worker threads, on asyncio and on Trio.
+
+There is a pool for each kind of work, so that none delays another: ``def`` handlers (40 threads),
+sync iterables of streams (256) and files (a few). :func:`set_thread_limits` changes these numbers.
+
+On asyncio the threads are those of this module. On Trio they are Trio's own, and a pool is a
+limiter: only Trio can connect a thread to the task that waits for it, as ``anyio.from_thread``
+needs.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import functools
 import inspect
 import os
 import queue
+import sys
 import threading
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar, cast
 
 import anyio
 import anyio.lowlevel
@@ -20,10 +31,24 @@ if TYPE_CHECKING:
 else:
     from asgikit.runtime.backend import asyncio
 
-from asgikit.runtime.backend import asyncio_task
+from asgikit._logging import logger
+from asgikit.runtime.backend import is_asyncio
 from asgikit.runtime.cancellation import shielded, wait_despite_cancellation
+from asgikit.runtime.tasks import start_task
 
-__all__ = ["call", "call_in_thread", "hop", "is_async_callable", "run_in_thread"]
+__all__ = [
+    "Waiter",
+    "call",
+    "call_in_thread",
+    "copy_thread_context",
+    "hop",
+    "is_async_callable",
+    "run_in_stream_thread",
+    "run_in_thread",
+    "set_thread_limits",
+    "stream_primitives",
+    "wait_for_end",
+]
 
 
 P = ParamSpec("P")
@@ -41,33 +66,255 @@ def is_async_callable(function: Callable[..., Any]) -> bool:
     )
 
 
-async def run_in_thread(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run ``function`` in a worker thread and give its result; cancelling waits for its end.
+def _anyio_thread_claim() -> Callable[[Any], AbstractContextManager[object]] | None:
+    """Return a function that makes ``anyio.from_thread`` work in a thread of this module.
 
-    anyio waits for it where a scope of its own is cancelled. ``task.cancel()``, which servers use,
-    goes through that.
+    The function takes an asyncio event loop and returns a context manager for the worker thread.
+    This is the only use of anyio's private state. If a release of anyio lacks it, this is ``None``,
+    and ``def`` handlers run in anyio's own threads.
     """
-    work = functools.partial(function, *args, **kwargs)
-    if asyncio_task() is None:
-        return await anyio.to_thread.run_sync(work)
-    loop = asyncio.get_running_loop()
-    ended: asyncio.Future[None] = loop.create_future()
-    begun = False
-
-    def run() -> T:
-        nonlocal begun
-        begun = True
-        try:
-            return work()
-        finally:
-            loop.call_soon_threadsafe(ended.set_result, None)
-
     try:
-        return await anyio.to_thread.run_sync(run)
-    except asyncio.CancelledError:
-        if begun:
-            await wait_despite_cancellation(ended)
-        raise
+        from anyio._core._eventloop import (
+            claim_worker_thread,
+            get_async_backend,
+            threadlocals,
+        )
+    except ImportError:
+        return None
+
+    @contextlib.contextmanager
+    def claim(loop: Any) -> Generator[None]:
+        backend = get_async_backend("asyncio")
+        with claim_worker_thread(backend, loop):
+            # The parent scope of what `from_thread.run` runs; anyio 4.4 requires one.
+            threadlocals.current_cancel_scope = backend.create_cancel_scope(shield=True)
+            try:
+                yield
+            finally:
+                del threadlocals.current_cancel_scope
+
+    return claim
+
+
+_claim = _anyio_thread_claim()
+
+
+class _ThreadPool:
+    """Daemon threads that take one job after another, in order, started on demand.
+
+    A ThreadPoolExecutor costs 5 us a job more, and ``run_in_executor``, whose threads belong to
+    the app, another 8 on uvloop and 40 on asyncio's own loop.
+    """
+
+    def __init__(self, name: str, limit: int) -> None:
+        self._name = name
+        self._limit = limit
+        self._limiter: anyio.lowlevel.RunVar[anyio.CapacityLimiter] = anyio.lowlevel.RunVar(name)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all threads: a child process has none of those of its parent."""
+        self._jobs: queue.SimpleQueue[tuple[Callable[[], None], Any]] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._thread_count = 0
+        self._idle_count = 0  # threads that no job in the queue is meant for
+        self._backlog = 0  # jobs in the queue that no thread is free for
+        self._is_saturated = False
+
+    def set_limit(self, limit: int) -> None:
+        """Change the number of threads; those over it end when they are idle."""
+        with self._lock:
+            self._limit = limit
+            missing = max(0, min(self._backlog, limit - self._thread_count))
+            self._backlog -= missing
+            self._thread_count += missing
+            surplus = max(0, min(self._idle_count, self._thread_count - limit))
+            self._idle_count -= surplus
+        for _ in range(missing):
+            self._start_thread()
+        for _ in range(surplus):
+            self._jobs.put((_do_nothing, None))
+
+    def submit(self, job: Callable[[], None], loop: Any = None) -> None:
+        """Run ``job``, which raises nothing, in a thread of the pool.
+
+        Args:
+            job: is called without arguments.
+            loop: the asyncio event loop that ``anyio.from_thread`` reaches in ``job``.
+
+        Raises:
+            RuntimeError: the system starts no thread, and the pool has none.
+        """
+        with self._lock:
+            if self._idle_count:
+                self._idle_count -= 1
+                self._jobs.put((job, loop))
+                return
+            must_start = self._thread_count < self._limit
+            if must_start:
+                self._thread_count += 1
+            else:
+                self._backlog += 1
+                self._is_saturated, was_saturated = True, self._is_saturated
+        if must_start:
+            self._start_thread()
+        elif not was_saturated:
+            self._warn()
+        self._jobs.put((job, loop))
+
+    def _start_thread(self) -> None:
+        thread = threading.Thread(target=self._work, name=f"asgikit {self._name}", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            # The system is at its own limit: the threads that there are take the job.
+            with self._lock:
+                self._thread_count -= 1
+                if not self._thread_count:
+                    raise
+                self._backlog += 1
+
+    def _work(self) -> None:
+        # The claim stays after a job, because claiming a thread costs 5 us, and the next job mostly
+        # comes from the same loop. # perf: def_handler
+        claim = contextlib.ExitStack()
+        claimed: Any = None
+        while True:
+            job, loop = self._jobs.get()
+            if loop is not claimed and loop is not None and _claim is not None:
+                claim.close()
+                claim.enter_context(_claim(loop))
+                claimed = loop
+            job()
+            del job  # it refers to a request
+            with self._lock:
+                if self._backlog:
+                    self._backlog -= 1
+                elif self._thread_count > self._limit:
+                    self._thread_count -= 1
+                    break
+                else:
+                    self._idle_count += 1
+                    if self._is_saturated:
+                        self._note_busy(self._thread_count - self._idle_count)
+        claim.close()
+
+    def trio_limiter(self) -> anyio.CapacityLimiter:
+        """Return the limiter that is this pool on Trio, where a job is about to be started."""
+        try:
+            limiter = self._limiter.get()
+        except LookupError:
+            limiter = anyio.CapacityLimiter(self._limit)
+            self._limiter.set(limiter)
+        if limiter.total_tokens != self._limit:
+            limiter.total_tokens = self._limit
+        if limiter.borrowed_tokens < self._limit:
+            self._note_busy(int(limiter.borrowed_tokens))
+        elif not self._is_saturated:
+            self._is_saturated = True
+            self._warn()
+        return limiter
+
+    def _note_busy(self, count: int) -> None:
+        # Not before half of the threads are idle: a pool that is full now and then, many times a
+        # second, would log each time.
+        if count * 2 <= self._limit:
+            self._is_saturated = False
+
+    def _warn(self) -> None:
+        logger.warning(
+            "all %d threads for %s are busy, so that others wait for one; "
+            "asgikit.runtime.threads.set_thread_limits(%s=...) allows more",
+            self._limit,
+            self._name,
+            self._name,
+        )
+
+
+def _do_nothing() -> None:
+    """Wake an idle thread, which then ends."""
+
+
+_handlers = _ThreadPool("handlers", 40)
+_streams = _ThreadPool("streams", 256)
+_files = _ThreadPool("files", min(32, (os.cpu_count() or 1) + 4))
+
+
+# Windows has no fork.
+_register_at_fork = getattr(os, "register_at_fork", dict)
+for _pool in (_handlers, _streams, _files):
+    _register_at_fork(after_in_child=_pool.reset)
+
+
+def set_thread_limits(
+    *, handlers: int | None = None, streams: int | None = None, files: int | None = None
+) -> None:
+    """Set how many worker threads the process has at most for each kind of work.
+
+    A pool that is full queues in order, and logs one WARNING.
+
+    Args:
+        handlers: for ``def`` handlers and background functions; 40 at first. ``None`` leaves it
+            as it is.
+        streams: for sync iterables and file objects that a response streams; 256 at first.
+        files: for reading and writing files; at first 4 more than the machine has processors, and
+            32 at most.
+
+    Raises:
+        ValueError: a limit is below 1.
+
+    >>> set_thread_limits(handlers=40, streams=256)
+    """
+    limits = ((_handlers, handlers), (_streams, streams), (_files, files))
+    for _, limit in limits:
+        if limit is not None and limit < 1:
+            raise ValueError(f"a thread limit must be at least 1, but is {limit}")
+    for pool, limit in limits:
+        if limit is not None:
+            pool.set_limit(limit)
+
+
+def copy_thread_context() -> contextvars.Context:
+    """Return a copy of the current context for a worker thread, where no event loop runs."""
+    context = contextvars.copy_context()
+    sniffio = sys.modules.get("sniffio")
+    if sniffio is not None and context.get(sniffio.current_async_library_cvar) is not None:
+        context.run(sniffio.current_async_library_cvar.set, None)
+    return context
+
+
+async def run_in_thread(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run ``function`` in a thread for handlers, and return its result.
+
+    It sees the context variables of the task; what it sets is not seen by the task. If the task is
+    cancelled before ``function`` began, it is not called; if later, its end is waited for.
+    """
+    if is_asyncio() and _claim is None:
+        return await shielded(_run_in_anyio_thread(_handlers, function, *args, **kwargs))
+    return await _run_in_pool(_handlers, functools.partial(function, *args, **kwargs))
+
+
+async def run_in_stream_thread(function: Callable[..., T], *args: Any) -> T:
+    """Run ``function`` in a thread for streams, as :func:`run_in_thread` does."""
+    return await _run_in_pool(_streams, functools.partial(function, *args))
+
+
+async def _run_in_pool(pool: _ThreadPool, function: Callable[[], T]) -> T:
+    if not is_asyncio():
+        return await _run_in_anyio_thread(pool, function)
+    call = _ThreadCall(functools.partial(copy_thread_context().run, function))
+    pool.submit(call.work, call.loop)
+    return await call.wait(can_drop=True)
+
+
+async def _run_in_anyio_thread(
+    pool: _ThreadPool, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+) -> T:
+    # Trio lets no coroutine out of a thread, but does not look into a tuple.
+    (result,) = await anyio.to_thread.run_sync(
+        lambda: (function(*args, **kwargs),), limiter=pool.trio_limiter()
+    )
+    return result
 
 
 async def call(function: Callable[..., Any], *args: Any) -> Any:
@@ -78,67 +325,25 @@ async def call(function: Callable[..., Any], *args: Any) -> Any:
 
 
 async def call_in_thread(function: Callable[..., Any], *args: Any) -> Any:
-    """Call ``function`` in a worker thread, and await here what comes out of it to be awaited."""
-    # trio lets no coroutine out of a thread, but looks at nothing else.
-    (result,) = await run_in_thread(lambda: (function(*args),))
+    """Call ``function`` in a thread for handlers; await its result here if it is awaitable."""
+    result = await run_in_thread(function, *args)
     return await result if inspect.isawaitable(result) else result
 
 
 async def hop(function: Callable[..., T], *args: Any) -> T:
-    """Run in a thread what waits for a disk alone; nothing keeps it from its end."""
+    """Run a function that waits only for a disk in a thread for files, always to its end."""
     work = functools.partial(function, *args)
-    if asyncio_task() is None:
-        return await shielded(run_in_thread(work))
-    return await _Hop(work).run()
+    if not is_asyncio():
+        return await shielded(_run_in_anyio_thread(_files, work))
+    call = _ThreadCall(work)
+    _files.submit(call.work)
+    return await call.wait(can_drop=False)
 
 
-class _Threads:
-    """Threads that take one job after the other, started as there is need for them.
+class _ThreadCall(Generic[T]):
+    """One call in a worker thread, for one asyncio task."""
 
-    They are asyncio's alone. A ThreadPoolExecutor costs 5 us a job more, ``run_in_executor``, whose
-    threads are the user's to fill, another 8 on uvloop, and 40 on asyncio's own loop.
-    """
-
-    def __init__(self, most: int) -> None:
-        self._jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._lock = threading.Lock()
-        self._idle = 0
-        self._missing = most
-
-    def submit(self, job: Callable[[], None]) -> None:
-        """Have ``job`` done, which raises nothing."""
-        self._jobs.put(job)
-        with self._lock:
-            if self._idle:
-                self._idle -= 1
-                return
-            if not self._missing:
-                return
-            self._missing -= 1
-        threading.Thread(target=self._work, name="asgikit", daemon=True).start()
-
-    def _work(self) -> None:
-        while True:
-            self._jobs.get()()
-            with self._lock:
-                self._idle += 1
-
-
-def _make_threads() -> None:
-    global _threads  # noqa: PLW0603 - a child process has none of its parent's threads
-    _threads = _Threads(min(32, (os.cpu_count() or 1) + 4))
-
-
-_threads: _Threads
-_make_threads()
-# Windows has no fork.
-getattr(os, "register_at_fork", dict)(after_in_child=_make_threads)
-
-
-class _Hop(Generic[T]):
-    """One call in a thread, for one asyncio task."""
-
-    __slots__ = ("_error", "_function", "_future", "_is_done", "_loop", "_result")
+    __slots__ = ("_begun", "_error", "_function", "_future", "_is_done", "_result", "loop")
 
     _result: T
 
@@ -146,33 +351,119 @@ class _Hop(Generic[T]):
         self._function = function
         self._error: BaseException | None = None
         self._is_done = False
-        self._loop = asyncio.get_running_loop()
-        self._future = self._loop.create_future()
+        # Held by the first of the thread that begins and the task that drops the call.
+        self._begun = threading.Lock()
+        self.loop = asyncio.get_running_loop()
+        self._future = self.loop.create_future()
 
-    async def run(self) -> T:
-        _threads.submit(self._work)
+    async def wait(self, *, can_drop: bool) -> T:
+        """Return the result.
+
+        Args:
+            can_drop: whether a cancellation drops a call that has not begun.
+        """
         try:
             await self._future
         except asyncio.CancelledError:
-            # The thread may be reading from what is closed next.
-            if not self._is_done:
-                self._future = self._loop.create_future()
+            # The function may be using objects that the task closes next.
+            if not self._is_done and not (can_drop and self._begun.acquire(blocking=False)):
+                self._future = self.loop.create_future()
                 await wait_despite_cancellation(self._future)
             raise
         if self._error is not None:
             raise self._error
         return self._result
 
-    def _work(self) -> None:
+    def work(self) -> None:
+        """Call the function, in the thread."""
+        if not self._begun.acquire(blocking=False):
+            return
         try:
             self._result = self._function()
         except BaseException as error:  # noqa: BLE001 - raised in the task
             self._error = error
-        # The loop may be closed, if nobody waited for its tasks.
+        # The loop may be closed, if nothing waited for its tasks.
         with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._finish)
+            self.loop.call_soon_threadsafe(self._finish)
 
     def _finish(self) -> None:
         self._is_done = True
         if not self._future.done():
             self._future.set_result(None)
+
+
+# What a producer in a thread and its consumer on the loop are made of.
+
+
+class Waiter(Awaitable[object], Protocol):
+    """A future of asyncio, or its like on Trio."""
+
+    def done(self) -> bool:
+        """Return whether the result is set."""
+        ...
+
+    def set_result(self, result: None, /) -> None:
+        """End the wait; once, and on the loop."""
+        ...
+
+
+class _TrioWaiter:
+    def __init__(self) -> None:
+        self._event = anyio.Event()
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        return self._event.wait().__await__()
+
+    def done(self) -> bool:
+        return self._event.is_set()
+
+    def set_result(self, result: None, /) -> None:  # noqa: ARG002 - as of a future
+        self._event.set()
+
+
+def stream_primitives() -> tuple[
+    Callable[..., None], Callable[[], Waiter], Callable[[Callable[[], None]], None]
+]:
+    """Return three functions for a producer in threads, and its consumer on this event loop.
+
+    The first, for any thread, calls a function on the loop soon. The second makes a waiter. The
+    third starts a job, which raises nothing, in a thread for streams, and returns at once.
+    """
+    if is_asyncio():
+        loop = asyncio.get_running_loop()
+        call_soon: Callable[..., object] = loop.call_soon_threadsafe
+        make_waiter: Callable[[], Waiter] = loop.create_future
+
+        def start(job: Callable[[], None]) -> None:
+            _streams.submit(job, loop)
+    else:
+        import trio
+
+        call_soon = trio.lowlevel.current_trio_token().run_sync_soon
+        make_waiter = _TrioWaiter
+
+        def start(job: Callable[[], None]) -> None:
+            start_task(anyio.to_thread.run_sync(job, limiter=_streams.trio_limiter()))
+
+    def call(function: Callable[..., object], *args: Any) -> None:
+        try:  # noqa: SIM105 - perf: sync_stream: `suppress` costs 1 us
+            call_soon(function, *args)
+        except RuntimeError:
+            pass  # the loop is closed: nothing waited for its tasks
+
+    return call, make_waiter, start
+
+
+async def wait_for_end(waiter: Waiter) -> None:
+    """Wait for ``waiter`` even if the task is cancelled meanwhile; raise the cancellation then."""
+    if not is_asyncio():
+        # A cancel scope could swallow an error, says its type; not a shield.
+        with cast("AbstractContextManager[object, None]", anyio.CancelScope(shield=True)):
+            await waiter
+        return
+    future = cast("asyncio.Future[None]", waiter)
+    try:
+        await asyncio.wait([future])
+    except asyncio.CancelledError:
+        await wait_despite_cancellation(future)
+        raise

@@ -82,10 +82,16 @@ class Source:
         self.waits = threading.Event()
         self.go = threading.Event()
         self._drawing = False
+        # A sync iterable runs ahead: what tells that the chunks before the wait were sent.
+        self.was_sent: Callable[[], bool] = lambda: True
+
+    def is_waiting(self) -> bool:
+        """Return whether it waits for what never comes, and all before it was sent."""
+        return self.waits.is_set() and self.was_sent()
 
     async def wait_over(self) -> None:
         """Return, and note it, once somebody waits."""
-        await until(self.waits.is_set)
+        await until(self.is_waiting)
         self.is_over = True
 
     def close(self) -> None:
@@ -293,7 +299,7 @@ async def release(source: Source, when: Callable[[], bool]) -> None:
 
 
 async def cancel(source: Source, outside: anyio.CancelScope) -> None:
-    await until(source.waits.is_set)
+    await until(source.is_waiting)
     outside.cancel()
     await release(source, lambda: True)
 

@@ -464,6 +464,30 @@ async def test_an_event_that_comes_while_a_ping_is_sent_waits_for_it() -> None:
     assert client.body.startswith(OPENING * 2 + b"data: a\n\n")
 
 
+async def test_end_of_events_while_ping_is_sent_follows_the_ping() -> None:
+    client = Client()
+    begun, ended = anyio.Event(), anyio.Event()
+
+    async def events() -> AsyncGenerator[str]:
+        await begun.wait()
+        ended.set()
+        return
+        yield
+
+    async def send(message: Message) -> None:
+        if len(client.messages) == 2:
+            begun.set()
+            await ended.wait()
+            for _ in range(5):
+                await checkpoint()
+        await client.send(message)
+
+    await EventSourceResponse(events(), ping=SOON)(client.scope, client.receive, send)
+
+    assert client.body == OPENING * 2
+    client.checker.end()
+
+
 async def test_none_means_no_pings() -> None:
     client = Client()
 
@@ -572,6 +596,7 @@ async def test_it_ends_as_if_there_were_no_more_events(kind: str, shutdown: str)
         background=lambda: done.append("background"),
         shutdown=SHUTDOWNS[shutdown](source),
     )
+    source.was_sent = lambda: client.body == OPENING + b"data: a\n\n"
 
     async with anyio.create_task_group() as group:
         group.start_soon(release, source, lambda: source.is_over)

@@ -140,8 +140,8 @@ async def test_a_file_is_sent_and_closed(tmp_path: Path) -> None:
 
 
 @every_kind
-async def test_nothing_is_drawn_ahead_of_the_client(kind: str) -> None:
-    source = Source(*[b"x"] * 10)
+async def test_stream_iterates_no_further_ahead_than_allowed(kind: str) -> None:
+    source = Source(*[b"x"] * 40)
     ahead: list[int] = []
 
     async def app(scope: Scope, receive: Any, send: Any) -> None:
@@ -158,7 +158,10 @@ async def test_nothing_is_drawn_ahead_of_the_client(kind: str) -> None:
 
     await exchange(app)
 
-    assert ahead == [0] * 10
+    # Sync iterables run ahead, since a change of threads takes longer than most steps.
+    most = 16 if kind in ("generator", "iterator") else 0
+    assert max(ahead) <= most
+    assert len(ahead) == 40
 
 
 # --- seven exits --------------------------------------------------------------------------------
@@ -207,7 +210,8 @@ async def test_closed_and_broken_off_when_a_later_chunk_fails(kind: str) -> None
 async def test_closed_when_the_client_leaves_while_it_waits(kind: str, sent: int) -> None:
     source = Source(*[b"a"] * sent, WAIT, b"never")
     iterator = KINDS[kind](source)
-    client = Client(source.waits.is_set)
+    client = Client(source.is_waiting)
+    source.was_sent = lambda: client.body == b"a" * sent
     done: list[str] = []
     response = StreamingResponse(iterator, background=lambda: done.append("background"))
 
@@ -306,6 +310,7 @@ async def test_closed_when_a_scope_around_it_is_cancelled(kind: str, sent: int) 
     source = Source(*[b"a"] * sent, WAIT)
     iterator = KINDS[kind](source)
     client = Client()
+    source.was_sent = lambda: client.body == b"a" * sent
     seen: list[BaseException] = []
     done: list[str] = []
     response = StreamingResponse(iterator, background=lambda: done.append("background"))
@@ -337,8 +342,9 @@ async def test_closed_when_its_task_is_cancelled(kind: str, times: int) -> None:
     done: list[str] = []
     response = StreamingResponse(iterator, background=lambda: done.append("background"))
 
+    source.was_sent = lambda: client.body == b"a"
     task = asyncio.ensure_future(client.get(response))
-    await until(source.waits.is_set)
+    await until(source.is_waiting)
     for _ in range(times):
         task.cancel()
         await checkpoint()
@@ -1109,10 +1115,10 @@ async def test_an_attribute_that_cannot_be_called_makes_no_file() -> None:
 async def test_what_is_all_there_needs_no_thread(
     make: Callable[[list[bytes]], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def run_in_thread(*args: object) -> None:
+    def stream_primitives() -> None:
         raise AssertionError("a thread was used")
 
-    monkeypatch.setattr("asgikit.responses.iteration.run_in_thread", run_in_thread)
+    monkeypatch.setattr("asgikit.responses.iteration.stream_primitives", stream_primitives)
 
     assert (await exchange(StreamingResponse(make([b"a", b"b"])))).body == b"ab"
 

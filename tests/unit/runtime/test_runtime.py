@@ -220,9 +220,8 @@ async def test_a_thread_is_waited_for_when_its_task_is_cancelled() -> None:
     assert finished
 
 
+@pytest.mark.usefixtures("one_thread_each")
 async def test_a_call_that_waits_for_a_thread_is_cancelled_at_once() -> None:
-    limiter = anyio.to_thread.current_default_thread_limiter()
-    limiter.total_tokens = 1
     begun = threading.Event()
     go_on = threading.Event()
     ran = False
