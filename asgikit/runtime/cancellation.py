@@ -43,20 +43,20 @@ async def shielded(work: Coroutine[Any, Any, T]) -> T:
     A shield of anyio is not enough on asyncio: it does not stop ``task.cancel()``, which servers
     call.
     """
-    if asyncio_task() is None:
-        # A cancel scope could swallow an error, says its type; not a shield.
-        shield = cast("AbstractContextManager[object, None]", anyio.CancelScope(shield=True))
-        with shield:
+    # By its type, a cancel scope may swallow an error; a shield does not.
+    shield = cast("AbstractContextManager[object, None]", anyio.CancelScope(shield=True))
+    with shield:
+        if asyncio_task() is None:
             return await work
-    task = asyncio.get_running_loop().create_task(work)
-    try:
-        await asyncio.wait([task])
-    except asyncio.CancelledError:
-        await wait_despite_cancellation(task)
-        if not task.cancelled():
-            task.exception()
-        raise
-    return task.result()
+        task = asyncio.get_running_loop().create_task(work)
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError:
+            await wait_despite_cancellation(task)
+            if not task.cancelled():
+                task.exception()
+            raise
+        return task.result()
 
 
 async def wait_despite_cancellation(future: asyncio.Future[Any]) -> None:
