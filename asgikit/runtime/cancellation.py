@@ -121,8 +121,10 @@ class CancelOnEvent:
     async def checkpoint(self) -> None:
         """Yield to the event loop once; the first few times do not count as a wait of the work."""
         self._is_at_checkpoint = True
-        await give_turn()
-        self._is_at_checkpoint = False
+        try:
+            await give_turn()
+        finally:
+            self._is_at_checkpoint = False
 
     def disarm(self) -> None:
         """Ignore the events from now on.
@@ -192,7 +194,10 @@ class CancelOnEvent:
             try:
                 yield step
             except BaseException as error:  # noqa: BLE001 - thrown into the work
-                step = steps.throw(error)
+                try:
+                    step = steps.throw(error)
+                except StopIteration:
+                    return
             else:
                 step = next(steps, DONE)
         if step is not DONE:

@@ -87,9 +87,11 @@ async def in_a_finally(stage: Stage) -> AsyncGenerator[str]:
         stage.is_inside.set()
         await anyio.sleep_forever()
     finally:
-        with anyio.CancelScope(shield=True):
-            await stage.commit()
-        stage.log.append("closed")
+        try:
+            with anyio.CancelScope(shield=True):
+                await stage.commit()
+        finally:
+            stage.log.append("closed")
 
 
 async def in_a_thread(stage: Stage) -> AsyncGenerator[str]:

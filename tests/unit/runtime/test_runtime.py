@@ -796,6 +796,75 @@ async def test_what_does_not_come_in_time_is_the_error_asked_for(turns: int) -> 
         await wait_within(SHORT, forever(), KeyError)
 
 
+@pytest.mark.parametrize("count", [1, 6])
+@on_asyncio
+async def test_few_checkpoints_of_the_work_start_no_event(count: int) -> None:
+    event = Trace()
+    cancellation = CancelOnEvent(lambda: event.run(forever))
+
+    async def work() -> None:
+        for _ in range(count):
+            await cancellation.checkpoint()
+
+    await cancellation.run(work())
+    assert not event.started
+
+
+async def test_many_checkpoints_of_the_work_start_the_events() -> None:
+    cancellation = CancelOnEvent(now)
+    work = Trace()
+
+    async def endless() -> None:
+        while True:
+            await cancellation.checkpoint()
+
+    with anyio.fail_after(BOUND):
+        await cancellation.run(work.run(endless))
+    assert work.cancelled
+    assert cancellation.has_fired
+
+
+@on_asyncio
+@pytest.mark.parametrize("outcome", ["raises", "waits", "returns"])
+async def test_task_cancel_at_a_checkpoint_is_the_works_to_handle(outcome: str) -> None:
+    cancellation = CancelOnEvent(forever)
+    log: list[str] = []
+
+    async def work() -> None:
+        try:
+            await cancellation.checkpoint()
+        except asyncio.CancelledError:
+            log.append("told")
+            if outcome == "raises":
+                raise
+            if outcome == "waits":
+                await after(3)
+        log.append("went on")
+
+    task = asyncio.ensure_future(cancellation.run(work()))
+    await after(1)
+    task.cancel()
+    await asyncio.wait([task])
+    assert task.cancelled() == (outcome == "raises")
+    assert log == (["told"] if outcome == "raises" else ["told", "went on"])
+
+
+@on_asyncio
+async def test_task_cancel_after_the_scope_was_left_is_not_swallowed() -> None:
+    cancellation = CancelOnEvent(now)
+
+    async def work() -> None:
+        with cancellation.make_scope(None):
+            await forever()
+        await after(1)
+        task.cancel()
+
+    task = asyncio.ensure_future(cancellation.run(work()))
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert cancellation.has_fired
+
+
 # Which loop it is.
 
 
