@@ -1,8 +1,8 @@
 """Cancellation of a response by an event, and shields against it, on asyncio and on Trio.
 
-The work runs inside cancel scopes of anyio, so that the shields of a user's code are honoured on
-both event loops. On asyncio the tasks around it are asyncio's own: a task group of anyio costs
-about 50 us, a plain task 1 us.
+A user's iterator runs inside a cancel scope of anyio, so that its shields are honoured on both event
+loops. On asyncio the tasks around it are asyncio's own: a task group of anyio costs about 50 us, a
+plain task 1 us.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ async def shielded(work: Coroutine[Any, Any, T]) -> T:
 
 async def wait_despite_cancellation(future: asyncio.Future[Any]) -> None:
     """Wait for ``future`` on asyncio, however often the task is cancelled meanwhile."""
-    # A scope of anyio's would cancel again each turn of the loop.
+    # A scope of anyio's would cancel again in each iteration of the loop.
     with anyio.CancelScope(shield=True):
         while not future.done():
             with contextlib.suppress(asyncio.CancelledError):
