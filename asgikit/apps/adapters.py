@@ -105,13 +105,13 @@ class HandlerApp(App):
                     and response._is_whole
                     and response.background is None
                 ):
-                    # What `_respond` comes to: a coroutine less saves 6 % of a small request.
+                    # perf: a_plaintext -6 %, without the coroutines of `_respond`.
                     start, body = response._messages(scope)
                     try:
                         await send(start)
                         await send(body)
                     except OSError as error:
-                        logger.debug("the client left: %r", error)
+                        logger.debug("the client disconnected: %r", error)
                     except HTTPError as error:  # out of a middleware's send
                         error.response_started = True
                         raise

@@ -27,6 +27,7 @@ from asgikit.responses.files import (
 )
 from asgikit.responses.problem import ProblemResponse
 from asgikit.responses.redirect import RedirectResponse
+from asgikit.responses.sending import finish
 from asgikit.scopes import answer_other
 from asgikit.types import RawHeaders, Scope
 
@@ -138,7 +139,9 @@ class StaticFiles:
             error = HTTPError(405, headers={"allow": "GET, HEAD"})
             return await ProblemResponse.from_error(error)(scope, receive, send)
         reader = FileReader(CHUNK_SIZE)
-        return await send_file(scope, receive, send, reader, lambda: self._choose(scope, reader))
+        return await finish(
+            send_file(scope, receive, send, reader, lambda: self._choose(scope, reader))
+        )
 
     def _choose(self, scope: Scope, reader: FileReader) -> Selection:
         try:

@@ -10,16 +10,14 @@ from typing import Any, ClassVar, Protocol, TypeAlias
 import anyio
 
 from asgikit._json import format_json
-from asgikit._logging import logger
 from asgikit.body.sharing import wait_left
 from asgikit.exceptions import ContentLengthMismatch, HTTPError
 from asgikit.http.event_stream import ServerSentEvent, format_comment, format_event
 from asgikit.responses.head import HeadersArgument
 from asgikit.responses.iteration import close
-from asgikit.responses.sending import run_background, send_all
+from asgikit.responses.sending import Disconnected, burst_size, send_all
 from asgikit.responses.streaming import StreamingResponse, bound_send, check_seconds
-from asgikit.runtime.backend import give_turn
-from asgikit.runtime.cancellation import Watch, shielded
+from asgikit.runtime.cancellation import CancelOnEvent
 from asgikit.runtime.tasks import wait_end
 from asgikit.runtime.threads import is_async_callable
 from asgikit.types import Receive, Scope, Send
@@ -27,11 +25,6 @@ from asgikit.types import Receive, Scope, Send
 __all__ = ["EventSourceResponse", "ServerSentEvent"]
 
 _PING = format_comment("ping")
-
-# Events that may be sent without a turn of the event loop, which takes as long as an event or two.
-# A connection that is lost says so in the next turn; of what is sent into it before, asyncio writes
-# a line to the log each time, from the sixth on.
-TURN = 4
 
 
 class Event(Protocol):
@@ -115,32 +108,27 @@ class EventSourceResponse(StreamingResponse):
     def _render_chunk(self, chunk: Any) -> bytes:
         return format_event(chunk, format_json)
 
-    async def _respond(self, scope: Scope | None, receive: Receive, send: Send) -> None:
+    async def _send(self, scope: Scope | None, receive: Receive, send: Send) -> None:
         if self._send_timeout is not None:
             send = bound_send(send, self._send_timeout)
         stream = _Stream(self, scope, receive, send)
         try:
             await stream.run()
-        except Exception as error:
-            if isinstance(error, HTTPError):
-                error.response_started = stream.started
-            if self.background is not None:
-                await shielded(run_background(self.background))
+        except HTTPError as error:
+            error.response_started = stream.started
             raise
-        if self.background is not None:
-            await shielded(run_background(self.background))
 
 
 class _Stream:
     """One sending of the events: three tasks, of which one draws and one sends at a time.
 
-    The one that draws is cancelled where the client leaves, or where the stream is to end while it
-    waits for an event; a message under way is never cut off by the latter. Pings are sent only
-    while it waits.
+    The one that draws is cancelled if the client disconnects, or if the stream is to end while it
+    waits for an event; the latter never interrupts a message. Pings are sent only while it waits.
     """
 
     __slots__ = (
-        "has_left",
+        "cancellation",
+        "is_disconnected",
         "is_drawing",
         "is_stopping",
         "last",
@@ -151,7 +139,6 @@ class _Stream:
         "send",
         "started",
         "was_stopped",
-        "watch",
     )
 
     def __init__(
@@ -162,7 +149,7 @@ class _Stream:
         self.receive = receive
         self.send = send
         self.started = False
-        self.has_left = False
+        self.is_disconnected = False
         self.is_drawing = False
         self.is_stopping = False  # once the message under way is sent
         self.was_stopped = False  # while an event was waited for
@@ -173,24 +160,23 @@ class _Stream:
             waits.append(self.send_pings)
         if response._shutdown is not None:
             waits.append(self.wait_shutdown)
-        self.watch = Watch(*waits)
+        self.cancellation = CancelOnEvent(*waits)
 
     async def run(self) -> None:
         try:
-            await self.watch.run(self.send_events())
+            await self.cancellation.run(self.send_events())
         finally:
             if inspect.iscoroutine(self.response._shutdown):
                 # If nobody has waited for it, nobody will.
                 self.response._shutdown.close()
-        if self.has_left and self.watch.fired:
-            logger.debug("the client left")
-        elif self.was_stopped:
+        if self.is_disconnected and self.cancellation.has_fired:
+            raise Disconnected("while events were sent")
+        if self.was_stopped:
             await self.send_end()
 
     async def send_events(self) -> None:
-        response = self.response
-        events = response._draw()
-        with anyio.CancelScope() as scope:
+        events = self.response._draw()
+        with self.cancellation.make_scope(events) as scope:
             try:
                 await self.send_from(events)
             finally:
@@ -203,67 +189,69 @@ class _Stream:
             raise ContentLengthMismatch("nobody knows the Content-Length of an event stream")
         self.started = True
         if not has_content:
-            self.watch.release()
+            self.cancellation.disarm()
             await send_all(self.send, start, {"type": "http.response.body", "body": b""})
-        elif await send_all(self.send, start) and await self.send_chunk(response._opening):
-            rest = TURN
-            while not self.is_stopping:
-                self.is_drawing = True
-                try:
-                    event = await anext(events)
-                except StopAsyncIteration:
-                    break
-                finally:
-                    self.is_drawing = False
-                if self.pinging is not None:
-                    await self.pinging.wait()
-                if self.watch.fired:  # and the iterator went on all the same
-                    return
-                if not await self.send_chunk(response._render_chunk(event)):
-                    return
-                rest -= 1
-                if not rest:
-                    rest = TURN
-                    await give_turn()
+            return
+        await send_all(self.send, start)
+        await self.send_chunk(response._opening)
+        left = burst = burst_size()
+        while not self.is_stopping:
+            self.is_drawing = True
+            try:
+                event = await anext(events)
+            except StopAsyncIteration:
+                break
+            finally:
+                self.is_drawing = False
             if self.pinging is not None:
                 await self.pinging.wait()
-            if not self.watch.fired:
-                self.watch.release()
-                await self.send_end()
+            if self.cancellation.has_fired:  # and the iterator has ignored it
+                return
+            await self.send_chunk(response._render_chunk(event))
+            left -= 1
+            if not left:
+                left = burst
+                await self.cancellation.checkpoint()
+        if self.pinging is not None:
+            await self.pinging.wait()
+        if not self.cancellation.has_fired:
+            self.cancellation.disarm()
+            await self.send_end()
 
-    async def send_chunk(self, body: bytes, *, more_body: bool = True) -> bool:
+    async def send_chunk(self, body: bytes, *, more_body: bool = True) -> None:
         message = {"type": "http.response.body", "body": body, "more_body": more_body}
         try:
             await self.send(message)
         except OSError as error:
-            logger.debug("the client left: %r", error)
-            return False
+            raise Disconnected(repr(error)) from error
         self.last = time.monotonic()
-        return True
 
     async def send_end(self) -> None:
         await self.send_chunk(b"", more_body=False)
 
     async def wait_left(self) -> None:
         await wait_left(self.scope, self.receive)
-        self.has_left = True
+        self.is_disconnected = True
 
     async def send_pings(self) -> None:
-        """Send a ping whenever nothing was sent for so long; return if the client has left."""
+        """Send a ping after each pause; return if the client has disconnected."""
         ping = self.response._ping or 0
         while True:
             # One that is due is not sent where a slow client holds up something else: that is
             # looked at again a while later.
             rest = self.last + ping - time.monotonic()
             await anyio.sleep(rest if rest > 0 else ping)
-            if self.last + ping > time.monotonic() or not self.is_drawing or self.watch.fired:
+            if (
+                self.last + ping > time.monotonic()
+                or not self.is_drawing
+                or self.cancellation.has_fired
+            ):
                 continue
             self.pinging = sent = anyio.Event()
             try:
                 await self.send({"type": "http.response.body", "body": _PING, "more_body": True})
-            except OSError as error:
-                logger.debug("the client left: %r", error)
-                self.has_left = True
+            except OSError:
+                self.is_disconnected = True
                 return
             finally:
                 self.last = time.monotonic()

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from asgikit._logging import logger
 from asgikit.body.sharing import wait_left
 from asgikit.exceptions import HTTPError
 from asgikit.http.dates import format_http_date
@@ -21,8 +20,8 @@ from asgikit.responses.file_io import FileReader, look_at
 from asgikit.responses.head import HeadersArgument
 from asgikit.responses.problem import ProblemResponse
 from asgikit.responses.response import Response
-from asgikit.responses.sending import run_background, send_all
-from asgikit.runtime.cancellation import Watch, shielded
+from asgikit.responses.sending import Disconnected, send_all
+from asgikit.runtime.cancellation import CancelOnEvent, shielded
 from asgikit.runtime.threads import hop
 from asgikit.scopes import extensions
 from asgikit.types import Message, RawHeaders, Receive, Scope, Send
@@ -125,40 +124,20 @@ class FileResponse(Response):
     def body(self, content: object) -> NoReturn:  # noqa: ARG002 - a setter takes it
         raise AttributeError(f"{type(self).__name__} reads its body from a file")
 
-    async def _respond(self, scope: Scope | None, receive: Receive, send: Send) -> None:
-        try:
-            last = None
-            if scope is not None and _offers_path(scope):
-                selection = self._choose(scope, look_at)
-                last = self._send_path(selection)
-                if last is not None:
-                    try:
-                        await send(_start(selection))
-                        await send(last)
-                    except OSError as error:
-                        logger.debug("the client left: %r", error)
-            if last is None:
-                await self._send_opened(scope, receive, send)
-        except Exception as error:
-            if isinstance(error, HTTPError):  # out of a middleware's send
-                error.response_started = True
-            await self._run_background()
-            raise
-        if self.background is not None:
-            await self._run_background()
-
-    async def _send_opened(self, scope: Scope | None, receive: Receive, send: Send) -> None:
+    async def _send(self, scope: Scope | None, receive: Receive, send: Send) -> None:
+        if scope is not None and _offers_path(scope):
+            selection = self._choose(scope, look_at)
+            last = self._path_message(selection)
+            if last is not None:
+                await send_all(send, _start(selection), last)
+                return
         reader = FileReader(self.chunk_size)
         await send_file(scope, receive, send, reader, lambda: self._choose(scope, reader.open))
 
-    async def _run_background(self) -> None:
-        if self.background is not None:
-            await shielded(run_background(self.background))
+    def _path_message(self, selection: Selection) -> Message | None:
+        """Return the one message that follows the start if the server reads the file.
 
-    def _send_path(self, selection: Selection) -> Message | None:
-        """Make the one message that follows the start where the server reads the file.
-
-        It has to be opened here where there is none such: for a part of it.
+        Return ``None`` if the file has to be opened here: for a part of it.
         """
         status_code, _, pieces = selection
         if len(pieces) > 1 or status_code == 206:
@@ -293,28 +272,28 @@ async def send_file(
     reader: FileReader,
     choose: Callable[[], Selection],
 ) -> None:
-    """Send what ``choose`` selects of the file that it opens; close the file on every exit.
+    """Send the selection of the file that ``choose`` opens; close the file on every exit.
 
     Args:
         scope: of the request, where it is known.
-        receive: watched for the client to leave, where one hop does not read all.
+        receive: watched for a disconnect, if one hop does not read all.
         send: takes the messages.
         reader: opens the file.
         choose: called in a thread.
+
+    Raises:
+        Disconnected: the client has disconnected.
     """
     try:
         selection, chunks = await hop(lambda: reader.begin(choose))
         if not reader.pieces:
-            # All that there is to send is here: nobody has to be told that the client left.
+            # All that there is to send is here: a disconnect would save nothing.
             await _send_selection(selection, chunks, send, reader)
             return
-        watch = Watch(functools.partial(wait_left, scope, receive))
-        await watch.run(_send_selection(selection, chunks, send, reader, watch))
-        if watch.fired:
-            logger.debug("the client left")
-    except HTTPError as error:  # out of a middleware's send
-        error.response_started = True
-        raise
+        cancellation = CancelOnEvent(functools.partial(wait_left, scope, receive))
+        await cancellation.run(_send_selection(selection, chunks, send, reader, cancellation))
+        if cancellation.has_fired:
+            raise Disconnected("while a file was sent")
     finally:
         if reader.descriptor is not None:
             await shielded(hop(reader.close))
@@ -325,22 +304,18 @@ async def _send_selection(
     chunks: list[bytes],
     send: Send,
     reader: FileReader,
-    watch: Watch | None = None,
+    cancellation: CancelOnEvent | None = None,
 ) -> None:
     more = bool(reader.pieces)
-    if not await send_all(send, _start(selection)):
-        return
+    await send_all(send, _start(selection))
     # Taken out as they are sent, so that no two hops are in memory.
     chunks.reverse()
     while True:
         chunk = chunks.pop() if chunks else b""
         left = more or bool(chunks)
-        if watch is not None and not left:
-            watch.release()
-        if not await send_all(
-            send, {"type": "http.response.body", "body": chunk, "more_body": left}
-        ):
-            return
+        if cancellation is not None and not left:
+            cancellation.disarm()
+        await send_all(send, {"type": "http.response.body", "body": chunk, "more_body": left})
         if not left:
             return
         if not chunks:

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import math
 import threading
 from collections import deque
 from collections.abc import (
@@ -344,32 +343,34 @@ def _wake(waiter: Waiter) -> None:
         waiter.set_result(None)
 
 
-async def close(iterator: AsyncIterator[Any], scope: anyio.CancelScope | None) -> None:
-    """Close an async iterator, in this task: what a generator has open may be bound to it.
+async def close(iterator: AsyncIterator[Any], scope: anyio.CancelScope) -> None:
+    """Close an async iterator, which may be at its end, under a shield.
+
+    This must be the task that has iterated over it: scopes and task groups that a generator has
+    open are bound to that.
 
     Args:
-        iterator: an async iterator, which may be at its end.
-        scope: of this task, entered before ``iterator`` was drawn from. Scopes must be left in the
-            reverse order, so that a shield is no good within those that a generator has open.
+        iterator: an async iterator.
+        scope: of this task, entered before the first step of ``iterator``. It becomes the shield,
+            since scopes are left in the reverse order: one that is entered now could not be left
+            after those that a generator has open.
     """
     if is_finished(iterator) or (aclose := getattr(iterator, "aclose", None)) is None:
         return
-    if scope is not None:
-        scope.shield = True
-        await _close(aclose)
-    elif anyio.current_effective_deadline() > -math.inf:
-        await _close(aclose)
-    else:
-        # Cancelled from outside: without a shield it could wait for nothing.
+    scope.shield = True
+    if scope.cancel_called and not hasattr(iterator, "ag_frame"):
+        # A cancelled scope shields nothing, and only a generator has scopes open.
         with anyio.CancelScope(shield=True):
             await _close(aclose)
+    else:
+        await _close(aclose)
 
 
 async def _close(aclose: Callable[[], Awaitable[Any]]) -> None:
     try:
         await aclose()
     except BaseExceptionGroup as group:
-        # A task group wraps up what closes the generator around it.
+        # A task group around a `yield` wraps the GeneratorExit.
         _, errors = group.split(GeneratorExit)
         if errors is not None:
             raise errors from None

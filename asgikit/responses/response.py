@@ -7,12 +7,10 @@ at once.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias, overload
 
-from asgikit._logging import logger
 from asgikit.datastructures.headers import MutableHeaders
-from asgikit.exceptions import HTTPError
 from asgikit.http.framing import (
     SMALL_LENGTHS,
     check_length,
@@ -24,7 +22,7 @@ from asgikit.http.framing import (
 )
 from asgikit.http.grammar import check_field
 from asgikit.responses.head import HeadersArgument, ResponseHead
-from asgikit.responses.sending import run_background
+from asgikit.responses.sending import finish, send_all
 from asgikit.scopes import answer_other, deny_websocket_with
 from asgikit.types import Message, RawHeaders, Receive, Scope, Send
 
@@ -46,8 +44,9 @@ class Response(ResponseHead):
         headers: a mapping, or pairs where a field is repeated. A Content-Type here replaces the
             one made from ``media_type``; a Content-Length is a promise, held to the body.
         media_type: of the body, in the place of the class's own; text gets ``charset``.
-        background: called without arguments once in the end, whether the client stayed or left:
-            on the event loop if it is async, else in a thread. What it raises is logged.
+        background: called without arguments once in the end, also after a disconnect or an error:
+            on the event loop if it is async, else in a thread. Cancelling the request does not
+            cancel it once it runs. An exception of it is logged.
         conditional: obey the preconditions of a GET or a HEAD, where the status is 200: answer 304
             or 412 by the ETag or the Last-Modified of ``headers``. Without an ETag, one is made of
             the body when it is sent.
@@ -66,7 +65,7 @@ class Response(ResponseHead):
 
     # Found out once for each class; each saves 5 % of a small response or more. The field that
     # every response starts with; whether text is encoded, and bytes taken, as they are; whether
-    # `__call__` is this one, and `_respond` too.
+    # `__call__` is this one, and `_send` too.
     _type_field: ClassVar[tuple[bytes, bytes] | None] = None
     _encodes: ClassVar[bool] = True
     _responds: ClassVar[bool] = True
@@ -81,7 +80,7 @@ class Response(ResponseHead):
         )
         cls._encodes = cls.render is Response.render and cls.charset == "utf-8"
         cls._responds = cls.__call__ is Response.__call__
-        cls._is_whole = cls._responds and cls._respond is Response._respond
+        cls._is_whole = cls._responds and cls._send is Response._send
 
     def __init__(
         self,
@@ -232,27 +231,22 @@ class Response(ResponseHead):
         else:
             await answer_other(scope_or_receive, receive_or_send, send)
 
-    async def _respond(
+    def _respond(self, scope: Scope | None, receive: Receive, send: Send) -> Awaitable[None]:
+        """Send it, and run its background task."""
+        return finish(self._send(scope, receive, send), self)
+
+    async def _send(
         self,
         scope: Scope | None,
-        receive: Receive,  # noqa: ARG002 - for those that watch it
+        receive: Receive,  # noqa: ARG002 - for the classes that watch it
         send: Send,
     ) -> None:
-        """Send it; what a subclass that is sent otherwise has in its own way."""
-        try:
-            start, body = self._messages(scope)
-            await send(start)
-            await send(body)
-        except OSError as error:
-            logger.debug("the client left: %r", error)
-        except Exception as error:
-            if isinstance(error, HTTPError):  # out of a middleware's send
-                error.response_started = True
-            if self.background is not None:
-                await run_background(self.background)
-            raise
-        if self.background is not None:
-            await run_background(self.background)
+        """Send the messages: the hook of the classes that are not sent whole.
+
+        Raises:
+            Disconnected: the client has disconnected.
+        """
+        await send_all(send, *self._messages(scope))
 
     def _messages(self, scope: Scope | None) -> tuple[Message, Message]:
         """Make the two messages that answer the request of ``scope``."""

@@ -16,7 +16,6 @@ from types import AsyncGeneratorType
 from typing import Any, ClassVar, NoReturn, Protocol, TypeAlias
 
 from asgikit._json import format_json
-from asgikit._logging import logger
 from asgikit.body.sharing import wait_left
 from asgikit.exceptions import ContentLengthMismatch, HTTPError
 from asgikit.http.framing import promised_length
@@ -30,9 +29,8 @@ from asgikit.responses.iteration import (
     iterate_on_loop,
 )
 from asgikit.responses.response import Response
-from asgikit.responses.sending import run_background, send_all
-from asgikit.runtime.backend import give_turn
-from asgikit.runtime.cancellation import Watch, shielded
+from asgikit.responses.sending import Disconnected, burst_size, send_all
+from asgikit.runtime.cancellation import CancelOnEvent
 from asgikit.runtime.first_step import wait_within
 from asgikit.scopes import extensions
 from asgikit.types import Message, RawHeaders, Receive, Scope, Send
@@ -41,10 +39,6 @@ __all__ = ["NDJSONResponse", "StreamingResponse"]
 
 Chunk: TypeAlias = str | bytes | bytearray | memoryview
 Trailers: TypeAlias = HeadersArgument | Callable[[], HeadersArgument]
-
-# Chunks that may be sent without a turn of the event loop. Neither a generator nor a server's send
-# has to wait, so that without this the loop might never get to see that the client left.
-TURN = 128
 
 
 class Readable(Protocol):
@@ -161,79 +155,66 @@ class StreamingResponse(Response):
         """Make bytes of what is drawn and is not of the ready type."""
         return Response.render(self, chunk)
 
-    async def _respond(self, scope: Scope | None, receive: Receive, send: Send) -> None:
-        watch = Watch(functools.partial(wait_left, scope, receive))
+    async def _send(self, scope: Scope | None, receive: Receive, send: Send) -> None:
         if self._send_timeout is not None:
             send = bound_send(send, self._send_timeout)
-        try:
-            work = self._send(scope, send, watch)
-            if not watch.begin(work):
-                await watch.go_on(work)
-        except Exception:
-            if self.background is not None:
-                await shielded(run_background(self.background))
-            raise
-        if watch.cut_short:
-            logger.debug("the client left")
-        if self.background is not None:
-            await shielded(run_background(self.background))
+        cancellation = CancelOnEvent(functools.partial(wait_left, scope, receive))
+        await cancellation.run(self._send_chunks(scope, send, cancellation))
+        if cancellation.has_fired:
+            raise Disconnected("while the response was sent")
 
-    # In one coroutine, since each costs 0.2 us.
-    async def _send(  # noqa: C901, PLR0912 - for that
-        self, scope: Scope | None, send: Send, watch: Watch
+    # In one coroutine: the loop runs once a chunk.
+    async def _send_chunks(
+        self, scope: Scope | None, send: Send, cancellation: CancelOnEvent
     ) -> None:
-        """Send all, the start with the first chunk."""
-        chunks = self._draw()
+        """Send all messages, the start with the first chunk."""
         started = False
-        # It ends where there is something to do besides sending: that saves counting down, and
-        # asking the watch, 13 ns a chunk.
-        turns: Iterator[None] = iter(())
+        # Ends if there is something to do besides sending. # perf: j_stream -3 %, instead of a
+        # counter and a look at `has_fired`.
+        burst: Iterator[None] = iter(())
         ready_type = self._ready_type
-        try:
-            start, due, has_content = self._start(scope)
-            if not has_content:
-                started = True
-                watch.release()
-                await send_all(send, start, {"type": "http.response.body", "body": b""})
-                return
-            if due is not None:
-                ready_type = None  # to look at each: a test less a chunk saves 7 ns
-            async for chunk in chunks:
-                if chunk.__class__ is not ready_type:  # `type(chunk)` takes longer
-                    chunk = self._render_chunk(chunk)  # noqa: PLW2901 - the same, as bytes
-                    if due is not None:
-                        due = _count(due, len(chunk))
-                try:
-                    for _ in turns:
-                        break
-                    else:
-                        if watch.fired:  # and the iterator went on all the same
-                            return
-                        turns = watch.give_turns(TURN)
-                        first, started = not started, True
-                        await (send(start) if first else give_turn())
-                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
-                except OSError as error:
-                    logger.debug("the client left: %r", error)
-                    return
-            if watch.fired:
-                return
-            if due:
-                raise ContentLengthMismatch(f"{due} bytes less than Content-Length says")
-            messages = self._end(scope) if started else [start, *self._end(scope)]
-            started = True
-            watch.release()
+        chunks = self._draw()
+        with cancellation.make_scope(chunks) as cancel_scope:
             try:
-                for message in messages:
-                    await send(message)
-            except OSError as error:
-                logger.debug("the client left: %r", error)
-        except HTTPError as error:
-            error.response_started = started
-            raise
-        finally:
-            if not is_finished(chunks):
-                await close(chunks, watch.scope)
+                start, due, has_content = self._start(scope)
+                if not has_content:
+                    started = True
+                    cancellation.disarm()
+                    await send_all(send, start, {"type": "http.response.body", "body": b""})
+                    return
+                if due is not None:
+                    ready_type = None  # to look at each: a test less a chunk saves 7 ns
+                async for chunk in chunks:
+                    if chunk.__class__ is not ready_type:  # `type(chunk)` takes longer
+                        chunk = self._render_chunk(chunk)  # noqa: PLW2901 - the same, as bytes
+                        if due is not None:
+                            due = _count(due, len(chunk))
+                    try:
+                        for _ in burst:
+                            break
+                        else:
+                            if cancellation.has_fired:  # and the iterator has ignored it
+                                return
+                            burst = cancellation.start_burst(burst_size() - 1)
+                            first, started = not started, True
+                            await (send(start) if first else cancellation.checkpoint())
+                        await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                    except OSError as error:
+                        raise Disconnected(repr(error)) from error
+                if cancellation.has_fired:
+                    return
+                if due:
+                    raise ContentLengthMismatch(f"{due} bytes less than Content-Length says")
+                messages = self._end(scope) if started else [start, *self._end(scope)]
+                started = True
+                cancellation.disarm()
+                await send_all(send, *messages)
+            except HTTPError as error:
+                error.response_started = started
+                raise
+            finally:
+                if not is_finished(chunks):
+                    await close(chunks, cancel_scope)
 
     def _start(self, scope: Scope | None) -> tuple[Message, int | None, bool]:
         """Make the first message; tell the bytes promised, and whether any are to be sent."""

@@ -115,7 +115,6 @@ async def test_so_are_events(kind: str, how: str) -> None:
     assert client.sent[-1]["more_body"] == (how != "shuts down")
 
 
-@pytest.mark.parametrize("anyio_backend", ["trio"])  # on asyncio a stream opens no scope
 @pytest.mark.parametrize("kind", ["in_task_group", "in_scopes"])
 async def test_so_is_a_stream_that_is_cancelled_from_outside(kind: str) -> None:
     client = Exit("is cancelled")

@@ -6,7 +6,7 @@ import asyncio
 import functools
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextvars import ContextVar
 from typing import Any, Self
 
@@ -18,7 +18,7 @@ import trio
 
 from asgikit.exceptions import RequestTimeout
 from asgikit.runtime.backend import asyncio_task, is_asyncio
-from asgikit.runtime.cancellation import Watch, shielded
+from asgikit.runtime.cancellation import CancelOnEvent, shielded
 from asgikit.runtime.first_step import wait_within
 from asgikit.runtime.threads import call, call_in_thread, is_async_callable, run_in_thread
 
@@ -477,74 +477,97 @@ class Once:
         yield
 
 
-# A watch.
+# Cancellation by an event.
 
 
-async def test_work_that_need_not_wait_is_not_cancelled() -> None:
-    watch = Watch(now)
+class ScopedWatch(CancelOnEvent):
+    """Runs the work inside a scope, as streams do; files do not."""
+
+    async def run(self, work: Coroutine[Any, Any, None]) -> None:
+        async def in_scope() -> None:
+            with self.make_scope(None):
+                await work
+
+        await super().run(in_scope())
+
+
+every_watch = pytest.mark.parametrize("make_watch", [CancelOnEvent, ScopedWatch])
+
+
+@every_watch
+async def test_work_that_need_not_wait_is_not_cancelled(make_watch: Any) -> None:
+    watch = make_watch(now)
     trace = Trace()
 
     await watch.run(trace.run(now))
     assert trace.finished
 
 
+@every_watch
 @pytest.mark.parametrize("turns", [0, 1, 2, 5])
-async def test_work_ends_and_with_it_the_watch(turns: int) -> None:
+async def test_work_ends_and_with_it_the_watch(make_watch: Any, turns: int) -> None:
     work, wait = Trace(), Trace()
-    watch = Watch(lambda: wait.run(forever))
+    watch = make_watch(lambda: wait.run(forever))
 
     await watch.run(work.run(lambda: after(turns)))
     assert work.finished
-    assert not watch.fired
+    assert not watch.has_fired
     assert wait.started == wait.cancelled
 
 
+@every_watch
 @pytest.mark.parametrize("turns", [0, 1, 2, 5])
-async def test_work_that_is_released_is_not_cancelled(turns: int) -> None:
-    watch = Watch(lambda: after(turns))  # type: ignore[arg-type, return-value] # as below
+async def test_work_that_is_released_is_not_cancelled(make_watch: Any, turns: int) -> None:
+    watch = make_watch(lambda: after(turns))
     trace = Trace()
 
     async def work() -> None:
-        watch.release()
+        watch.disarm()
         await after(turns + 10)
 
     await watch.run(trace.run(work))
     assert trace.finished
-    assert not watch.fired
-    assert not watch.cut_short
+    assert not watch.has_fired
+    assert not trace.cancelled
 
 
+@every_watch
 @pytest.mark.parametrize("turns", [0, 1, 2, 5])
-async def test_a_watch_that_ends_cancels_the_work(turns: int) -> None:
+async def test_a_watch_that_ends_cancels_the_work(make_watch: Any, turns: int) -> None:
     work = Trace()
-    watch = Watch(lambda: after(turns))  # type: ignore[arg-type, return-value] # ends is all it does
+    watch = make_watch(lambda: after(turns))
 
     await watch.run(work.run(forever))
     assert work.cancelled
-    assert watch.fired
+    assert watch.has_fired
     assert await after(3) == "tea"  # the task itself is not cancelled
 
 
+@every_watch
 @pytest.mark.parametrize("turns", [0, 1, 2, 5])
-async def test_an_error_of_the_work_is_raised_as_it_is(turns: int) -> None:
+async def test_an_error_of_the_work_is_raised_as_it_is(make_watch: Any, turns: int) -> None:
     wait = Trace()
 
     with pytest.raises(LookupError, match="no tea"):
-        await Watch(lambda: wait.run(forever)).run(fail(turns))
+        await make_watch(lambda: wait.run(forever)).run(fail(turns))
     assert wait.started == wait.cancelled
 
 
+@every_watch
 @pytest.mark.parametrize("turns", [0, 1, 2, 5])
-async def test_an_error_of_the_watch_is_raised_as_it_is_and_cancels_the_work(turns: int) -> None:
+async def test_an_error_of_the_watch_is_raised_as_it_is_and_cancels_the_work(
+    make_watch: Any, turns: int
+) -> None:
     work = Trace()
 
     with pytest.raises(LookupError, match="no tea"):
-        await Watch(lambda: fail(turns)).run(work.run(forever))
+        await make_watch(lambda: fail(turns)).run(work.run(forever))
     assert work.cancelled
     assert await after(3) == "tea"
 
 
-async def test_an_error_of_the_work_while_it_is_cancelled_is_raised() -> None:
+@every_watch
+async def test_an_error_of_the_work_while_it_is_cancelled_is_raised(make_watch: Any) -> None:
     async def work() -> None:
         try:
             await anyio.sleep_forever()
@@ -552,11 +575,12 @@ async def test_an_error_of_the_work_while_it_is_cancelled_is_raised() -> None:
             raise LookupError("no tea")
 
     with pytest.raises(LookupError, match="no tea"):
-        await Watch(now).run(work())
+        await make_watch(now).run(work())
     assert await after(3) == "tea"
 
 
-async def test_work_may_clean_up_while_it_is_cancelled() -> None:
+@every_watch
+async def test_work_may_clean_up_while_it_is_cancelled(make_watch: Any) -> None:
     cleaned = False
 
     async def work() -> None:
@@ -567,29 +591,32 @@ async def test_work_may_clean_up_while_it_is_cancelled() -> None:
             await shielded(after(3))
             cleaned = True
 
-    watch = Watch(now)
+    watch = make_watch(now)
     await watch.run(work())
-    assert watch.fired
+    assert watch.has_fired
     assert cleaned
 
 
+@every_watch
 @pytest.mark.parametrize("turns", [0, 1, 2, 3, 4, 5, 8])
 async def test_work_and_watch_that_end_at_about_the_same_time_leave_the_task_alone(
+    make_watch: Any,
     turns: int,
 ) -> None:
     work = Trace()
-    watch = Watch(lambda: after(3))  # type: ignore[arg-type, return-value] # as above
+    watch = make_watch(lambda: after(3))
 
     await watch.run(work.run(lambda: after(turns)))
     assert work.finished != work.cancelled
-    assert watch.fired or work.finished
+    assert watch.has_fired or work.finished
     assert await after(3) == "tea"
 
 
+@every_watch
 @pytest.mark.parametrize("turns", [0, 1, 2, 5])
-async def test_a_cancel_from_outside_ends_work_and_watch(turns: int) -> None:
+async def test_a_cancel_from_outside_ends_work_and_watch(make_watch: Any, turns: int) -> None:
     work, wait = Trace(), Trace()
-    watch = Watch(lambda: wait.run(forever))
+    watch = make_watch(lambda: wait.run(forever))
 
     async with anyio.create_task_group() as group:
         group.start_soon(watch.run, work.run(forever))
@@ -598,14 +625,17 @@ async def test_a_cancel_from_outside_ends_work_and_watch(turns: int) -> None:
         group.cancel_scope.cancel()
     assert work.cancelled
     assert wait.started == wait.cancelled
-    assert not watch.fired
+    assert not watch.has_fired
 
 
+@every_watch
 @on_asyncio
 @pytest.mark.parametrize("turns", [0, 1, 2, 3, 4, 5])
-async def test_a_cancelled_task_is_cancelled_whatever_the_watch_says(turns: int) -> None:
+async def test_a_cancelled_task_is_cancelled_whatever_the_watch_says(
+    make_watch: Any, turns: int
+) -> None:
     work = Trace()
-    watch = Watch(lambda: after(2))  # type: ignore[arg-type, return-value] # as above
+    watch = make_watch(lambda: after(2))
 
     async def run() -> None:
         await watch.run(work.run(forever))
@@ -619,9 +649,10 @@ async def test_a_cancelled_task_is_cancelled_whatever_the_watch_says(turns: int)
     assert task.cancelling() == 1
 
 
+@every_watch
 @on_asyncio
-async def test_a_task_that_refused_a_cancel_before_is_watched_all_the_same() -> None:
-    watch = Watch(now)
+async def test_a_task_that_refused_a_cancel_before_is_watched_all_the_same(make_watch: Any) -> None:
+    watch = make_watch(now)
     begun = anyio.Event()
 
     async def run() -> str:
@@ -636,24 +667,28 @@ async def test_a_task_that_refused_a_cancel_before_is_watched_all_the_same() -> 
     await begun.wait()
     task.cancel()
     assert await task == "tea"
-    assert watch.fired
+    assert watch.has_fired
 
 
+@every_watch
 @on_asyncio
-async def test_a_watch_that_will_not_be_cancelled_cancels_no_work_that_is_over() -> None:
+async def test_a_watch_that_will_not_be_cancelled_cancels_no_work_that_is_over(
+    make_watch: Any,
+) -> None:
     async def wait() -> None:
         try:
             await anyio.sleep_forever()
         except asyncio.CancelledError:
             return
 
-    watch = Watch(wait)
-    await watch.run(after(8))  # type: ignore[arg-type] # as above
+    watch = make_watch(wait)
+    await watch.run(after(8))
     assert await after(3) == "tea"
-    assert not watch.fired
+    assert not watch.has_fired
 
 
-async def test_an_error_of_a_watch_that_is_cancelled_is_raised() -> None:
+@every_watch
+async def test_an_error_of_a_watch_that_is_cancelled_is_raised(make_watch: Any) -> None:
     async def wait() -> None:
         try:
             await anyio.sleep_forever()
@@ -661,12 +696,15 @@ async def test_an_error_of_a_watch_that_is_cancelled_is_raised() -> None:
             raise LookupError("no tea")
 
     with pytest.raises(LookupError, match="no tea"):
-        await Watch(wait).run(after(8))  # type: ignore[arg-type] # as above
+        await make_watch(wait).run(after(8))
     assert await after(3) == "tea"
 
 
+@every_watch
 @pytest.mark.parametrize("first", [0, 1, 2])
-async def test_the_first_of_several_waits_ends_the_work_and_the_others(first: int) -> None:
+async def test_the_first_of_several_waits_ends_the_work_and_the_others(
+    make_watch: Any, first: int
+) -> None:
     work = Trace()
     waits = [Trace() for _ in range(3)]
 
@@ -676,28 +714,31 @@ async def test_the_first_of_several_waits_ends_the_work_and_the_others(first: in
 
         return lambda: waits[number].run(wait)
 
-    watch = Watch(*map(make, range(3)))
+    watch = make_watch(*map(make, range(3)))
     await watch.run(work.run(forever))
-    assert watch.fired
-    assert watch.cut_short
+    assert watch.has_fired
     assert work.cancelled
     assert [wait.finished for wait in waits] == [number == first for number in range(3)]
     assert [wait.cancelled for wait in waits] == [number != first for number in range(3)]
     assert await after(3) == "tea"
 
 
+@every_watch
 @pytest.mark.parametrize("turns", [0, 1, 2])
-async def test_waits_that_end_at_once_cancel_the_task_once(turns: int) -> None:
-    watch = Watch(lambda: after(turns), lambda: after(turns), lambda: after(turns))  # type: ignore[arg-type, return-value] # as above
+async def test_waits_that_end_at_once_cancel_the_task_once(make_watch: Any, turns: int) -> None:
+    watch = make_watch(lambda: after(turns), lambda: after(turns), lambda: after(turns))
 
     await watch.run(forever())
-    assert watch.fired
+    assert watch.has_fired
     assert await after(3) == "tea"
 
 
+@every_watch
 @on_asyncio
 @pytest.mark.parametrize("times", [1, 3])
-async def test_waits_that_take_their_time_are_waited_for_whoever_cancels(times: int) -> None:
+async def test_waits_that_take_their_time_are_waited_for_whoever_cancels(
+    make_watch: Any, times: int
+) -> None:
     ended = False
 
     async def wait() -> None:
@@ -709,7 +750,7 @@ async def test_waits_that_take_their_time_are_waited_for_whoever_cancels(times: 
                 await asyncio.sleep(0)
             ended = True
 
-    task = asyncio.ensure_future(Watch(wait).run(after(2)))  # type: ignore[arg-type] # as above
+    task = asyncio.ensure_future(make_watch(wait).run(after(2)))
     await after(3)  # the work is over
     for _ in range(times):
         task.cancel()
@@ -719,13 +760,14 @@ async def test_waits_that_take_their_time_are_waited_for_whoever_cancels(times: 
     assert ended
 
 
+@every_watch
 @pytest.mark.parametrize("fires", [True, False])
-async def test_the_turns_end_where_the_watch_fires(fires: bool) -> None:
-    watch = Watch(now if fires else forever)
+async def test_the_turns_end_where_the_watch_fires(make_watch: Any, fires: bool) -> None:
+    watch = make_watch(now if fires else forever)
     left: list[int] = []
 
     async def work() -> None:
-        turns = watch.give_turns(3)
+        turns = watch.start_burst(3)
         next(turns)
         try:
             await after(3)
@@ -736,12 +778,13 @@ async def test_the_turns_end_where_the_watch_fires(fires: bool) -> None:
     assert left == [0 if fires else 2]
 
 
-async def test_work_that_never_waits_starts_no_wait() -> None:
+@every_watch
+async def test_work_that_never_waits_starts_no_wait(make_watch: Any) -> None:
     wait = Trace()
-    watch = Watch(lambda: wait.run(forever))
+    watch = make_watch(lambda: wait.run(forever))
 
     await watch.run(now())
-    assert not watch.fired
+    assert not watch.has_fired
     assert not wait.finished
 
 
@@ -750,6 +793,75 @@ async def test_what_does_not_come_in_time_is_the_error_asked_for(turns: int) -> 
     assert await wait_within(BOUND, after(turns), KeyError) == "tea"
     with pytest.raises(KeyError, match=r"0\.01"):
         await wait_within(SHORT, forever(), KeyError)
+
+
+@pytest.mark.parametrize("count", [1, 6])
+@on_asyncio
+async def test_few_checkpoints_of_the_work_start_no_event(count: int) -> None:
+    event = Trace()
+    cancellation = CancelOnEvent(lambda: event.run(forever))
+
+    async def work() -> None:
+        for _ in range(count):
+            await cancellation.checkpoint()
+
+    await cancellation.run(work())
+    assert not event.started
+
+
+async def test_many_checkpoints_of_the_work_start_the_events() -> None:
+    cancellation = CancelOnEvent(now)
+    work = Trace()
+
+    async def endless() -> None:
+        while True:
+            await cancellation.checkpoint()
+
+    with anyio.fail_after(BOUND):
+        await cancellation.run(work.run(endless))
+    assert work.cancelled
+    assert cancellation.has_fired
+
+
+@on_asyncio
+@pytest.mark.parametrize("outcome", ["raises", "waits", "returns"])
+async def test_task_cancel_at_a_checkpoint_is_the_works_to_handle(outcome: str) -> None:
+    cancellation = CancelOnEvent(forever)
+    log: list[str] = []
+
+    async def work() -> None:
+        try:
+            await cancellation.checkpoint()
+        except asyncio.CancelledError:
+            log.append("told")
+            if outcome == "raises":
+                raise
+            if outcome == "waits":
+                await after(3)
+        log.append("went on")
+
+    task = asyncio.ensure_future(cancellation.run(work()))
+    await after(1)
+    task.cancel()
+    await asyncio.wait([task])
+    assert task.cancelled() == (outcome == "raises")
+    assert log == (["told"] if outcome == "raises" else ["told", "went on"])
+
+
+@on_asyncio
+async def test_task_cancel_after_the_scope_was_left_is_not_swallowed() -> None:
+    cancellation = CancelOnEvent(now)
+
+    async def work() -> None:
+        with cancellation.make_scope(None):
+            await forever()
+        await after(1)
+        task.cancel()
+
+    task = asyncio.ensure_future(cancellation.run(work()))
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert cancellation.has_fired
 
 
 # Which loop it is.
@@ -779,15 +891,16 @@ def host(main: Callable[[], Awaitable[Any]]) -> Any:
     return asyncio.run(run())
 
 
-def test_trio_as_a_guest_of_asyncio_is_trio() -> None:
+@every_watch
+def test_trio_as_a_guest_of_asyncio_is_trio(make_watch: Any) -> None:
     async def main() -> list[Any]:
-        watch = Watch(now)
+        watch = make_watch(now)
         await watch.run(forever())
         with pytest.raises(RequestTimeout):
             await wait_within(SHORT, forever())
         return [
             asyncio_task(),
-            watch.fired,
+            watch.has_fired,
             await wait_within(BOUND, after(0)),
             await wait_within(BOUND, after(3)),
             await shielded(after(3)),
