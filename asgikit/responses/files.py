@@ -291,9 +291,8 @@ async def send_file(
             await _send_selection(selection, chunks, send, reader)
             return
         cancellation = CancelOnEvent(functools.partial(wait_left, scope, receive))
-        await cancellation.run(_send_selection(selection, chunks, send, reader, cancellation))
-        if cancellation.has_fired:
-            raise Disconnected("while a file was sent")
+        work = _send_selection(selection, chunks, send, reader, cancellation)
+        await cancellation.run(work, Disconnected)
     finally:
         if reader.descriptor is not None:
             await shielded(hop(reader.close))

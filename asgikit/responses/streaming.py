@@ -8,6 +8,7 @@ from collections.abc import (
     AsyncIterator,
     Awaitable,
     Callable,
+    Coroutine,
     Iterable,
     Iterator,
     Mapping,
@@ -155,16 +156,14 @@ class StreamingResponse(Response):
         """Make bytes of what is drawn and is not of the ready type."""
         return Response.render(self, chunk)
 
-    async def _send(self, scope: Scope | None, receive: Receive, send: Send) -> None:
+    def _send(self, scope: Scope | None, receive: Receive, send: Send) -> Coroutine[Any, Any, None]:
         if self._send_timeout is not None:
             send = bound_send(send, self._send_timeout)
         cancellation = CancelOnEvent(functools.partial(wait_left, scope, receive))
-        await cancellation.run(self._send_chunks(scope, send, cancellation))
-        if cancellation.has_fired:
-            raise Disconnected("while the response was sent")
+        return cancellation.run(self._send_chunks(scope, send, cancellation), Disconnected)
 
     # In one coroutine: the loop runs once a chunk.
-    async def _send_chunks(
+    async def _send_chunks(  # noqa: C901, PLR0912 - for that
         self, scope: Scope | None, send: Send, cancellation: CancelOnEvent
     ) -> None:
         """Send all messages, the start with the first chunk."""
@@ -208,7 +207,11 @@ class StreamingResponse(Response):
                 messages = self._end(scope) if started else [start, *self._end(scope)]
                 started = True
                 cancellation.disarm()
-                await send_all(send, *messages)
+                try:
+                    for message in messages:
+                        await send(message)
+                except OSError as error:
+                    raise Disconnected(repr(error)) from error
             except HTTPError as error:
                 error.response_started = started
                 raise

@@ -1,8 +1,8 @@
 """Cancellation of a response by an event, and shields against it, on asyncio and on Trio.
 
-A user's iterator runs inside a cancel scope of anyio, so that its shields are honoured on both event
-loops. On asyncio the tasks around it are asyncio's own: a task group of anyio costs about 50 us, a
-plain task 1 us.
+A user's iterator runs inside a cancel scope of anyio, so that its shields are honoured on both
+event loops. On asyncio the tasks around it are asyncio's own: a task group of anyio costs about
+50 us, a plain task 1 us.
 """
 
 from __future__ import annotations
@@ -140,8 +140,10 @@ class CancelOnEvent:
         self._scope = scope = _asyncio_scope_type()() if is_asyncio() else anyio.CancelScope()
         return scope
 
-    async def run(self, work: Coroutine[Any, Any, None]) -> None:
-        """Await ``work``; return also if an event cancelled it.
+    async def run(
+        self, work: Coroutine[Any, Any, None], error: type[Exception] | None = None
+    ) -> None:
+        """Await ``work``; return also if an event cancelled it, or raise an ``error``.
 
         Raises:
             Exception: an error of the work or of an event.
@@ -156,6 +158,8 @@ class CancelOnEvent:
             await self._run_on_trio(work)
         if self._error is not None:
             raise self._error
+        if error is not None and self.has_fired:
+            raise error("while the response was sent")
 
     async def _finish_on_asyncio(self, steps: Generator[Any, Any, None], step: Any) -> None:
         task = cast("asyncio.Task[Any]", asyncio_task())

@@ -483,12 +483,14 @@ class Once:
 class ScopedWatch(CancelOnEvent):
     """Runs the work inside a scope, as streams do; files do not."""
 
-    async def run(self, work: Coroutine[Any, Any, None]) -> None:
+    async def run(
+        self, work: Coroutine[Any, Any, None], error: type[Exception] | None = None
+    ) -> None:
         async def in_scope() -> None:
             with self.make_scope(None):
                 await work
 
-        await super().run(in_scope())
+        await super().run(in_scope(), error)
 
 
 every_watch = pytest.mark.parametrize("make_watch", [CancelOnEvent, ScopedWatch])
