@@ -258,11 +258,13 @@ async def test_a_client_that_leaves_ends_the_denial(kind: str) -> None:
     messages = iter(["websocket.connect", "websocket.disconnect"])
     sent: list[Message] = []
 
+    source.was_sent = lambda: bool(sent)
+
     async def receive() -> Message:
         kind = next(messages)
         if kind == "websocket.disconnect":
             with anyio.fail_after(10):
-                while not source.waits.is_set():  # noqa: ASYNC110 - set in a thread
+                while not source.is_waiting():  # noqa: ASYNC110 - set in a thread
                     await anyio.sleep(0.001)
             left.append(kind)
         return {"type": kind}

@@ -468,8 +468,8 @@ async def test_end_of_events_while_ping_is_sent_follows_the_ping() -> None:
     async def events() -> AsyncGenerator[str]:
         await begun.wait()
         ended.set()
-        return
-        yield
+        for event in ():
+            yield event
 
     async def send(message: Message) -> None:
         if len(client.messages) == 2:

@@ -241,6 +241,8 @@ async def test_burst_that_waits_for_thread_is_dropped_by_close() -> None:
         for _ in range(5):
             await checkpoint()
         scope.cancel()
+        # The thread is free only after the burst was dropped, which has no public sign.
+        await until(iterator._begun.locked)
         go_on.set()
 
     async with anyio.create_task_group() as group:
