@@ -17,8 +17,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asgikit.body.receiver import READ_AHEAD, Body
-from asgikit.body.sharing import KEY, forget_bodies, receive_whole, shared_body
+from asgikit.body.body import Body
+from asgikit.body.receiver import READ_AHEAD
+from asgikit.body.sharing import KEY, release_bodies, receive_whole, shared_body
 from asgikit.exceptions import BodyConsumed, ClientDisconnect, ContentTooLarge, RequestTimeout
 from asgikit.types import Message, Receive, Scope
 
@@ -83,7 +84,7 @@ class Client:
 
 
 async def forget(scope: Scope) -> None:
-    for body in forget_bodies(scope):
+    for body in release_bodies(scope):
         await body.close()
 
 
@@ -1365,7 +1366,7 @@ async def test_a_body_that_came_whole_is_one_for_the_copies_of_its_scope() -> No
     body = shared_body(copy, client.receive)
     assert shared_body(scope, client.receive) is body
     assert not await body.is_disconnected() or client.calls == 2
-    assert forget_bodies(scope) == [body]
+    assert release_bodies(scope) == [body]
     await body.close()
 
 
@@ -1374,5 +1375,5 @@ async def test_a_body_that_came_whole_is_forgotten_with_its_request() -> None:
     scope: Scope = {}
 
     assert receive_whole(scope, Client(*whole(b"tea")).receive) == b"tea"
-    assert forget_bodies(scope) == []
+    assert release_bodies(scope) == []
     assert scope == {}
