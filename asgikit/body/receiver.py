@@ -124,7 +124,9 @@ class Receiver:
         self._in_flight = True
         self._call = continue_in_task(first, self._finish((steps, first[0], results)))
 
-    async def _finish(self, begun: tuple[Generator[Any, Any, None], Any, list[Message]] | None) -> None:
+    async def _finish(
+        self, begun: tuple[Generator[Any, Any, None], Any, list[Message]] | None
+    ) -> None:
         try:
             if begun is None:
                 message = await self.receive()
@@ -151,11 +153,14 @@ class Receiver:
         """End a call of ``receive()`` with its message."""
         kind = message["type"]
         if kind == "http.request":
-            if not self.is_ended:
+            # After an error, a part of the body is missing.
+            if not self.is_ended and self._error is None:
                 self.is_ended = not message.get("more_body", False)
                 chunk: bytes = message.get("body") or b""
-                self._chunks.append(chunk)
-                self.size += len(chunk)
+                # Empty messages are not counted by READ_AHEAD: queue one at most.
+                if chunk or not self._chunks:
+                    self._chunks.append(chunk)
+                    self.size += len(chunk)
         elif kind == "http.disconnect":
             self.is_disconnected = True
         else:

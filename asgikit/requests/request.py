@@ -8,9 +8,9 @@ from json import JSONDecodeError
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from asgikit._json import parse_json
-from asgikit.body.decoding import decoded_body
 from asgikit.body.body import Body, BodyStream
-from asgikit.body.sharing import KEY, release_bodies, receive_whole, shared_body
+from asgikit.body.decoding import decoded_body
+from asgikit.body.sharing import KEY, receive_whole, release_bodies, shared_body
 from asgikit.datastructures.headers import Headers
 from asgikit.datastructures.query import QueryParams
 from asgikit.datastructures.url import URL

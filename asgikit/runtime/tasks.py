@@ -102,13 +102,13 @@ def take_first_step(steps: Generator[Any, Any, None]) -> FirstStep | None:
     # asyncio documents these functions for task implementations of other libraries.
     task = asyncio.Task.__new__(asyncio.Task)
     context = contextvars.copy_context()
-    asyncio._leave_task(loop, current)  # type: ignore[attr-defined, arg-type, unused-ignore] # noqa: SLF001
-    asyncio._enter_task(loop, task)  # type: ignore[attr-defined, unused-ignore] # noqa: SLF001
+    asyncio._leave_task(loop, current)  # type: ignore[attr-defined, arg-type, unused-ignore]
+    asyncio._enter_task(loop, task)  # type: ignore[attr-defined, unused-ignore]
     try:
         step = context.run(next, steps, DONE)
     finally:
-        asyncio._leave_task(loop, task)  # type: ignore[attr-defined, unused-ignore] # noqa: SLF001
-        asyncio._enter_task(loop, current)  # type: ignore[attr-defined, arg-type, unused-ignore] # noqa: SLF001
+        asyncio._leave_task(loop, task)  # type: ignore[attr-defined, unused-ignore]
+        asyncio._enter_task(loop, current)  # type: ignore[attr-defined, arg-type, unused-ignore]
     return None if step is DONE else (step, task, context)
 
 
