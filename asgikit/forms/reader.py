@@ -300,7 +300,8 @@ class _Source:
                 # No await between the bytes' leaving the queue and their being parsed.
                 received = await self._body.next(self._timeout)
                 if received is None:
-                    return self._end()
+                    self._end()
+                    return None
                 if len(received) <= STEP:
                     return self._parse(received)
                 self._chunk = received
