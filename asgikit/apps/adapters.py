@@ -116,7 +116,7 @@ class HandlerApp(App):
                         error.response_started = True
                         raise
                 else:
-                    await _respond(response, scope, receive, send)
+                    await _respond(response, scope, receive, send, request)
             except HTTPError as error:
                 await self._answer_error(error, request, receive, send)
         except ClientDisconnect as error:
@@ -201,10 +201,18 @@ class _TrackedSend:
         return self.send(message)
 
 
-def _respond(response: Any, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+def _respond(
+    response: Any,
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+    request: Request[Any] | None = None,
+) -> Awaitable[None]:
     # No coroutine of its own: that saves 0.1 us.
     if isinstance(response, Response) and response._responds:
         return response._respond(scope, receive, send)
+    if request is not None and KEY in scope and not isinstance(response, Response):
+        receive = request.replay()
     return _call(response, (scope, receive), send)
 
 

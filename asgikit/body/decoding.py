@@ -11,7 +11,7 @@ from collections.abc import Generator
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from asgikit.body.receiver import Body
+from asgikit.body.body import Body, BodyState
 from asgikit.body.sharing import KEY, shared_body
 from asgikit.runtime.backend import give_turn
 from asgikit.types import Message, Receive, Scope
@@ -58,22 +58,22 @@ class DecodedBody(Body):
         self.received: Body = received
         super().__init__(self._decoding)
 
-    def _take_parts(self) -> list[bytes] | None:
-        parts = super()._take_parts()
-        # What is handed out piece by piece is kept by nobody.
+    def start(self) -> list[bytes]:
+        """Claim the body: neither decoded nor coded chunks are kept from now on."""
+        chunks = super().start()
         self._decoding.keeps = False
-        return parts
+        return chunks
 
     def replay(self) -> Receive:
-        """Make a ``receive`` for the next app, of the coded bytes."""
-        return self.received.replay()
+        """Return a ``receive()`` for another app, of the coded bytes."""
+        return super().replay() if self.state is BodyState.STREAMED else self.received.replay()
 
     async def is_disconnected(self) -> bool:
-        """Tell whether the client has left, without waiting for it."""
+        """Return whether the client disconnected, without waiting."""
         return await self.received.is_disconnected()
 
     async def wait_disconnected(self, *, abandon: bool = False) -> None:
-        """Wait until the client has left; what is read ahead is coded."""
+        """Wait until the client disconnected; the bytes read ahead are coded."""
         await self.received.wait_disconnected(abandon=abandon)
 
 

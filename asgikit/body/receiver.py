@@ -1,433 +1,204 @@
-"""A request's body: ``receive()`` as bounded, shareable, lossless chunks.
+"""The messages of one ``receive()``: one call in flight, a bounded queue, the disconnect flag.
 
-One :class:`Body` belongs to one ``receive`` and lives in the scope, so that every
-:class:`~asgikit.Request` over the same pair sees the same bytes. One call of ``receive`` is in
-flight at a time, whoever made it; what it brings goes to whoever reads next. So watching for the
-client to leave loses no byte.
+No client of a :class:`Receiver` cancels a call of ``receive()``, because some servers lose the
+message then. A call that waits continues in a task; a cancellation or a timeout ends the wait of
+the client only. A chunk is taken from the queue without an ``await`` before it is handed over.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncGenerator, Generator
-from typing import Any, Protocol
+from collections.abc import Generator
+from typing import Any
 
 import anyio
 
-from asgikit.exceptions import BodyConsumed, ClientDisconnect, ContentTooLarge, RequestTimeout
+from asgikit.exceptions import BodyConsumed, ClientDisconnect
 from asgikit.runtime.backend import give_turn, is_asyncio
-from asgikit.runtime.first_step import DONE, deliver, finish_within, wait_within
-from asgikit.runtime.tasks import BackgroundTask, start_task, wait_end
+from asgikit.runtime.first_step import deliver, finish_steps, wait_within
+from asgikit.runtime.tasks import (
+    BackgroundTask,
+    FirstStep,
+    continue_in_task,
+    start_task,
+    take_first_step,
+    wait_end,
+)
 from asgikit.types import Message, Receive
 
-__all__ = ["Body"]
+__all__ = ["READ_AHEAD", "Receiver"]
 
-#: Bytes that a watch reads ahead of the reader: past it, it lets the server hold the client back.
+#: Bytes that a watch queues ahead of the reader. Beyond it, the server applies backpressure.
 READ_AHEAD = 1024 * 1024
-#: Seconds that a poll gives trio to bring what is there; asyncio needs none.
+#: Seconds that a poll waits on trio for a message that is available; asyncio needs none.
 POLL = 0.001
 
 
-class Closeable(Protocol):
-    """What is closed once the request is over."""
+class Receiver:
+    """The chunks of one ``receive()``, for any number of readers and watchers.
 
-    @property
-    def is_open(self) -> bool: ...
-
-    async def close(self) -> None: ...
-
-
-class Body:
-    """The messages of one ``receive``, for any number of readers and watchers."""
+    Attributes:
+        receive: the ``receive()`` of the request.
+        size: bytes in the queue.
+        is_ended: the last message of the body was received.
+        is_disconnected: the client disconnected.
+    """
 
     __slots__ = (
-        "_abandoned",
-        "_begun",
-        "_busy",
+        "_call",
         "_changed",
-        "_complete",
-        "_failure",
-        "_holders",
-        "_left",
-        "_parts",
-        "_poll",
-        "_queue",
-        "_queued",
-        "_readers",
-        "_size",
-        "_streamed",
-        "_streams",
-        "_unheard",
-        "_wanted",
-        "data",
+        "_chunks",
+        "_error",
+        "_in_flight",
+        "_unreported",
+        "is_disconnected",
+        "is_ended",
         "receive",
+        "size",
     )
 
-    def __init__(self, receive: Receive, data: bytes | None = None) -> None:
+    def __init__(self, receive: Receive) -> None:
         self.receive: Receive = receive
-        self.data: bytes | None = data  # the whole of it, once it was read whole
-        self._parts: list[bytes] | None = None  # what is here of it until then
-        self._size = len(data or b"")  # of the parts, in bytes
-        self._queue: deque[bytes] | None = None  # read ahead by watchers
-        self._queued = 0  # in bytes
-        self._complete = data is not None  # the last chunk was received
-        self._left = False  # the client was seen to leave
-        self._streamed = False  # chunks were handed out and kept by nobody
-        self._readers = 0  # that gather the whole of it
-        self._wanted = data is not None  # somebody has asked for it
-        self._abandoned = False  # nobody had, and it was thrown away
-        self._busy = False  # a call of receive() is in flight
-        # One that has taken its first step, what that gave, and where the message will be.
-        self._begun: tuple[Generator[Any, Any, None], Any, list[Message]] | None = None
-        self._changed: anyio.Event | None = None  # set when that ends, or when a chunk is taken
-        self._failure: Exception | None = None  # of receive(), for all who read from then on
-        self._unheard: Exception | None = None  # the same, of a poll that nobody waited for
-        self._poll: BackgroundTask | None = None
-        self._streams: list[AsyncGenerator[bytes]] | None = None
-        self._holders: list[Closeable] | None = None  # of files that were made of it
-
-    def go_on(self, steps: Generator[Any, Any, None], step: Any, results: list[Message]) -> None:
-        """Take over a call of ``receive`` that has taken its first step."""
-        self._begun = steps, step, results
-
-    def fail(self, error: Exception) -> None:
-        """Note that ``receive`` has failed: what it would have given is missing from now on."""
-        self._failure = error
-
-    async def read(
-        self, limit: int | None, timeout: float | None, name: str = "max_body_size"
-    ) -> bytes:
-        """Read the whole body, once; later calls give the same bytes.
-
-        Args:
-            limit: bytes at most, also of a body that was read before.
-            timeout: seconds to wait for each message.
-            name: of the limit.
-
-        Raises:
-            BodyConsumed: it was streamed.
-            ClientDisconnect: the client left before its end.
-            ContentTooLarge: it is over ``limit``, told as the bytes arrive.
-            RequestTimeout: a message did not come in time.
-        """
-        if self.data is None:
-            self._want()
-            self._readers += 1
-            try:
-                while not self._is_read and (limit is None or self._size <= limit):
-                    self._gather(await self.next(timeout))
-            finally:
-                self._readers -= 1
-        if self.data is None or (limit is not None and self._size > limit):
-            raise ContentTooLarge(name, limit or 0)
-        return self.data
-
-    async def gather(self) -> bytes | None:
-        """Give the next chunk, and keep it for the whole; ``None`` after the last one.
-
-        Raises:
-            BodyConsumed: it was streamed.
-            ClientDisconnect: the client left before its end.
-        """
-        self._want()
-        self._readers += 1
-        try:
-            chunk = await self.next(None)
-        finally:
-            self._readers -= 1
-        self._gather(chunk)
-        return chunk
-
-    def _gather(self, chunk: bytes | None) -> None:
-        """Keep a chunk for the whole, which the last one makes; ``None`` comes after that."""
-        if self.data is not None:
-            return  # somebody else has read the rest
-        if chunk is None:
-            self.data = b"".join(self._parts or ())
-            self._parts = None
-        elif self._complete and not self._size and not self._queue:
-            # Most bodies come in one message.
-            self.data = chunk
-            self._size = len(chunk)
-        elif chunk:
-            self._parts = self._parts or []
-            self._parts.append(chunk)
-            self._size += len(chunk)
-
-    def stream(self, timeout: float | None) -> AsyncGenerator[bytes]:
-        """Hand out the chunks as they arrive, once; none is empty.
-
-        Raises:
-            BodyConsumed: it was streamed before.
-            ClientDisconnect: the client left before its end.
-            RequestTimeout: a message did not come in time.
-        """
-        chunks = self._stream(timeout)
-        # Whoever breaks off a loop leaves the generator open: it is closed with the request.
-        self._streams = [*(self._streams or ()), chunks]
-        return chunks
-
-    async def _stream(self, timeout: float | None) -> AsyncGenerator[bytes]:
-        for part in self.start():
-            yield part
-        while (chunk := await self.next(timeout)) is not None:
-            if chunk:
-                yield chunk
-
-    def start(self) -> list[bytes]:
-        """Claim the body for a reader that calls :meth:`next`, and give what is here of it.
-
-        Raises:
-            BodyConsumed: it was streamed before, or somebody is reading it whole.
-        """
-        if self.data is not None:
-            return [self.data] if self.data else []
-        return self._take_parts() or []
-
-    def kept(self) -> list[bytes]:
-        """Give what is here of the whole, which others have read."""
-        return [self.data] if self.data is not None else self._parts or []
-
-    def replay(self) -> Receive:
-        """Make a ``receive`` for the next app: what was read so far, then live messages.
-
-        Raises:
-            BodyConsumed: it was streamed.
-        """
-        if self.data is None:
-            self._want()
-        begun = finished = False
-
-        async def receive() -> Message:
-            nonlocal begun, finished
-            if finished:
-                await self.wait_disconnected()
-                return {"type": "http.disconnect"}
-            ahead = None if begun else self._hand_over()
-            begun = True
-            try:
-                chunk = await self.next(None) if ahead is None else ahead
-            except ClientDisconnect:
-                return {"type": "http.disconnect"}
-            finished = chunk is None or self._is_read or self._is_at_end
-            return {"type": "http.request", "body": chunk or b"", "more_body": not finished}
-
-        return receive
-
-    def _hand_over(self) -> bytes | None:
-        """Give what was read so far, for good where that is not the whole."""
-        if self.data is not None:
-            return self.data
-        parts = self._take_parts()
-        return None if parts is None else b"".join(parts)
-
-    def _take_parts(self) -> list[bytes] | None:
-        """Take what a reader that was cancelled half-way has left: nobody else gets it now."""
-        if self._readers:
-            raise BodyConsumed("the body is being read whole just now: use what that gives")
-        self._want()
-        self._streamed = True
-        parts, self._parts = self._parts, None
-        return parts
+        self.size: int = 0
+        self.is_ended: bool = False
+        self.is_disconnected: bool = False
+        self._chunks: deque[bytes] = deque()
+        self._in_flight = False
+        self._call: BackgroundTask | None = None
+        self._changed: anyio.Event | None = None
+        self._error: Exception | None = None  # raised by each reader
+        self._unreported: Exception | None = None  # raised by the next client only
 
     @property
-    def _is_read(self) -> bool:
-        return self.data is not None
-
-    @property
-    def _is_at_end(self) -> bool:
-        return self._complete and not self._queue
-
-    async def is_disconnected(self) -> bool:
-        """Tell whether the client has left, without waiting for it."""
-        while not self._left and self._queued < READ_AHEAD:
-            queued = self._queued
-            complete = self._complete
-            if not self._busy:
-                self._start_poll()
-            if is_asyncio():
-                await give_turn()
-            elif self._poll is not None and not self._poll.done():
-                with anyio.move_on_after(POLL):
-                    await self._change()
-            self._raise_unheard()
-            if self._queued == queued and self._complete == complete:
-                break
-        return self._left
-
-    def _start_poll(self) -> None:
-        # A call that is cancelled might take its message along, so this one is left in flight. It
-        # counts from now on, not from when its task runs.
-        self._busy = True
-        self._poll = start_task(self._run_poll())
-
-    async def _run_poll(self) -> None:
-        try:
-            await self._fill()
-        except Exception as error:  # noqa: BLE001 - kept for who asks next
-            self._unheard = error
-
-    def _raise_unheard(self) -> None:
-        error, self._unheard = self._unheard, None
-        if error is not None:
-            raise error
-
-    async def wait_disconnected(self, *, abandon: bool = False) -> None:
-        """Wait until the client has left.
-
-        Args:
-            abandon: throw the body away where it is over 1 MiB and nobody has asked for it,
-                instead of waiting for a reader: a client could hide its leaving behind it.
-        """
-        while not self._left:
-            if self._queued >= READ_AHEAD:
-                if abandon and not self._wanted:
-                    self._abandoned = True
-                    self._queue = None
-                    self._queued = 0
-                else:
-                    await self._change()
-            elif abandon and not self._busy:
-                await self._fill()
-            else:
-                if not self._busy:
-                    self._start_poll()
-                await self._change()
-            self._raise_unheard()
+    def is_read(self) -> bool:
+        """Whether the queue is empty and no chunk will follow."""
+        return self.is_ended and not self._chunks
 
     @property
     def is_open(self) -> bool:
-        """Whether there may be something to close."""
-        return (
-            self._poll is not None
-            or self._streams is not None
-            or (self._holders is not None and any(holder.is_open for holder in self._holders))
-        )
+        """Whether a task may be running."""
+        return self._call is not None
 
-    def hold(self, holder: Closeable) -> None:
-        """Have what holds files that were made of this body closed with it."""
-        self._holders = [*(self._holders or ()), holder]
-
-    async def close(self) -> None:
-        """Close the files and the generators that were left open, and stop a poll in flight."""
-        holders, self._holders = self._holders, None
-        for holder in holders or ():
-            await holder.close()
-        streams, self._streams = self._streams, None
-        for chunks in streams or ():
-            # One that is read by another task just now is that one's to close.
-            if not getattr(chunks, "ag_running", False):
-                await chunks.aclose()
-        poll, self._poll = self._poll, None
-        if poll is not None and not poll.done():
-            poll.cancel()
-            await wait_end(poll)
-            # A task that was cancelled before it ran has not said so itself.
-            self._busy = False
-            self._notify()
-
-    async def next(self, timeout: float | None) -> bytes | None:
-        """Give the next chunk, ``None`` after the last one."""
-        while not self._queue:
-            if self._failure is not None:
-                raise self._failure.with_traceback(None)
-            if self._complete:
+    async def next_chunk(self, timeout: float | None) -> bytes | None:
+        """Return the next chunk, which may be empty, or ``None`` after the last one."""
+        while not self._chunks:
+            if self._error is not None:
+                self._unreported = None
+                raise self._error.with_traceback(None)
+            if self.is_ended:
                 return None
-            if self._left:
-                raise ClientDisconnect("the client left before its body was complete")
-            if self._busy:
-                await wait_within(timeout, self._change())
-                continue
-            self._busy = True
-            try:
-                message = self._begin()
-                if message is None:
-                    message = await self._finish(timeout)
-            except RequestTimeout:
-                raise
-            except Exception as error:
-                self._failure = error
-                raise
-            finally:
-                self._busy = False
-                if self._changed is not None:
-                    self._notify()
-            chunk = self._take(message)
-            if chunk is not None:
-                return chunk
-        chunk = self._queue.popleft()
-        self._queued -= len(chunk)
+            if self.is_disconnected:
+                raise ClientDisconnect("the client disconnected before its body was complete")
+            self.start()
+            if self._in_flight:
+                await wait_within(timeout, self.wait_change())
+        chunk = self._chunks.popleft()
+        self.size -= len(chunk)
         self._notify()
         return chunk
 
-    def _begin(self) -> Message | None:
-        """Call ``receive``; give its message if that is there, or else leave the call begun."""
-        # trio's timer has to begin before what it bounds.
-        if self._begun is None and is_asyncio():
-            results: list[Message] = []
-            steps = deliver(self.receive(), results)
-            step = next(steps, DONE)
-            if step is DONE:
-                return results[0]
-            self._begun = steps, step, results
-        return None
-
-    async def _finish(self, timeout: float | None) -> Message:
-        begun, self._begun = self._begun, None
-        if begun is None:
-            return await wait_within(timeout, self.receive())
-        steps, step, results = begun
-        if step is not DONE:
-            await finish_within(timeout, steps, step)
-        return results[0]
-
-    async def _fill(self) -> None:
-        """Receive one message and keep what it brings for the reader."""
-        self._busy = True
+    def start(self) -> None:
+        """Call ``receive()``, unless a call is in flight."""
+        if self._in_flight:
+            return
+        self._in_flight = True
+        if not is_asyncio():
+            self._call = start_task(self._finish(None))
+            return
+        results: list[Message] = []
         try:
-            chunk = self._take(await self.receive())
-        except Exception as error:
-            self._failure = error
-            raise
-        finally:
-            self._busy = False
-            self._notify()
-        if chunk and not self._abandoned:
-            self._queue = self._queue or deque()
-            self._queue.append(chunk)
-            self._queued += len(chunk)
-        elif not self._left:
-            # A `receive` that is always ready, with nothing, must not hold up the loop.
-            await give_turn()
+            steps = deliver(self.receive(), results)
+            first = take_first_step(steps)
+        except Exception as error:  # noqa: BLE001 - raised by the next client
+            self.fail(error)
+        else:
+            if first is None:
+                self.accept(results[0])
+            else:
+                self.adopt(first, steps, results)
 
-    def _take(self, message: Message) -> bytes | None:
+    def adopt(
+        self, first: FirstStep, steps: Generator[Any, Any, None], results: list[Message]
+    ) -> None:
+        """Continue a call of ``receive()`` that waits after its first step."""
+        self._in_flight = True
+        self._call = continue_in_task(first, self._finish((steps, first[0], results)))
+
+    async def _finish(
+        self, begun: tuple[Generator[Any, Any, None], Any, list[Message]] | None
+    ) -> None:
+        try:
+            if begun is None:
+                message = await self.receive()
+            else:
+                await finish_steps(begun[0], begun[1])
+                message = begun[2][0]
+        except Exception as error:  # noqa: BLE001 - raised by the next client
+            self.fail(error)
+        except BaseException:
+            self.fail(BodyConsumed("receive() was cancelled, which may lose a part of the body"))
+            raise
+        else:
+            self.accept(message)
+
+    def fail(self, error: Exception, *, is_reported: bool = False) -> None:
+        """Raise ``error`` in each reader from now on, and in the next watcher unless reported."""
+        self._error = self._error or error
+        self._unreported = None if is_reported else error
+        self._in_flight = False
+        self._call = None
+        self._notify()
+
+    def accept(self, message: Message) -> None:
+        """End a call of ``receive()`` with its message."""
         kind = message["type"]
         if kind == "http.request":
-            if self._complete:
-                return None  # there is no more to come, whatever this is
-            self._complete = not message.get("more_body", False)
-            body: bytes = message.get("body") or b""
-            return body
-        if kind == "http.disconnect":
-            self._left = True
-            return None
-        raise RuntimeError(f"the server sent {kind!r} where an HTTP message was due")
+            # After an error, a part of the body is missing.
+            if not self.is_ended and self._error is None:
+                self.is_ended = not message.get("more_body", False)
+                chunk: bytes = message.get("body") or b""
+                # Empty messages are not counted by READ_AHEAD: queue one at most.
+                if chunk or not self._chunks:
+                    self._chunks.append(chunk)
+                    self.size += len(chunk)
+        elif kind == "http.disconnect":
+            self.is_disconnected = True
+        else:
+            error = RuntimeError(f"the server sent {kind!r} where an HTTP message was due")
+            return self.fail(error)
+        self._in_flight = False
+        self._call = None
+        self._notify()
+        return None
 
-    def _want(self) -> None:
-        """Note that somebody asks for the body."""
-        if self._abandoned:
-            raise BodyConsumed(
-                "the body was thrown away when it passed 1 MiB: a response was under way, and "
-                "nobody had asked for it; read it, or start to, before the response"
-            )
-        if self._streamed:
-            raise BodyConsumed(
-                "the body was streamed, which keeps nothing: call body() first where it is needed "
-                "twice"
-            )
-        self._wanted = True
+    async def poll(self) -> bool:
+        """Return whether the client disconnected, without waiting."""
+        while not self.is_disconnected and self.size < READ_AHEAD:
+            before = len(self._chunks), self.is_ended
+            self.start()
+            if is_asyncio():
+                await give_turn()
+            else:
+                with anyio.move_on_after(POLL):
+                    await self.wait_change()
+            self.raise_unreported()
+            if (len(self._chunks), self.is_ended) == before:
+                break
+        return self.is_disconnected
 
-    async def _change(self) -> None:
+    def raise_unreported(self) -> None:
+        """Raise the error of a call that no client has raised yet."""
+        error, self._unreported = self._unreported, None
+        if error is not None:
+            raise error
+
+    def discard(self) -> None:
+        """Discard the queue."""
+        self._chunks.clear()
+        self.size = 0
+
+    async def wait_change(self) -> None:
+        """Wait until a call ends or a chunk is taken."""
         if self._changed is None:
             self._changed = anyio.Event()
         await self._changed.wait()
@@ -436,3 +207,12 @@ class Body:
         if self._changed is not None:
             self._changed.set()
             self._changed = None
+
+    async def close(self) -> None:
+        """Cancel the call in flight."""
+        call = self._call
+        if call is not None:
+            call.cancel()
+            await wait_end(call)
+            self._in_flight = False
+            self._call = self._unreported = None

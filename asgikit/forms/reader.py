@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from multidict import MultiDict
 
 from asgikit.datastructures.headers import Headers
-from asgikit.exceptions import BodyConsumed, ContentTooLarge
+from asgikit.exceptions import BodyConsumed, ContentTooLarge, HTTPError
 from asgikit.forms.content_type import (
     MULTIPART,
     URLENCODED,
@@ -25,7 +25,7 @@ from asgikit.runtime.backend import give_turn
 if TYPE_CHECKING:
     from typing import Self
 
-    from asgikit.body.receiver import Body
+    from asgikit.body.body import Body
     from asgikit.limits import Limits
 
 __all__ = ["Part"]
@@ -125,6 +125,7 @@ class Part:
     """
 
     __slots__ = (
+        "_buffer",
         "_ended",
         "_parts",
         "content_type",
@@ -137,6 +138,7 @@ class Part:
     def __init__(self, head: PartHead, parts: Parts) -> None:
         self._parts = parts
         self._ended = False
+        self._buffer: list[bytes] = []  # read by an interrupted read()
         self.name: str = head.disposition.name
         self.filename: str | None = head.disposition.filename
         self.raw_filename: str | None = head.disposition.raw_filename
@@ -147,30 +149,44 @@ class Part:
         return self
 
     async def __anext__(self) -> bytes:
-        """Give the next bytes, as many as came at once.
+        """Return the next bytes of the part, as many as arrived at once.
 
         Raises:
-            BodyConsumed: the next part was asked for before.
+            BodyConsumed: the next part was requested, or another task uses the same ``parts()``.
         """
-        parts = self._parts
-        if self._ended:
+        if self._buffer:
+            return self._buffer.pop(0)
+        data = await self._next_data()
+        if data is None:
             raise StopAsyncIteration
-        if parts.current is not self:
-            raise BodyConsumed(f"{self!r} is over: read a part before you ask for the next one")
-        while True:
+        return data
+
+    async def _next_data(self) -> bytes | None:
+        parts = self._parts
+        while not self._ended:
+            if parts.current is not self:
+                raise BodyConsumed(f"{self!r} is over: read a part before you ask for the next one")
             for event in parts.events:
                 if isinstance(event, bytes):
                     return event
                 if isinstance(event, memoryview):
                     return bytes(event)
                 self._ended = True
-                raise StopAsyncIteration
-            # A body that ends in the middle of a part is an error of the parser's.
-            parts.events = iter(await parts.source.next() or ())
+                return None
+            # The parser raises if the body ends within a part.
+            events = await parts.source.next()
+            parts.events = iter(events or ())
+        return None
 
     async def read(self) -> bytes:
-        """Read the rest of it into memory."""
-        return b"".join([data async for data in self])
+        """Read the rest of the part into memory.
+
+        A call after one that was cancelled returns the bytes that the first one had read, too.
+        """
+        while (data := await self._next_data()) is not None:
+            self._buffer.append(data)
+        chunks, self._buffer = self._buffer, []
+        return b"".join(chunks)
 
     async def text(self) -> str:
         """Read a text field.
@@ -204,7 +220,12 @@ class Parts:
         return self
 
     async def __anext__(self) -> Part:
-        """Give the next part, past what is left of this one."""
+        """Return the next part, and skip the rest of the current one.
+
+        Raises:
+            BodyConsumed: another task uses the same ``parts()``.
+        """
+        self.source.check_idle()
         self.current = None
         while True:
             for event in self.events:
@@ -234,9 +255,18 @@ def iter_parts(
 
 
 class _Source:
-    """What happens in a multipart body, as it arrives."""
+    """The events of a multipart body, as it arrives; for one task at a time."""
 
-    __slots__ = ("_body", "_chunk", "_deadline", "_parser", "_start", "_timeout")
+    __slots__ = (
+        "_body",
+        "_chunk",
+        "_deadline",
+        "_error",
+        "_is_running",
+        "_parser",
+        "_start",
+        "_timeout",
+    )
 
     def __init__(
         self, body: Body, boundary: str, is_over: Callable[[int], bool], limits: Limits
@@ -245,26 +275,53 @@ class _Source:
         self._parser = FormParser(boundary, limits)
         self._body = body
         self._timeout = limits.body_timeout
-        self._chunk = b"".join(body.start())  # a large one, not all of which is parsed yet
-        self._start = 0  # of the rest of it
+        self._chunk = b"".join(body.start())  # a message that is larger than STEP
+        self._start = 0  # of its unparsed rest
         self._deadline = perf_counter() + STRETCH
+        self._is_running = False
+        self._error: HTTPError | None = None
+
+    def check_idle(self) -> None:
+        """Raise :exc:`BodyConsumed` if another task waits for events."""
+        if self._is_running:
+            raise BodyConsumed("another task is reading these parts")
 
     async def next(self) -> list[Event] | None:
-        """Give what happens in the next bytes, :obj:`None` at the end."""
-        if self._start < len(self._chunk):
-            chunk = self._chunk[self._start : self._start + STEP]
-            self._start += STEP
-        else:
-            received = await self._body.next(self._timeout)
-            if received is None:
-                self._parser.finish()
-                return None
-            chunk = received
-            if len(chunk) > STEP:
-                self._chunk = chunk
-                self._start = STEP
-                chunk = chunk[:STEP]
-        if perf_counter() > self._deadline:
-            await give_turn()
-            self._deadline = perf_counter() + STRETCH
-        return self._parser.feed(chunk)
+        """Return the events of the next bytes, :obj:`None` at the end."""
+        self.check_idle()
+        if self._error is not None:
+            raise self._error.with_traceback(None)
+        self._is_running = True
+        try:
+            if perf_counter() > self._deadline:
+                await give_turn()
+                self._deadline = perf_counter() + STRETCH
+            if self._start >= len(self._chunk):
+                # No await between the bytes' leaving the queue and their being parsed.
+                received = await self._body.next(self._timeout)
+                if received is None:
+                    self._end()
+                    return None
+                if len(received) <= STEP:
+                    return self._parse(received)
+                self._chunk = received
+                self._start = 0
+            start = self._start
+            self._start = start + STEP
+            return self._parse(self._chunk[start : start + STEP])
+        finally:
+            self._is_running = False
+
+    def _parse(self, data: bytes) -> list[Event]:
+        try:
+            return self._parser.feed(data)
+        except HTTPError as error:
+            self._error = error
+            raise
+
+    def _end(self) -> None:
+        try:
+            self._parser.finish()
+        except HTTPError as error:
+            self._error = error
+            raise

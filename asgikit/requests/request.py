@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
 from functools import partial
 from json import JSONDecodeError
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from asgikit._json import parse_json
+from asgikit.body.body import Body, BodyStream
 from asgikit.body.decoding import decoded_body
-from asgikit.body.receiver import Body
-from asgikit.body.sharing import KEY, forget_bodies, receive_whole, shared_body
+from asgikit.body.sharing import KEY, receive_whole, release_bodies, shared_body
 from asgikit.datastructures.headers import Headers
 from asgikit.datastructures.query import QueryParams
 from asgikit.datastructures.url import URL
@@ -136,13 +136,15 @@ class Request(ProxyProperties[StateT]):
         limits = self.limits
         return await self._sized_body().read(limits.max_body_size, limits.body_timeout)
 
-    def stream(self) -> AsyncGenerator[bytes]:
-        """Hand out the body as it arrives, once, whatever its size; no chunk is empty.
+    def stream(self) -> BodyStream:
+        """Return an iterator over the body as it arrives, of any size; no chunk is empty.
+
+        After a cancellation or a timeout, the iterator continues at the next byte.
 
         Raises:
-            BodyConsumed: it was streamed before.
-            ClientDisconnect: the client left before its end.
-            RequestTimeout: nothing came for ``body_timeout``.
+            BodyConsumed: the body was streamed before, or another task reads this iterator.
+            ClientDisconnect: the client disconnected before the end.
+            RequestTimeout: no message arrived for ``body_timeout``.
         """
         return self._shared_body().stream(self.limits.body_timeout)
 
@@ -228,10 +230,10 @@ class Request(ProxyProperties[StateT]):
         return iter_parts(body, self.content_type, is_over, limits or self.limits)
 
     def replay(self) -> Receive:
-        """Make a ``receive`` for the next app: what :meth:`body` has read, then live messages.
+        """Return a ``receive()`` for another app: the buffered bytes, then live messages.
 
-        Raises:
-            BodyConsumed: the body was streamed.
+        It raises :exc:`BodyConsumed` if bytes were handed out and not kept, as by :meth:`stream`,
+        :meth:`parts` or a multipart :meth:`form`.
         """
         return self._shared_body().replay()
 
@@ -276,7 +278,7 @@ class Request(ProxyProperties[StateT]):
         form, self._form = self._form, None
         if form is not None:
             await form.close()
-        for body in forget_bodies(self.scope):
+        for body in release_bodies(self.scope):
             await body.close()
 
     def _sized_body(self) -> Body:

@@ -24,7 +24,7 @@ from asgikit import (
     RequestTimeout,
 )
 from asgikit import UnsupportedMediaType as WrongType
-from asgikit.body.receiver import Body
+from asgikit.body.body import Body
 from asgikit.forms import reader as form_reader
 from asgikit.forms import uploads
 from asgikit.forms.form_data import FormData, PendingForm
@@ -502,7 +502,7 @@ async def one_by_one(parts: Parts) -> Any:
 MEASURE = """
 import asyncio, gc, resource
 from asgikit import Limits, ClientDisconnect
-from asgikit.body.receiver import Body
+from asgikit.body.body import Body
 from asgikit.forms.reader import read_form
 from tests.unit.forms.test_reader import Sent, no_length
 from tests.support.form_bodies import CONTENT_TYPE, file, text
