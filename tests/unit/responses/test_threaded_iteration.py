@@ -377,7 +377,8 @@ async def test_text_of_many_lines_is_sent_in_few_messages() -> None:
     text = "tea\n" * 10_000
     answer = await exchange(StreamingResponse(io.StringIO(text)))
     assert answer.text == text
-    assert len(answer.messages) < 10
+    # Some dozens at most where the threads take turns often; a message a line would be 10 000.
+    assert len(answer.messages) < 1000
 
 
 async def test_text_file_without_readline_is_read() -> None:
