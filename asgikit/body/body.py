@@ -24,7 +24,7 @@ from asgikit.exceptions import BodyConsumed, ClientDisconnect, ContentTooLarge
 from asgikit.runtime.backend import give_turn
 from asgikit.types import Message, Receive
 
-__all__ = ["Body", "BodyState"]
+__all__ = ["Body", "BodyState", "BodyStream"]
 
 
 class BodyState(enum.Enum):
@@ -92,8 +92,10 @@ class Body:
             self._start_buffering()
             self._readers += 1
             try:
-                while self.data is None and (limit is None or self._size <= limit):
+                while limit is None or self._size <= limit:
                     self._keep(await self.receiver.next_chunk(timeout))
+                    if self.state is BodyState.COMPLETE:
+                        break
             finally:
                 self._readers -= 1
         if self.data is None or (limit is not None and self._size > limit):
@@ -268,7 +270,7 @@ class BodyStream(AsyncGenerator[bytes]):
         """Return the next chunk."""
         return await self.__anext__()
 
-    async def athrow(self, typ: Any, val: Any = None, tb: Any = None) -> bytes:  # noqa: ARG002
+    async def athrow(self, typ: Any, val: Any = None, tb: Any = None) -> bytes:  # noqa: ARG002 - as above
         """Close the stream and raise."""
         self._is_closed = True
         raise typ

@@ -19,7 +19,7 @@ from asgikit.types import Message, Receive, Scope
 if TYPE_CHECKING:
     from asgikit.http.content_coding import Decoder
 
-__all__ = []
+__all__ = ["decoded_body"]
 
 #: Seconds of decoding after which others get their turn, also where the whole body is there.
 STRETCH = 0.01

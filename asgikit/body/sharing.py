@@ -10,14 +10,7 @@ from asgikit.runtime.first_step import deliver
 from asgikit.runtime.tasks import take_first_step
 from asgikit.types import Message, Receive, Scope
 
-__all__ = [
-    "KEY",
-    "receive_whole",
-    "release_bodies",
-    "shared_body",
-    "wait_disconnected",
-    "wait_left",
-]
+__all__ = ["KEY", "receive_whole", "release_bodies", "shared_body", "wait_left"]
 
 
 #: Where a scope holds the list of its bodies, and copies of the scope with it. In the place of one

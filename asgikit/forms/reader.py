@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from asgikit.body.body import Body
     from asgikit.limits import Limits
 
-__all__ = ["Part"]
+__all__ = ["Part", "Parts", "iter_parts", "read_form"]
 
 #: Bytes that are parsed at a time, however large the message that brings them.
 STEP = 64 * 1024

@@ -86,7 +86,7 @@ class ServerSentEvent:
         if self.id is not None:
             fields += ("id: ", self.id, "\n")
         if self.retry is not None:
-            fields.append("retry: %d\n" % self.retry)  # noqa: UP031
+            fields.append("retry: %d\n" % self.retry)  # noqa: UP031 - an f-string calls `__format__`
         text = "".join(fields).encode()
         if self.comment is not None:
             text = _lines(b": ", self.comment.encode()) + text

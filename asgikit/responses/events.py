@@ -22,7 +22,7 @@ from asgikit.runtime.tasks import wait_end
 from asgikit.runtime.threads import is_async_callable
 from asgikit.types import Receive, Scope, Send
 
-__all__ = ["EventSourceResponse", "ServerSentEvent"]
+__all__ = ["EventSourceResponse"]
 
 _PING = format_comment("ping")
 

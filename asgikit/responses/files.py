@@ -26,7 +26,15 @@ from asgikit.runtime.threads import hop
 from asgikit.scopes import extensions
 from asgikit.types import Message, RawHeaders, Receive, Scope, Send
 
-__all__ = ["FileResponse"]
+__all__ = [
+    "CHUNK_SIZE",
+    "FileResponse",
+    "add_validators",
+    "new_boundary",
+    "select_error",
+    "send_file",
+    "type_field",
+]
 
 
 #: Bytes in a message, at most.

@@ -35,16 +35,10 @@ from typing import Any
 import anyio
 
 from asgikit.runtime.cancellation import shielded
-from asgikit.runtime.threads import (
-    Waiter,
-    copy_thread_context,
-    is_async_callable,
-    run_in_stream_thread,
-    stream_primitives,
-    wait_for_end,
-)
+from asgikit.runtime.stream_threads import Waiter, stream_primitives, wait_for_end
+from asgikit.runtime.threads import copy_thread_context, is_async_callable, run_in_stream_thread
 
-__all__ = []
+__all__ = ["ThreadedIterator", "close", "is_finished", "iterate_file", "iterate_on_loop"]
 
 # Bytes of one read of a file object.
 READ_SIZE = 256 * 1024
@@ -61,7 +55,7 @@ _END: Any = object()
 
 def is_finished(iterator: object) -> bool:
     """Return whether ``iterator`` is a generator, or wraps one, that came to its end."""
-    if iterator.__class__ is ThreadedIterator:
+    if isinstance(iterator, ThreadedIterator):
         return iterator.is_finished()
     return getattr(iterator, "ag_frame", iterator) is None or (
         getattr(iterator, "gi_frame", iterator) is None

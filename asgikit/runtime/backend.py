@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.lowlevel
-import anyio.to_thread
 
-__all__ = ["asyncio_task", "give_turn", "is_asyncio"]
+__all__ = ["asyncio", "asyncio_task", "give_turn", "is_asyncio"]
 
 
 class _LazyAsyncio:

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import anyio
 import anyio.lowlevel
-import anyio.to_thread
 
 from asgikit.runtime.backend import asyncio_task, give_turn, is_asyncio
 from asgikit.runtime.first_step import DONE, finish_steps
@@ -210,7 +209,7 @@ class CancelOnEvent:
                 create_task(self._wait_for(event, functools.partial(self._cancel, task)))
                 for event in self._events
             ]
-            yield from finish_steps(steps, step)
+            yield from cast("Generator[Any, Any, None]", finish_steps(steps, step))
 
     def _cancel(self, task: asyncio.Task[Any]) -> None:
         # Of other iterators than generators nobody knows whether they run.

@@ -7,8 +7,6 @@ from collections.abc import Awaitable, Callable, Generator
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import anyio
-import anyio.lowlevel
-import anyio.to_thread
 
 from asgikit.exceptions import RequestTimeout
 
@@ -19,7 +17,7 @@ else:
 
 from asgikit.runtime.backend import is_asyncio
 
-__all__ = ["DONE", "deliver", "finish_steps", "finish_within", "wait_within"]
+__all__ = ["DONE", "deliver", "finish_steps", "wait_within"]
 
 T = TypeVar("T")
 

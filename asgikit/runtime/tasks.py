@@ -9,8 +9,6 @@ from collections.abc import Awaitable, Coroutine, Generator
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import anyio
-import anyio.lowlevel
-import anyio.to_thread
 
 if TYPE_CHECKING:
     import asyncio
@@ -123,12 +121,12 @@ _spare_tasks: list[Any] = []
 
 @functools.cache
 def _task_functions() -> tuple[Any, ...]:
-    # asyncio documents `_enter_task` and `_leave_task` for implementations of tasks by other libraries.
+    # asyncio documents `_enter_task` and `_leave_task`, for tasks of other libraries.
     return (
         asyncio.get_running_loop,
         asyncio.current_task,
-        asyncio._enter_task,  # type: ignore[attr-defined, unused-ignore]
-        asyncio._leave_task,  # type: ignore[attr-defined, unused-ignore]
+        asyncio._enter_task,  # type: ignore[attr-defined, unused-ignore] # not in all stubs
+        asyncio._leave_task,  # type: ignore[attr-defined, unused-ignore] # not in all stubs
         asyncio.Task,
     )
 
@@ -136,5 +134,5 @@ def _task_functions() -> tuple[Any, ...]:
 def continue_in_task(first: FirstStep, work: Coroutine[Any, Any, object]) -> BackgroundTask:
     """Run ``work``, which awaits the rest of the steps, in the task of the first step."""
     _, task, context = first
-    task.__init__(work, loop=asyncio.get_running_loop(), context=context)  # type: ignore[misc]
+    task.__init__(work, loop=asyncio.get_running_loop(), context=context)  # type: ignore[misc] # not initialised yet
     return task

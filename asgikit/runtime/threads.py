@@ -18,9 +18,9 @@ import os
 import queue
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
 import anyio
 import anyio.lowlevel
@@ -34,20 +34,16 @@ else:
 from asgikit._logging import logger
 from asgikit.runtime.backend import is_asyncio
 from asgikit.runtime.cancellation import shielded, wait_despite_cancellation
-from asgikit.runtime.tasks import start_task
 
 __all__ = [
-    "Waiter",
     "call",
     "call_in_thread",
     "copy_thread_context",
     "hop",
     "is_async_callable",
     "run_in_stream_thread",
-    "run_in_thread",
     "set_thread_limits",
-    "stream_primitives",
-    "wait_for_end",
+    "stream_pool",
 ]
 
 
@@ -145,6 +141,7 @@ class _ThreadPool:
         Raises:
             RuntimeError: the system starts no thread, and the pool has none.
         """
+        was_saturated = False
         with self._lock:
             if self._idle_count:
                 self._idle_count -= 1
@@ -209,13 +206,13 @@ class _ThreadPool:
         if limiter.total_tokens != self._limit:
             limiter.total_tokens = self._limit
         if limiter.borrowed_tokens < self._limit:
-            self._note_busy(int(limiter.borrowed_tokens))
+            self._note_busy(limiter.borrowed_tokens)
         elif not self._is_saturated:
             self._is_saturated = True
             self._warn()
         return limiter
 
-    def _note_busy(self, count: int) -> None:
+    def _note_busy(self, count: float) -> None:
         # Not before half of the threads are idle: a pool that is full now and then, many times a
         # second, would log each time.
         if count * 2 <= self._limit:
@@ -244,6 +241,11 @@ _files = _ThreadPool("files", min(32, (os.cpu_count() or 1) + 4))
 _register_at_fork = getattr(os, "register_at_fork", dict)
 for _pool in (_handlers, _streams, _files):
     _register_at_fork(after_in_child=_pool.reset)
+
+
+def stream_pool() -> _ThreadPool:
+    """Return the pool for sync iterables and file objects that a response streams."""
+    return _streams
 
 
 def set_thread_limits(
@@ -390,80 +392,3 @@ class _ThreadCall(Generic[T]):
         self._is_done = True
         if not self._future.done():
             self._future.set_result(None)
-
-
-# What a producer in a thread and its consumer on the loop are made of.
-
-
-class Waiter(Awaitable[object], Protocol):
-    """A future of asyncio, or its like on Trio."""
-
-    def done(self) -> bool:
-        """Return whether the result is set."""
-        ...
-
-    def set_result(self, result: None, /) -> None:
-        """End the wait; once, and on the loop."""
-        ...
-
-
-class _TrioWaiter:
-    def __init__(self) -> None:
-        self._event = anyio.Event()
-
-    def __await__(self) -> Generator[Any, Any, None]:
-        return self._event.wait().__await__()
-
-    def done(self) -> bool:
-        return self._event.is_set()
-
-    def set_result(self, result: None, /) -> None:  # noqa: ARG002 - as of a future
-        self._event.set()
-
-
-def stream_primitives() -> tuple[
-    Callable[..., None], Callable[[], Waiter], Callable[[Callable[[], None]], None]
-]:
-    """Return three functions for a producer in threads, and its consumer on this event loop.
-
-    The first, for any thread, calls a function on the loop soon. The second makes a waiter. The
-    third starts a job, which raises nothing, in a thread for streams, and returns at once.
-    """
-    if is_asyncio():
-        loop = asyncio.get_running_loop()
-        call_soon: Callable[..., object] = loop.call_soon_threadsafe
-        make_waiter: Callable[[], Waiter] = loop.create_future
-
-        def start(job: Callable[[], None]) -> None:
-            _streams.submit(job, loop)
-    else:
-        import trio
-
-        call_soon = trio.lowlevel.current_trio_token().run_sync_soon
-        make_waiter = _TrioWaiter
-
-        def start(job: Callable[[], None]) -> None:
-            start_task(anyio.to_thread.run_sync(job, limiter=_streams.trio_limiter()))
-
-    def call(function: Callable[..., object], *args: Any) -> None:
-        try:  # noqa: SIM105 - perf: sync_stream: `suppress` costs 1 us
-            call_soon(function, *args)
-        except RuntimeError:
-            pass  # the loop is closed: nothing waited for its tasks
-
-    return call, make_waiter, start
-
-
-async def wait_for_end(waiter: Waiter) -> None:
-    """Wait for ``waiter`` even if the task is cancelled meanwhile; raise the cancellation then."""
-    if not is_asyncio():
-        # A cancel scope could swallow an error, says its type; not a shield.
-        with cast("AbstractContextManager[object, None]", anyio.CancelScope(shield=True)):
-            await waiter
-        return
-    future = cast("asyncio.Future[None]", waiter)
-    try:
-        await asyncio.wait([future])
-    except asyncio.CancelledError:
-        await wait_despite_cancellation(future)
-        raise

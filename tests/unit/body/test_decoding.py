@@ -86,10 +86,10 @@ class Peer:
 
     async def __call__(self) -> Message:
         await checkpoint()
+        while self.waits and not self.messages:
+            await checkpoint()  # a call in flight goes on after its reader was cancelled
         if self.messages:
             return self.messages.popleft()
-        if self.waits:
-            await anyio.sleep_forever()
         return {"type": "http.disconnect"}
 
 
@@ -559,12 +559,11 @@ async def test_the_wait_for_the_end_can_throw_a_body_away() -> None:
 async def test_a_stream_that_was_broken_off_is_closed_with_the_request() -> None:
     request = build_request(cut(encode(TEXT * 9, "zstd"), 50), "zstd")
     chunks = request.stream()
-    async for _ in chunks:
-        break
+    read = await anext(chunks)
     await request.close()
 
-    # The rest of the body was not read: the iterator does not report its end.
-    assert await anext(chunks)
+    # The iterator does not report the end of a body that was not read to its end.
+    assert read + b"".join([chunk async for chunk in chunks]) == TEXT * 9
 
 
 async def test_nothing_is_left_in_a_circle() -> None:

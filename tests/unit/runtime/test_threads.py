@@ -16,12 +16,12 @@ import pytest
 from asgikit import PlainTextResponse, Request, StreamingResponse, request_response
 from asgikit.runtime import threads
 from asgikit.runtime.backend import is_asyncio
+from asgikit.runtime.stream_threads import stream_primitives
 from asgikit.runtime.threads import (
     hop,
     run_in_stream_thread,
     run_in_thread,
     set_thread_limits,
-    stream_primitives,
 )
 from asgikit.testing import exchange
 from tests.support.streams import BOUND, until

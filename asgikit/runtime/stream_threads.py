@@ -1,0 +1,95 @@
+"""The parts of a producer in worker threads and its consumer on the event loop."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+import anyio
+import anyio.to_thread
+
+if TYPE_CHECKING:
+    import asyncio
+else:
+    from asgikit.runtime.backend import asyncio
+from asgikit.runtime.backend import is_asyncio
+from asgikit.runtime.cancellation import wait_despite_cancellation
+from asgikit.runtime.tasks import start_task
+from asgikit.runtime.threads import stream_pool
+
+__all__ = ["Waiter", "stream_primitives", "wait_for_end"]
+
+
+class Waiter(Awaitable[object], Protocol):
+    """A future of asyncio, or its like on Trio."""
+
+    def done(self) -> bool:
+        """Return whether the result is set."""
+        ...
+
+    def set_result(self, result: None, /) -> None:
+        """End the wait; once, and on the loop."""
+        ...
+
+
+class _TrioWaiter:
+    def __init__(self) -> None:
+        self._event = anyio.Event()
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        return self._event.wait().__await__()
+
+    def done(self) -> bool:
+        return self._event.is_set()
+
+    def set_result(self, result: None, /) -> None:  # noqa: ARG002 - as of a future
+        self._event.set()
+
+
+def stream_primitives() -> tuple[
+    Callable[..., None], Callable[[], Waiter], Callable[[Callable[[], None]], None]
+]:
+    """Return three functions for a producer in threads, and its consumer on this event loop.
+
+    The first, for any thread, calls a function on the loop soon. The second makes a waiter. The
+    third starts a job, which raises nothing, in a thread for streams, and returns at once.
+    """
+    if is_asyncio():
+        loop = asyncio.get_running_loop()
+        call_soon: Callable[..., object] = loop.call_soon_threadsafe
+        make_waiter: Callable[[], Waiter] = loop.create_future
+
+        def start(job: Callable[[], None]) -> None:
+            stream_pool().submit(job, loop)
+    else:
+        import trio
+
+        call_soon = trio.lowlevel.current_trio_token().run_sync_soon
+        make_waiter = _TrioWaiter
+
+        def start(job: Callable[[], None]) -> None:
+            start_task(anyio.to_thread.run_sync(job, limiter=stream_pool().trio_limiter()))
+
+    def call(function: Callable[..., object], *args: Any) -> None:
+        try:  # noqa: SIM105 - perf: sync_stream: `suppress` costs 1 us
+            call_soon(function, *args)
+        except RuntimeError:
+            pass  # the loop is closed: nothing waited for its tasks
+
+    return call, make_waiter, start
+
+
+async def wait_for_end(waiter: Waiter) -> None:
+    """Wait for ``waiter`` even if the task is cancelled meanwhile; raise the cancellation then."""
+    if not is_asyncio():
+        # A cancel scope could swallow an error, says its type; not a shield.
+        with cast("AbstractContextManager[object, None]", anyio.CancelScope(shield=True)):
+            await waiter
+        return
+    future = cast("asyncio.Future[None]", waiter)
+    try:
+        await asyncio.wait([future])
+    except asyncio.CancelledError:
+        await wait_despite_cancellation(future)
+        raise
