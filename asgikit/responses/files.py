@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+import anyio.lowlevel
+
 from asgikit.body.sharing import wait_left
 from asgikit.exceptions import HTTPError
 from asgikit.http.dates import format_http_date
@@ -21,6 +23,7 @@ from asgikit.responses.head import HeadersArgument
 from asgikit.responses.problem import ProblemResponse
 from asgikit.responses.response import Response
 from asgikit.responses.sending import Disconnected, send_all
+from asgikit.runtime.backend import is_asyncio
 from asgikit.runtime.cancellation import CancelOnEvent, shielded
 from asgikit.runtime.threads import hop
 from asgikit.scopes import extensions
@@ -293,6 +296,8 @@ async def send_file(
         Disconnected: the client has disconnected.
     """
     try:
+        if not is_asyncio():
+            await anyio.lowlevel.checkpoint()  # see `_send_selection`
         selection, chunks = await hop(lambda: reader.begin(choose))
         if not reader.pieces:
             # All that there is to send is here: a disconnect would save nothing.
@@ -326,6 +331,10 @@ async def _send_selection(
         if not left:
             return
         if not chunks:
+            if not is_asyncio():
+                # A read is never cancelled, and the `send()` of a server need not be a checkpoint:
+                # the whole file would be read after a disconnect.
+                await anyio.lowlevel.checkpoint()
             chunks = await hop(reader.read)
             chunks.reverse()
             more = bool(reader.pieces)

@@ -554,3 +554,27 @@ async def test_without_the_scope_what_is_missing_is_a_problem_all_the_same(tmp_p
 
     assert answer.status_code == 404
     assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("is_cancelled", [False, True])
+async def test_disconnect_ends_reads_if_send_never_waits(
+    tmp_path: Path, is_cancelled: bool
+) -> None:
+    path = tmp_path / "large"
+    path.write_bytes(bytes(16 * 1024 * 1024))
+    sent = 0
+
+    async def receive() -> Message:
+        await anyio.lowlevel.checkpoint()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        nonlocal sent
+        sent += len(message.get("body", b""))
+
+    with anyio.CancelScope() as scope:
+        if is_cancelled:
+            scope.cancel()
+        await FileResponse(path)({"type": "http", "method": "GET", "headers": []}, receive, send)
+
+    assert sent <= 4 * 1024 * 1024
