@@ -202,6 +202,13 @@ class Body:
                 self.state = BodyState.DISCARDED
             if self.state is BodyState.DISCARDED:
                 receiver.discard()
+            if abandon and receiver.size < READ_AHEAD and not receiver.is_in_flight:
+                await receiver.call_once()
+                receiver.raise_unreported()
+                if not receiver.is_disconnected:
+                    # A receive() that never waits must not block the event loop.
+                    await give_turn()
+                continue
             if receiver.size < READ_AHEAD:
                 receiver.start()
                 receiver.raise_unreported()

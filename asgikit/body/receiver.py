@@ -97,6 +97,20 @@ class Receiver:
         self._notify()
         return chunk
 
+    @property
+    def is_in_flight(self) -> bool:
+        """Whether a call of ``receive()`` has not returned yet."""
+        return self._in_flight
+
+    async def call_once(self) -> None:
+        """Call ``receive()`` in this task, for the watch of a response.
+
+        The watch sees a disconnect without a turn of the event loop in between, so that nothing
+        more is sent. It is cancelled only at the end of the response.
+        """
+        self._in_flight = True
+        await self._finish(None)
+
     def start(self) -> None:
         """Call ``receive()``, unless a call is in flight."""
         if self._in_flight:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import anyio
-
 from asgikit.body.body import Body
 from asgikit.runtime.backend import is_asyncio
 from asgikit.runtime.first_step import deliver
@@ -84,13 +82,7 @@ def release_bodies(scope: Scope) -> list[Body]:
 async def wait_disconnected(scope: Scope | None, receive: Receive) -> None:
     """Wait until the client disconnected; an unread body over 1 MiB is discarded."""
     body = Body(receive) if scope is None else shared_body(scope, receive)
-    try:
-        await body.wait_disconnected(abandon=True)
-    finally:
-        # The response is complete, and no Request may be there to end the call of `receive()`.
-        if body.receiver.is_open:
-            with anyio.CancelScope(shield=True):
-                await body.receiver.close()
+    await body.wait_disconnected(abandon=True)
 
 
 #: The name that responses import.
