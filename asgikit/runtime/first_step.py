@@ -84,14 +84,12 @@ async def _await(awaitable: Awaitable[T]) -> T:
 
 
 async def finish_within(
-    seconds: float | None,
+    seconds: float,
     steps: Generator[Any, Any, None],
     step: Any,
     make_error: Callable[[float], Exception] | None = None,
 ) -> None:
     """Await on asyncio what has taken its first step, ``step``, already; as :func:`wait_within`."""
-    if seconds is None:
-        return await finish_steps(steps, step)
     timer = asyncio.timeout(seconds)
     try:
         async with timer:

@@ -1,8 +1,8 @@
 """Try each property on 100 000 inputs: ``python -m tests.project.properties``.
 
-Each property runs in a process of its own, two at a time. Those marked ``promise`` always run, and
-run first. The others follow in random order; those that have not started within
-``PROPERTY_SECONDS`` seconds (600 by default) are listed and left out.
+Each property runs in a process of its own, two at a time. Those marked ``promise`` run first, and
+the others follow in random order. Those that have not started within ``PROPERTY_SECONDS`` seconds
+(600 by default) are listed and left out.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def main() -> int:
         promises, others = pool.map(collect, selections)
         random.shuffle(others)
         deadline = started + float(os.environ.get("PROPERTY_SECONDS", "600"))
-        jobs = [(test, None) for test in promises] + [(test, deadline) for test in others]
+        jobs = [(test, deadline) for test in [*promises, *others]]
         failed = False
         for line, has_failed in pool.map(run, *zip(*jobs, strict=True)):
             print(line, flush=True)  # noqa: T201 - this is the program's output

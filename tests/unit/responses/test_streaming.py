@@ -386,6 +386,9 @@ def scenario(name: str, kind: str) -> tuple[Source, Any, Client, Callable[..., A
         source.steps += [b"a"] * 1000
 
     if name == "echoes":
+        # It sends nothing for a while, and disconnects then: the app waits only once for it.
+        polls = iter(range(20))
+        client = Client(lambda: next(polls, None) is None)
 
         @request_response
         async def app(request: Request[Any]) -> StreamingResponse:

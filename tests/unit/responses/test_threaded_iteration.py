@@ -413,3 +413,12 @@ async def test_sync_read_that_returns_awaitable_is_awaited() -> None:
 
     assert (await exchange(StreamingResponse(Lazy()))).body == b"ab"
     assert closed == [threading.get_ident()]
+
+
+async def test_burst_that_is_over_before_the_consumer_waits_needs_no_wait() -> None:
+    iterator = ThreadedIterator(iter([b"a", b"b"]))
+    iterator._bind()
+    # In place of a thread that is faster than the loop.
+    iterator._start_job = lambda job: job()
+
+    assert [chunk async for chunk in iterator] == [b"a", b"b"]

@@ -20,6 +20,7 @@ from asgikit.exceptions import RequestTimeout
 from asgikit.runtime.backend import asyncio_task, is_asyncio
 from asgikit.runtime.cancellation import CancelOnEvent, shielded
 from asgikit.runtime.first_step import wait_within
+from asgikit.runtime.tasks import start_task, wait_end
 from asgikit.runtime.threads import call, call_in_thread, is_async_callable, run_in_thread
 
 pytestmark = pytest.mark.anyio
@@ -921,3 +922,18 @@ async def test_asyncio_is_told_from_trio(
             pytest.skip("trio cannot run without")
         monkeypatch.delitem(sys.modules, "trio")
     assert is_asyncio() is (anyio_backend_name == "asyncio")
+
+
+async def test_task_that_is_started_runs_and_ends() -> None:
+    begun = anyio.Event()
+
+    async def work() -> None:
+        begun.set()
+        await anyio.sleep_forever()
+
+    task = start_task(work())
+    await begun.wait()
+    assert not task.done()
+    task.cancel()
+    await wait_end(task)
+    assert task.done()
