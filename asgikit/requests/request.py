@@ -194,7 +194,7 @@ class Request(ProxyProperties[StateT]):
         form = self._form
         if form is not None:
             return form
-        content_type = self.content_type
+        content_type = self._form_type()
         data = None
         if is_urlencoded(content_type):
             data = await self._text_of_form(limits.max_text_size)
@@ -210,6 +210,10 @@ class Request(ProxyProperties[StateT]):
         if form.is_open:
             body.hold(form)
         return form
+
+    def _form_type(self) -> str | None:
+        content_type = self.content_type
+        return None if content_type is None else self._check_size(b"content-type", content_type)
 
     async def _text_of_form(self, limit: int | None) -> bytes | None:
         """Give an urlencoded body, if it is there, or if a subclass has its own way to it."""
@@ -227,7 +231,7 @@ class Request(ProxyProperties[StateT]):
         special = self._is_special()
         body = self._shared_body(is_special=special)
         is_over = partial(self._is_over, is_special=special)
-        return iter_parts(body, self.content_type, is_over, limits or self.limits)
+        return iter_parts(body, self._form_type(), is_over, limits or self.limits)
 
     def replay(self) -> Receive:
         """Return a ``receive()`` for another app: the buffered bytes, then live messages.

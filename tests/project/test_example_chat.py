@@ -10,6 +10,7 @@ import pytest
 
 from asgikit.testing import Exchange, exchange
 from examples import chat
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -29,12 +30,6 @@ def room(monkeypatch: pytest.MonkeyPatch) -> chat.Room:
 
 async def say(text: str) -> Exchange:
     return await exchange(chat.app, "POST", "/say", headers=FORM, body=f"text={text}".encode())
-
-
-async def until(condition: Any) -> None:
-    with anyio.fail_after(10):
-        while not condition():
-            await anyio.lowlevel.checkpoint()
 
 
 async def listen(messages: int, last: str | None = None) -> list[tuple[str, str]]:

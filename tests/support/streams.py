@@ -13,6 +13,8 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from asgikit.testing.checker import Checker
+from tests.support.waiting import BOUND
+from tests.support.waiting import until_thread as until
 
 if TYPE_CHECKING:
     from collections.abc import (
@@ -26,14 +28,6 @@ if TYPE_CHECKING:
     )
 
     from asgikit.types import Message, Scope
-
-BOUND = 30  # seconds, for what takes some milliseconds
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    with anyio.fail_after(BOUND):
-        while not condition():  # noqa: ASYNC110 - threads and counters set no event of the loop's
-            await anyio.sleep(0.001)
 
 
 async def said_goodbye_early(response: Any, method: str = "GET") -> bool:

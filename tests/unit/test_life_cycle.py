@@ -41,6 +41,7 @@ from asgikit.testing import exchange
 from tests.support.form_bodies import CONTENT_TYPE, file, text
 from tests.support.paths import ROOT
 from tests.support.streams import run_cancelled_at
+from tests.support.waiting import BOUND
 from tests.unit.forms.test_uploads import Recorder
 
 if TYPE_CHECKING:
@@ -50,7 +51,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.anyio
 
-BOUND = 30  # seconds, for what takes some milliseconds
 
 # A file of 2.4 MB on disk, of which 1 MiB is written at a time, and a field behind it.
 UPLOAD = [

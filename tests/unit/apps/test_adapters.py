@@ -39,6 +39,7 @@ from asgikit.testing import exchange, lifespan
 from tests.support.form_bodies import CONTENT_TYPE, file
 from tests.support.form_bodies import body as form_body
 from tests.support.streams import run_cancelled_at
+from tests.support.waiting import BOUND
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -46,8 +47,6 @@ if TYPE_CHECKING:
     from asgikit.types import Message, Receive, Scope, Send
 
 pytestmark = pytest.mark.anyio
-
-BOUND = 30  # seconds, for what takes some milliseconds
 
 
 class Boom(Exception):

@@ -22,13 +22,13 @@ from asgikit.body.receiver import READ_AHEAD
 from asgikit.body.sharing import KEY, receive_whole, release_bodies, shared_body
 from asgikit.exceptions import BodyConsumed, ClientDisconnect, ContentTooLarge, RequestTimeout
 from asgikit.types import Message, Receive, Scope
+from tests.support.clients import Client
+from tests.support.waiting import BOUND, until
 
 pytestmark = pytest.mark.anyio
 
 on_asyncio = pytest.mark.parametrize("anyio_backend", ["asyncio"])
 
-# Seconds that no test waits: a bound on what would never end.
-BOUND = 10.0
 # Seconds that a test waits where nothing comes.
 SHORT = 0.01
 
@@ -47,51 +47,9 @@ def whole(*chunks: bytes) -> list[Message]:
     return [part(chunk, more=at < len(chunks)) for at, chunk in enumerate(chunks, 1)]
 
 
-class Client:
-    """A ``receive`` that knows how it was called; it waits where there is no message.
-
-    Like that of a server, it can be cancelled without a loss. ``turns`` is how many turns of the
-    loop each message takes.
-    """
-
-    def __init__(self, *messages: Message, turns: int = 0) -> None:
-        self.messages = deque(messages)
-        self.turns = turns
-        self.calls = 0
-        self.given = 0
-        self.in_flight = 0
-        self.most_in_flight = 0
-        self._news = anyio.Event()
-
-    def send(self, *messages: Message) -> None:
-        self.messages.extend(messages)
-        self._news.set()
-
-    async def receive(self) -> Message:
-        self.calls += 1
-        self.in_flight += 1
-        self.most_in_flight = max(self.most_in_flight, self.in_flight)
-        try:
-            for _ in range(self.turns):
-                await anyio.lowlevel.checkpoint()
-            while not self.messages:
-                self._news = anyio.Event()
-                await self._news.wait()
-            self.given += 1
-            return self.messages.popleft()
-        finally:
-            self.in_flight -= 1
-
-
 async def forget(scope: Scope) -> None:
     for body in release_bodies(scope):
         await body.close()
-
-
-async def until(condition: Callable[[], object]) -> None:
-    with anyio.fail_after(BOUND):
-        while not condition():
-            await anyio.lowlevel.checkpoint()
 
 
 async def settle() -> None:

@@ -275,3 +275,18 @@ def test_proxy_headers_over_the_limit_are_431(header: str) -> None:
     for method in (request.client_address, request.client_scheme, request.client_host):
         with pytest.raises(HTTPError, match=f"{header} is over 8192 bytes"):
             method(trusted=TRUSTED)
+
+
+@pytest.mark.anyio
+async def test_content_type_of_a_form_over_the_limit_is_431() -> None:
+    content_type = (b"content-type", b"multipart/form-data; " + b"a=b; " * 2000 + b"boundary=X")
+    request = Request({"type": "http", "method": "POST", "headers": [content_type]}, never_called)
+
+    with pytest.raises(HTTPError, match="content-type is over 8192 bytes"):
+        await request.form()
+    with pytest.raises(HTTPError, match="content-type is over 8192 bytes"):
+        request.parts()
+
+
+async def never_called() -> Any:
+    raise AssertionError("the body was received")

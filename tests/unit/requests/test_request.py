@@ -7,7 +7,6 @@ import gc
 import json
 import pickle
 import weakref
-from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from contextlib import aclosing, suppress
 from types import MappingProxyType
@@ -38,10 +37,11 @@ from asgikit.limits import DEFAULT_LIMITS, Limits
 from asgikit.requests.request import SHORT, Request
 from asgikit.testing import exchange
 from asgikit.types import Message, Receive, Scope, Send
+from tests.support.clients import Client
+from tests.support.waiting import BOUND
 
 pytestmark = pytest.mark.anyio
 
-BOUND = 10.0
 LEFT: Message = {"type": "http.disconnect"}
 
 
@@ -64,21 +64,6 @@ def whole(*chunks: bytes) -> list[Message]:
         {"type": "http.request", "body": chunk, "more_body": at < len(chunks)}
         for at, chunk in enumerate(chunks, 1)
     ]
-
-
-class Client:
-    """A server's ``receive``, a bound method; it waits where there is no message."""
-
-    def __init__(self, *messages: Message) -> None:
-        self.messages = deque(messages)
-        self.calls = 0
-
-    async def receive(self) -> Message:
-        self.calls += 1
-        await anyio.lowlevel.checkpoint()
-        if not self.messages:
-            await anyio.sleep_forever()
-        return self.messages.popleft()
 
 
 def request_of(

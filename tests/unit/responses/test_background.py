@@ -24,7 +24,9 @@ from asgikit import (
     StreamingResponse,
     request_response,
 )
-from tests.support.streams import BOUND, Boom, until
+from tests.support.streams import Boom
+from tests.support.waiting import BOUND
+from tests.support.waiting import until_thread as until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Coroutine

@@ -10,7 +10,9 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from asgikit import EventSourceResponse, StreamingResponse
-from tests.support.streams import BOUND, Boom, until
+from tests.support.streams import Boom
+from tests.support.waiting import BOUND
+from tests.support.waiting import until_thread as until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator

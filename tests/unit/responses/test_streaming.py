@@ -29,7 +29,6 @@ from asgikit import (
 )
 from asgikit.testing import exchange
 from tests.support.streams import (
-    BOUND,
     KINDS,
     WAIT,
     Boom,
@@ -41,8 +40,9 @@ from tests.support.streams import (
     release,
     run_cancelled_at,
     said_goodbye_early,
-    until,
 )
+from tests.support.waiting import BOUND
+from tests.support.waiting import until_thread as until
 
 if TYPE_CHECKING:
     from collections.abc import (

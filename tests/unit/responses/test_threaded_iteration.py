@@ -28,7 +28,9 @@ from asgikit.runtime import threads
 from asgikit.runtime.backend import is_asyncio
 from asgikit.runtime.threads import run_in_stream_thread
 from asgikit.testing import exchange
-from tests.support.streams import BOUND, Boom, Client, until
+from tests.support.streams import Boom, Client
+from tests.support.waiting import BOUND
+from tests.support.waiting import until_thread as until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -22,13 +22,12 @@ from asgikit.runtime.cancellation import CancelOnEvent, shielded
 from asgikit.runtime.first_step import wait_within
 from asgikit.runtime.tasks import start_task, wait_end
 from asgikit.runtime.threads import call, call_in_thread, is_async_callable, run_in_thread
+from tests.support.waiting import BOUND, until
 
 pytestmark = pytest.mark.anyio
 
 on_asyncio = pytest.mark.parametrize("anyio_backend", ["asyncio"])
 
-# Seconds that no test waits: a bound on what would never end.
-BOUND = 10.0
 # Seconds that a test waits where nothing comes.
 SHORT = 0.01
 
@@ -53,12 +52,6 @@ async def after(turns: int) -> str:
 async def fail(turns: int = 0) -> Any:
     await after(turns)
     raise LookupError("no tea")
-
-
-async def until(condition: Callable[[], object]) -> None:
-    with anyio.fail_after(BOUND):
-        while not condition():
-            await anyio.lowlevel.checkpoint()
 
 
 class Trace:

@@ -24,7 +24,8 @@ from asgikit.runtime.threads import (
     set_thread_limits,
 )
 from asgikit.testing import exchange
-from tests.support.streams import BOUND, until
+from tests.support.waiting import BOUND
+from tests.support.waiting import until_thread as until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
