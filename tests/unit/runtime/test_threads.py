@@ -142,6 +142,7 @@ async def test_slow_handlers_delay_no_file() -> None:
         begun.append(None)
         assert is_over.wait(BOUND)
 
+    set_thread_limits(handlers=40)  # a program of the documentation may have set another one
     async with anyio.create_task_group() as group:
         for _ in range(60):
             group.start_soon(run_in_thread, wait)
