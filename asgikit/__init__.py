@@ -36,7 +36,6 @@ from asgikit.limits import DEFAULT_LIMITS, Limits
 from asgikit.requests.request import Request
 from asgikit.responses.json import JSONResponse
 from asgikit.responses.problem import ProblemResponse
-from asgikit.responses.redirect import RedirectResponse
 from asgikit.responses.response import Response
 from asgikit.responses.text import HTMLResponse, PlainTextResponse
 from asgikit.types import ASGIApp, Message, Receive, Scope, Send
@@ -54,6 +53,7 @@ if TYPE_CHECKING:
     from asgikit.http.negotiation import Accept, AcceptEncoding, AcceptLanguage
     from asgikit.responses.events import EventSourceResponse
     from asgikit.responses.files import FileResponse
+    from asgikit.responses.redirect import RedirectResponse
     from asgikit.responses.streaming import NDJSONResponse, StreamingResponse
 
     #: The installed version; ``"0+unknown"`` in a checkout that is not installed.
@@ -72,6 +72,7 @@ else:
             "FileResponse": "asgikit.responses.files",
             "NDJSONResponse": "asgikit.responses.streaming",
             "Part": "asgikit.forms.reader",
+            "RedirectResponse": "asgikit.responses.redirect",
             "ServerSentEvent": "asgikit.http.event_stream",
             "StaticFiles": "asgikit.apps.staticfiles",
             "StreamingResponse": "asgikit.responses.streaming",

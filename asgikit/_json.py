@@ -17,7 +17,6 @@ import dataclasses
 import json
 import math
 import re
-from array import array
 from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
 from itertools import accumulate
@@ -96,6 +95,8 @@ def _invalid(error: ValueError) -> InvalidJSON:
 
 
 def _measure_depth(text: bytes) -> int:
+    from array import array
+
     brackets = _remove_strings(b"", text).translate(_STEPS, _NO_BRACKETS)
     return max(accumulate(array("b", brackets)), default=0)
 

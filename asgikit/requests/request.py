@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from asgikit._json import parse_json
 from asgikit.body.body import Body, BodyStream
-from asgikit.body.decoding import decoded_body
 from asgikit.body.sharing import KEY, receive_whole, release_bodies, shared_body
 from asgikit.datastructures.headers import Headers
 from asgikit.datastructures.query import QueryParams
@@ -336,6 +335,8 @@ class Request(ProxyProperties[StateT]):
             # Whoever knows it saves a pass over the fields.
             is_special = self._is_special() if is_special is None else is_special
             if is_special and any(name == b"content-encoding" for name, _ in self.scope["headers"]):
+                from asgikit.body.decoding import decoded_body
+
                 body = decoded_body(self.scope, self.receive, self.limits.max_ratio)
             else:
                 body = shared_body(self.scope, self.receive)

@@ -33,6 +33,7 @@ LATE = [
     "tempfile",
     # Coded bodies.
     "asgikit.apps.compression",
+    "asgikit.body.decoding",
     "asgikit.http.content_coding",
     "backports.zstd",
     "brotli",
@@ -43,6 +44,7 @@ LATE = [
     "asgikit.responses.events",
     "asgikit.responses.file_io",
     "asgikit.responses.files",
+    "asgikit.responses.redirect",
     "asgikit.responses.streaming",
     # Headers that few requests and responses have.
     "asgikit.http.authentication",
