@@ -9,6 +9,7 @@ import pickle
 import weakref
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from contextlib import aclosing, suppress
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 from unittest import mock
@@ -37,7 +38,7 @@ from asgikit.limits import DEFAULT_LIMITS, Limits
 from asgikit.requests.request import SHORT, Request
 from asgikit.testing import exchange
 from asgikit.types import Message, Receive, Scope, Send
-from tests.support.clients import Client
+from tests.support.clients import Client as BodyClient
 from tests.support.waiting import BOUND
 
 pytestmark = pytest.mark.anyio
@@ -57,6 +58,10 @@ def scope(*headers: tuple[bytes, bytes], **more: Any) -> dict[str, Any]:
         "headers": list(headers),
         **more,
     }
+
+
+# As with a server, each message takes a turn of the event loop.
+Client = partial(BodyClient, turns=1)
 
 
 def whole(*chunks: bytes) -> list[Message]:
