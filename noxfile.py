@@ -162,7 +162,7 @@ def ty(session: nox.Session) -> None:
 def docs(session: nox.Session) -> None:
     """Build the documentation, where each warning is an error; `-- serve` serves it instead."""
     install(session, "-e", ".[docs]")
-    build = ("build", "--quiet", "--strict", "-d", str(session.cache_dir / "site"))
+    build = ("build", "--quiet", "--strict", "-d", str(session.cache_dir.resolve() / "site"))
     arguments = session.posargs or build
     run_module(session, "mkdocs", *arguments, "-f", "docs/mkdocs.yml", NO_MKDOCS_2_WARNING="1")
 

@@ -10,7 +10,7 @@ from asgikit.runtime.first_step import deliver
 from asgikit.runtime.tasks import take_first_step
 from asgikit.types import Message, Receive, Scope
 
-__all__ = ["KEY", "receive_whole", "release_bodies", "shared_body", "wait_left"]
+__all__ = ["KEY", "receive_whole", "release_bodies", "shared_body", "wait_disconnected"]
 
 
 #: Where a scope holds the list of its bodies, and copies of the scope with it. In the place of one
@@ -83,7 +83,3 @@ async def wait_disconnected(scope: Scope | None, receive: Receive) -> None:
     """Wait until the client disconnected; an unread body over 1 MiB is discarded."""
     body = Body(receive) if scope is None else shared_body(scope, receive)
     await body.wait_disconnected(abandon=True)
-
-
-#: The name that responses import.
-wait_left = wait_disconnected

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Protocol, TypeAlias
 import anyio
 
 from asgikit._json import format_json
-from asgikit.body.sharing import wait_left
+from asgikit.body.sharing import wait_disconnected
 from asgikit.exceptions import ContentLengthMismatch, HTTPError
 from asgikit.http.event_stream import ServerSentEvent, format_comment, format_event
 from asgikit.responses.head import HeadersArgument
@@ -155,7 +155,7 @@ class _Stream:
         self.was_stopped = False  # while an event was waited for
         self.pinging: anyio.Event | None = None  # set when the ping under way is sent
         self.last = time.monotonic()  # when there was something to send, in seconds
-        waits: list[Callable[[], Awaitable[None]]] = [self.wait_left]
+        waits: list[Callable[[], Awaitable[None]]] = [self.wait_disconnected]
         if response._ping is not None:
             waits.append(self.send_pings)
         if response._shutdown is not None:
@@ -229,8 +229,8 @@ class _Stream:
     async def send_end(self) -> None:
         await self.send_chunk(b"", more_body=False)
 
-    async def wait_left(self) -> None:
-        await wait_left(self.scope, self.receive)
+    async def wait_disconnected(self) -> None:
+        await wait_disconnected(self.scope, self.receive)
         self.is_disconnected = True
 
     async def send_pings(self) -> None:

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 import anyio.lowlevel
 
-from asgikit.body.sharing import wait_left
+from asgikit.body.sharing import wait_disconnected
 from asgikit.exceptions import HTTPError
 from asgikit.http.dates import format_http_date
 from asgikit.http.disposition import format_content_disposition
@@ -303,7 +303,7 @@ async def send_file(
             # All that there is to send is here: a disconnect would save nothing.
             await _send_selection(selection, chunks, send, reader)
             return
-        cancellation = CancelOnEvent(functools.partial(wait_left, scope, receive))
+        cancellation = CancelOnEvent(functools.partial(wait_disconnected, scope, receive))
         work = _send_selection(selection, chunks, send, reader, cancellation)
         await cancellation.run(work, Disconnected)
     finally:

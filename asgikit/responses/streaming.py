@@ -17,7 +17,7 @@ from types import AsyncGeneratorType
 from typing import Any, ClassVar, NoReturn, Protocol, TypeAlias
 
 from asgikit._json import format_json
-from asgikit.body.sharing import wait_left
+from asgikit.body.sharing import wait_disconnected
 from asgikit.exceptions import ContentLengthMismatch, HTTPError
 from asgikit.http.framing import promised_length
 from asgikit.http.trailers import check_trailers
@@ -162,7 +162,7 @@ class StreamingResponse(Response):
     ) -> Coroutine[Any, Any, None]:
         if self._send_timeout is not None:
             send = bound_send(send, self._send_timeout)
-        cancellation = CancelOnEvent(functools.partial(wait_left, scope, receive))
+        cancellation = CancelOnEvent(functools.partial(wait_disconnected, scope, receive))
         return cancellation.run(self._send_chunks(scope, send, cancellation), Disconnected)
 
     # In one coroutine: the loop runs once a chunk.
