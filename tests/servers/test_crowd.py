@@ -33,6 +33,9 @@ EXPECTED = re.compile(
     r'127\.0\.0\.1:\d+ - "GET /\w+ HTTP/1\.1" 200 OK)'
 )
 
+# What asyncio's own loop logs of a write to a lost connection.
+LOST_WRITE = "socket.send() raised exception."
+
 
 def state(server: Server) -> Any:
     with server.connect() as connection:
@@ -86,8 +89,8 @@ async def crowd(server: Server, streams: list[str], chance: random.Random) -> No
 @pytest.mark.parametrize(
     ("name", "streams"),
     [
-        # asyncio's own loop writes a line for each write to a connection that broke in the same
-        # turn, which is many for a stream that never waits.
+        # asyncio's own loop logs each write to a lost connection from the sixth on, which is many
+        # for a stream that never waits.
         ("uvicorn-h11-asyncio", STREAMS),
         ("uvicorn-httptools-uvloop", [*STREAMS, "restless"]),
     ],
@@ -114,5 +117,8 @@ def test_nothing_is_left_of_five_hundred_clients_that_leave_at_any_moment(
             memory.append(state(server)["memory"])
         assert memory[1] - memory[0] < 3 * MiB
         assert server.stop()
-    lines = server.log.split("\n")[:-1]
-    assert [line for line in lines if not EXPECTED.fullmatch(line)] == []
+    lines = [line for line in server.log.split("\n")[:-1] if not EXPECTED.fullmatch(line)]
+    # A client may disconnect between two writes of one turn of the event loop. Up to 16 such
+    # lines for one connection are accepted; few of the 500 disconnect at such a moment.
+    assert len([line for line in lines if line == LOST_WRITE]) <= CLIENTS
+    assert [line for line in lines if line != LOST_WRITE] == []
