@@ -12,7 +12,7 @@ from asgikit.http.content_coding import CODINGS, Encoder, make_encoder
 from asgikit.http.framing import format_length, has_content
 from asgikit.http.grammar import find_header, parse_digits, split_list
 from asgikit.http.negotiation import prefer_codings
-from asgikit.runtime.threads import hop
+from asgikit.runtime.threads import run_blocking_io
 from asgikit.scopes import extensions
 from asgikit.types import ASGIApp, Message, RawHeaders, Scope, Send
 
@@ -322,7 +322,7 @@ class _Answer:
 
     def _steps(self, body: bytes, end: Callable[[], bytes]) -> list[Callable[[], Awaitable[bytes]]]:
         """Give what there is to do for a part of the body, in steps that take some milliseconds."""
-        run = hop if self._is_slow or len(body) > INLINE else _run_here
+        run = run_blocking_io if self._is_slow or len(body) > INLINE else _run_here
         return [
             partial(run, self._encode, body, start, end)
             for start in range(0, len(body) or 1, SLICE)

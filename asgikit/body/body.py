@@ -21,7 +21,7 @@ from typing import Any, Protocol
 
 from asgikit.body.receiver import READ_AHEAD, Receiver
 from asgikit.exceptions import BodyConsumed, ClientDisconnect, ContentTooLarge
-from asgikit.runtime.backend import give_turn
+from asgikit.runtime.backend import checkpoint
 from asgikit.types import Message, Receive
 
 __all__ = ["Body", "BodyState", "BodyStream"]
@@ -207,14 +207,14 @@ class Body:
                 receiver.raise_unreported()
                 if not receiver.is_disconnected:
                     # A receive() that never waits must not block the event loop.
-                    await give_turn()
+                    await checkpoint()
                 continue
             if receiver.size < READ_AHEAD:
                 receiver.start()
                 receiver.raise_unreported()
                 if not receiver.is_open:
                     # A receive() that never waits must not block the event loop.
-                    await give_turn()
+                    await checkpoint()
                     continue
             await receiver.wait_change()
             receiver.raise_unreported()

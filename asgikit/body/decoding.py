@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from asgikit.body.body import Body, BodyState
 from asgikit.body.sharing import KEY, shared_body
-from asgikit.runtime.backend import give_turn
+from asgikit.runtime.backend import checkpoint
 from asgikit.types import Message, Receive, Scope
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ class _Decoding:
                 return {"type": "http.request", "body": b"", "more_body": False}
             self._steps = decoder.feed(chunk)
         if perf_counter() > self._deadline:
-            await give_turn()
+            await checkpoint()
             self._deadline = perf_counter() + STRETCH
         piece = next(self._steps, None)
         if piece is None:

@@ -14,7 +14,7 @@ from typing import Any
 import anyio
 
 from asgikit.exceptions import BodyConsumed, ClientDisconnect
-from asgikit.runtime.backend import give_turn, is_asyncio
+from asgikit.runtime.backend import checkpoint, is_asyncio
 from asgikit.runtime.first_step import deliver, finish_steps, wait_within
 from asgikit.runtime.tasks import (
     BackgroundTask,
@@ -193,7 +193,7 @@ class Receiver:
             before = len(self._chunks), self.is_ended
             self.start()
             if is_asyncio():
-                await give_turn()
+                await checkpoint()
             else:
                 with anyio.move_on_after(POLL):
                     await self.wait_change()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from multidict import MultiDict, MultiDictProxy
 
 from asgikit.datastructures.query import parse_urlencoded
-from asgikit.runtime.threads import hop
+from asgikit.runtime.threads import run_blocking_io
 
 if TYPE_CHECKING:
     from asgikit.forms.uploads import UploadFile
@@ -93,5 +93,5 @@ async def read_fields(data: bytes, limits: Limits) -> FormData:
     else:
         # At its worst, 1 MiB takes 50 ms.
         parse = partial(parse_urlencoded, data, max_fields=max_fields, max_size=max_size)
-        fields = await hop(parse)
+        fields = await run_blocking_io(parse)
     return FormData(MultiDict(fields), ())

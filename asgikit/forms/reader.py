@@ -20,7 +20,7 @@ from asgikit.forms.content_type import (
 from asgikit.forms.form_data import FormData, read_fields
 from asgikit.forms.multipart import Event, FormParser, PartHead
 from asgikit.forms.uploads import GATHER, Spool, UploadFile, close_uploads
-from asgikit.runtime.backend import give_turn
+from asgikit.runtime.backend import checkpoint
 
 if TYPE_CHECKING:
     from typing import Self
@@ -294,7 +294,7 @@ class _Source:
         self._is_running = True
         try:
             if perf_counter() > self._deadline:
-                await give_turn()
+                await checkpoint()
                 self._deadline = perf_counter() + STRETCH
             if self._start >= len(self._chunk):
                 # No await between the bytes' leaving the queue and their being parsed.

@@ -10,7 +10,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from asgikit.datastructures.headers import Headers
-from asgikit.runtime.threads import hop
+from asgikit.runtime.threads import run_blocking_io
 
 if TYPE_CHECKING:
     from typing import Self
@@ -186,7 +186,7 @@ class UploadFile:
         content = self._content
         # A slice of all of it is no copy.
         data = (
-            await hop(self._open_file().read, self._start + start, size)
+            await run_blocking_io(self._open_file().read, self._start + start, size)
             if content is None
             else content[start : start + size]
         )
@@ -233,16 +233,16 @@ class UploadFile:
         content = self._content
         if content is not None:
             file = TemporaryFile()
-            await hop(file.write, 0, [content])
+            await run_blocking_io(file.write, 0, [content])
             self._file, self._content = file, None
         else:
             file = self._open_file()
             if file.users > 1:
                 # The bytes of other uploads come before or after its own.
-                own = await hop(file.copy, self._start, self.size)
+                own = await run_blocking_io(file.copy, self._start, self.size)
                 self._file, self._start = own, 0
-                await hop(file.close)
-        await hop(self._open_file().write, self._start + self._position, [data])
+                await run_blocking_io(file.close)
+        await run_blocking_io(self._open_file().write, self._start + self._position, [data])
         self._position += len(data)
         self.size = max(self.size, self._position)
         return len(data)
@@ -261,7 +261,7 @@ class UploadFile:
             ValueError: the file is closed.
         """
         source = self._open_file() if self._content is None else self._content
-        await hop(_save, source, self._start, self.size, Path(path), overwrite)
+        await run_blocking_io(_save, source, self._start, self.size, Path(path), overwrite)
 
     def detach(self) -> Self:
         """Take the file from its form, for work that outlives the request: it is yours to close."""
@@ -309,7 +309,7 @@ async def close_uploads(uploads: Iterable[UploadFile]) -> None:
                 files.append(upload._file)
             upload._file = upload._content = None
     if files:
-        await hop(_close_all, files)
+        await run_blocking_io(_close_all, files)
 
 
 def _close_all(files: Iterable[TemporaryFile]) -> None:
@@ -394,7 +394,7 @@ class Spool:
             # More of it may come.
             self._pieces = []
             self._queue.append((upload._file, upload._start + upload.size, self._pieces))
-        await hop(_write_all, queue)
+        await run_blocking_io(_write_all, queue)
 
 
 def _write_all(queue: Iterable[tuple[TemporaryFile, int, list[Piece]]]) -> None:

@@ -28,8 +28,8 @@ __all__ = [
     "Selection",
     "answer_precondition",
     "error_headers",
-    "has_wishes",
-    "read_wishes",
+    "has_conditional_headers",
+    "read_conditional_headers",
     "select",
 ]
 
@@ -83,10 +83,10 @@ class Selection(NamedTuple):
     pieces: list[bytes | Span]
 
 
-def has_wishes(request_headers: Iterable[tuple[bytes, bytes]]) -> bool:
+def has_conditional_headers(request_headers: Iterable[tuple[bytes, bytes]]) -> bool:
     """Tell whether a request has a precondition or a range, which few have.
 
-    >>> has_wishes([(b"host", b"example.com")])
+    >>> has_conditional_headers([(b"host", b"example.com")])
     False
     """
     for name, _ in request_headers:  # noqa: SIM110 - any() takes twice as long
@@ -95,12 +95,12 @@ def has_wishes(request_headers: Iterable[tuple[bytes, bytes]]) -> bool:
     return False
 
 
-def read_wishes(request_headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, str]:
+def read_conditional_headers(request_headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, str]:
     """Return the preconditions and the range of a request, by lower-case name.
 
     A header over 8 KiB is left out.
 
-    >>> read_wishes([(b"host", b"example.com"), (b"range", b"bytes=0-1")])
+    >>> read_conditional_headers([(b"host", b"example.com"), (b"range", b"bytes=0-1")])
     {b'range': 'bytes=0-1'}
     """
     wishes: dict[bytes, list[bytes]] = {}
@@ -154,8 +154,8 @@ def select(
     if status_code == 200 and request_headers is not None and method in ("GET", "HEAD"):
         if max_ranges and b"accept-ranges" not in own:
             headers.append(_ACCEPT_RANGES)
-        if has_wishes(request_headers):
-            wishes = read_wishes(request_headers)
+        if has_conditional_headers(request_headers):
+            wishes = read_conditional_headers(request_headers)
             answer = answer_precondition(method, wishes, headers, now) if conditional else None
             if answer is None and method == "GET" and b"range" in wishes:
                 answer = _select_ranges(wishes, headers, size, max_ranges, now, make_boundary)
@@ -174,7 +174,7 @@ def answer_precondition(
     Args:
         method: of the request. What others than GET and HEAD have done is done: no condition that
             fails afterwards takes it back.
-        wishes: what :func:`read_wishes` has read.
+        wishes: what :func:`read_conditional_headers` has read.
         headers: the fields of the answer 200, validators included.
         now: POSIX seconds, for dates of the obsolete format.
 

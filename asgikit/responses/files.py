@@ -17,7 +17,7 @@ from asgikit.http.dates import format_http_date
 from asgikit.http.disposition import format_content_disposition
 from asgikit.http.framing import check_length, check_status, format_type
 from asgikit.http.media_types import guess_media_type
-from asgikit.http.response_plan import Selection, error_headers, has_wishes, select
+from asgikit.http.response_plan import Selection, error_headers, has_conditional_headers, select
 from asgikit.responses.file_io import FileReader, look_at
 from asgikit.responses.head import HeadersArgument
 from asgikit.responses.problem import ProblemResponse
@@ -25,7 +25,7 @@ from asgikit.responses.response import Response
 from asgikit.responses.sending import Disconnected, send_all
 from asgikit.runtime.backend import is_asyncio
 from asgikit.runtime.cancellation import CancelOnEvent, shielded
-from asgikit.runtime.threads import hop
+from asgikit.runtime.threads import run_blocking_io
 from asgikit.scopes import extensions
 from asgikit.types import Message, RawHeaders, Receive, Scope, Send
 
@@ -188,7 +188,7 @@ class FileResponse(Response):
                 and scope is not None
                 and (self.etag and self.last_modified and self.max_ranges)
                 and looks.st_mtime <= now
-                and not has_wishes(scope["headers"])
+                and not has_conditional_headers(scope["headers"])
             ):
                 return _select_whole(raw[0], looks.st_mtime_ns, looks.st_size)
             return select(
@@ -298,7 +298,7 @@ async def send_file(
     try:
         if not is_asyncio():
             await anyio.lowlevel.checkpoint()  # see `_send_selection`
-        selection, chunks = await hop(lambda: reader.begin(choose))
+        selection, chunks = await run_blocking_io(lambda: reader.begin(choose))
         if not reader.pieces:
             # All that there is to send is here: a disconnect would save nothing.
             await _send_selection(selection, chunks, send, reader)
@@ -308,7 +308,7 @@ async def send_file(
         await cancellation.run(work, Disconnected)
     finally:
         if reader.descriptor is not None:
-            await shielded(hop(reader.close))
+            await shielded(run_blocking_io(reader.close))
 
 
 async def _send_selection(
@@ -335,7 +335,7 @@ async def _send_selection(
                 # A read is never cancelled, and the `send()` of a server need not be a checkpoint:
                 # the whole file would be read after a disconnect.
                 await anyio.lowlevel.checkpoint()
-            chunks = await hop(reader.read)
+            chunks = await run_blocking_io(reader.read)
             chunks.reverse()
             more = bool(reader.pieces)
 

@@ -303,15 +303,15 @@ class Response(ResponseHead):
         from asgikit.http.response_plan import (
             Selection,
             answer_precondition,
-            has_wishes,
-            read_wishes,
+            has_conditional_headers,
+            read_conditional_headers,
         )
 
         if all(name != b"etag" for name, _ in headers):
             headers = headers + self._make_etag()
         answer = None
-        if scope is not None and has_wishes(scope["headers"]):
-            wishes = read_wishes(scope["headers"])
+        if scope is not None and has_conditional_headers(scope["headers"]):
+            wishes = read_conditional_headers(scope["headers"])
             answer = answer_precondition(method, wishes, headers, time.time())
         return answer or Selection(200, headers, [])
 

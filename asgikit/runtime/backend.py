@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import anyio.lowlevel
 
-__all__ = ["asyncio", "asyncio_task", "give_turn", "is_asyncio"]
+__all__ = ["asyncio", "asyncio_task", "checkpoint", "is_asyncio"]
 
 
 class _LazyAsyncio:
@@ -48,7 +48,7 @@ def is_asyncio() -> bool:
     return "trio" not in sys.modules or asyncio_task() is not None
 
 
-async def give_turn() -> None:
+async def checkpoint() -> None:
     """Let others run; what is cancelled ends here."""
     # anyio's checkpoint finds out first which loop it is on, which doubles the cost.
     await (asyncio.sleep(0) if is_asyncio() else anyio.lowlevel.checkpoint())

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import anyio
 import anyio.lowlevel
 
-from asgikit.runtime.backend import asyncio_task, give_turn, is_asyncio
+from asgikit.runtime.backend import asyncio_task, checkpoint, is_asyncio
 from asgikit.runtime.first_step import DONE, finish_steps
 
 __all__ = ["CancelOnEvent", "shielded", "wait_despite_cancellation"]
@@ -121,7 +121,7 @@ class CancelOnEvent:
         """Yield to the event loop once; the first few times do not count as a wait of the work."""
         self._is_at_checkpoint = True
         try:
-            await give_turn()
+            await checkpoint()
         finally:
             self._is_at_checkpoint = False
 

@@ -39,8 +39,8 @@ __all__ = [
     "call",
     "call_in_thread",
     "copy_thread_context",
-    "hop",
     "is_async_callable",
+    "run_blocking_io",
     "run_in_stream_thread",
     "set_thread_limits",
     "stream_pool",
@@ -332,7 +332,7 @@ async def call_in_thread(function: Callable[..., Any], *args: Any) -> Any:
     return await result if inspect.isawaitable(result) else result
 
 
-async def hop(function: Callable[..., T], *args: Any) -> T:
+async def run_blocking_io(function: Callable[..., T], *args: Any) -> T:
     """Run a function that waits only for a disk in a thread for files, always to its end."""
     work = functools.partial(function, *args)
     if not is_asyncio():

@@ -20,7 +20,7 @@ from asgikit.forms import uploads
 from asgikit.forms.multipart import PartHead
 from asgikit.forms.uploads import GATHER, SMALL, Spool, TemporaryFile, UploadFile, close_uploads
 from asgikit.http.disposition import FormDisposition
-from asgikit.runtime.threads import hop
+from asgikit.runtime.threads import run_blocking_io
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -438,7 +438,7 @@ async def test_no_file_is_touched_on_the_event_loop(
 
 async def test_what_is_in_memory_is_read_without_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     file = await receive(DATA, size=10_000)
-    monkeypatch.setattr(uploads, "hop", None)
+    monkeypatch.setattr(uploads, "run_blocking_io", None)
 
     assert await file.read() == DATA
     await file.close()
@@ -504,9 +504,9 @@ async def test_a_full_disk_is_an_error_of_ours(monkeypatch: pytest.MonkeyPatch) 
 
 
 async def test_a_function_runs_in_a_thread_and_gives_its_result_or_error() -> None:
-    assert await hop(threading.get_ident) != threading.get_ident()
+    assert await run_blocking_io(threading.get_ident) != threading.get_ident()
     with pytest.raises(ZeroDivisionError):
-        await hop(divmod, 1, 0)
+        await run_blocking_io(divmod, 1, 0)
 
 
 @pytest.mark.parametrize("fails", [False, True])
@@ -524,7 +524,7 @@ async def test_a_cancelled_caller_waits_for_the_end_of_the_thread(*, fails: bool
 
     async def watch() -> None:
         with contextlib.suppress(ValueError):
-            await hop(work)
+            await run_blocking_io(work)
 
     with anyio.fail_after(10):
         async with anyio.create_task_group() as group:
@@ -547,7 +547,7 @@ async def test_a_task_that_is_cancelled_twice_still_waits() -> None:
         started.set()
         release.wait(10)
 
-    task = asyncio.create_task(hop(work))
+    task = asyncio.create_task(run_blocking_io(work))
     await anyio.to_thread.run_sync(started.wait, 10)
     for _ in range(3):
         task.cancel()

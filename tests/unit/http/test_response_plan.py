@@ -15,7 +15,7 @@ from asgikit.http.response_plan import (
     Selection,
     answer_precondition,
     error_headers,
-    read_wishes,
+    read_conditional_headers,
     select,
 )
 
@@ -228,7 +228,7 @@ def test_lines_of_one_field_are_one_list(fields: RawHeaders, status_code: int) -
 
 
 def test_a_request_without_wishes_is_read_as_none() -> None:
-    assert read_wishes([(b"host", b"a"), (b"accept", b"*/*")]) == {}
+    assert read_conditional_headers([(b"host", b"a"), (b"accept", b"*/*")]) == {}
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])

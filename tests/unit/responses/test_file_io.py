@@ -17,7 +17,7 @@ from asgikit import ContentLengthMismatch, HTTPError
 from asgikit.http.ranges import Span
 from asgikit.http.response_plan import Selection
 from asgikit.responses.file_io import HOP, MESSAGES, FileReader, look_at, refusal
-from asgikit.runtime.threads import hop
+from asgikit.runtime.threads import run_blocking_io
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -271,13 +271,13 @@ def test_an_error_of_ours_is_raised_and_one_of_the_name_answered(
 
 @on_both_loops
 async def test_a_hop_gives_what_the_function_gives() -> None:
-    assert await hop(threading.get_ident) != threading.get_ident()
+    assert await run_blocking_io(threading.get_ident) != threading.get_ident()
 
 
 @on_both_loops
 async def test_a_hop_raises_what_the_function_raises() -> None:
     with pytest.raises(ZeroDivisionError):
-        await hop(lambda: 1 // 0)
+        await run_blocking_io(lambda: 1 // 0)
 
 
 @on_both_loops
@@ -285,7 +285,7 @@ async def test_many_hops_at_once_all_come_back() -> None:
     results: list[int] = []
 
     async def one(number: int) -> None:
-        results.append(await hop(lambda: number))
+        results.append(await run_blocking_io(lambda: number))
 
     async with anyio.create_task_group() as group:
         for number in range(500):
@@ -318,7 +318,7 @@ async def test_cancelling_waits_for_the_thread() -> None:
         async with anyio.create_task_group() as group:
             group.start_soon(let_go)
             try:
-                await hop(work)
+                await run_blocking_io(work)
             finally:
                 assert ended == [True]
 
@@ -327,7 +327,7 @@ async def test_cancelling_waits_for_the_thread() -> None:
 def test_a_child_process_has_threads_of_its_own() -> None:
     async def work() -> int:
         with anyio.fail_after(20):
-            return await hop(lambda: 7)
+            return await run_blocking_io(lambda: 7)
 
     assert anyio.run(work) == 7
     child = os.fork()
@@ -350,7 +350,7 @@ def test_a_task_that_is_cancelled_twice_waits_as_well() -> None:
         ended.append(True)
 
     async def main() -> None:
-        task = asyncio.get_running_loop().create_task(hop(work))
+        task = asyncio.get_running_loop().create_task(run_blocking_io(work))
         while not started.is_set():  # noqa: ASYNC110 - a thread sets it
             await asyncio.sleep(0)
         for _ in range(3):
@@ -369,7 +369,7 @@ def test_a_task_that_is_cancelled_twice_waits_as_well() -> None:
 def test_a_task_cancelled_after_the_thread_has_ended_is_cancelled_all_the_same() -> None:
     async def main() -> None:
         ended = threading.Event()
-        task = asyncio.get_running_loop().create_task(hop(ended.set))
+        task = asyncio.get_running_loop().create_task(run_blocking_io(ended.set))
         await asyncio.sleep(0)
         # The loop learns of the end in its next turn.
         assert ended.wait(20)

@@ -20,7 +20,7 @@ import pytest
 from asgikit import ContentLengthMismatch, HTTPError
 from asgikit.responses.file_io import HOP, MESSAGES
 from asgikit.responses.files import FileResponse
-from asgikit.runtime.threads import hop
+from asgikit.runtime.threads import run_blocking_io
 from asgikit.testing import exchange
 from tests.support.open_files import still_open
 from tests.support.streams import said_goodbye_early
@@ -257,9 +257,9 @@ async def test_a_hop_brings_a_mebibyte(
     async def counted(function: Callable[[], Any]) -> Any:
         nonlocal count
         count += 1
-        return await hop(function)
+        return await run_blocking_io(function)
 
-    monkeypatch.setattr("asgikit.responses.files.hop", counted)
+    monkeypatch.setattr("asgikit.responses.files.run_blocking_io", counted)
 
     assert len((await exchange(FileResponse(path))).body) == size
     assert count == hops

@@ -18,7 +18,7 @@ from asgikit.runtime import threads
 from asgikit.runtime.backend import is_asyncio
 from asgikit.runtime.stream_threads import stream_primitives
 from asgikit.runtime.threads import (
-    hop,
+    run_blocking_io,
     run_in_stream_thread,
     run_in_thread,
     set_thread_limits,
@@ -130,7 +130,7 @@ async def test_waiting_streams_delay_no_handler_and_no_file() -> None:
             group.start_soon(exchange, StreamingResponse(chunks(number)))
         await until(lambda: len(started) == 200)
         await assert_quick(run_in_thread)
-        await assert_quick(hop)
+        await assert_quick(run_blocking_io)
         is_over.set()
 
 
@@ -147,7 +147,7 @@ async def test_slow_handlers_delay_no_file() -> None:
         for _ in range(60):
             group.start_soon(run_in_thread, wait)
         await until(lambda: len(begun) == 40)
-        await assert_quick(hop)
+        await assert_quick(run_blocking_io)
         is_over.set()
 
 
@@ -287,7 +287,7 @@ def test_thread_that_ends_after_its_loop_is_usable_again() -> None:
     is_over = threading.Event()
 
     async def main() -> None:
-        coroutine = hop(is_over.wait, BOUND)
+        coroutine = run_blocking_io(is_over.wait, BOUND)
         coroutine.send(None)
         with contextlib.suppress(RuntimeError):
             coroutine.close()
@@ -296,6 +296,6 @@ def test_thread_that_ends_after_its_loop_is_usable_again() -> None:
     is_over.set()
 
     async def again() -> int:
-        return await hop(lambda: 7)
+        return await run_blocking_io(lambda: 7)
 
     assert asyncio.run(again()) == 7
