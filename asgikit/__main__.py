@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import platform
 import sys
 from base64 import urlsafe_b64encode
 from hashlib import sha256
 from importlib import metadata
+from pathlib import Path
 
 __all__: list[str] = []
 
@@ -24,21 +26,25 @@ def find_version(distribution: str) -> str | None:
         return None
 
 
-def find_strangers(distribution: str) -> list[str]:
-    """Name the files of ``distribution`` that are missing, or not as they were installed."""
-    strangers: list[str] = []
-    for file in metadata.files(distribution) or ():
-        if file.hash is None or file.hash.mode != "sha256":
+def find_changed_files(distribution: str) -> list[str]:
+    """Return the files of ``distribution`` that are missing, or differ from those installed."""
+    changed: list[str] = []
+    installed = metadata.distribution(distribution)
+    # Not `installed.files`: since Python 3.12 it leaves out the files that are missing.
+    for row in csv.reader((installed.read_text("RECORD") or "").splitlines()):
+        name, recorded, *_ = row
+        method, _, expected = recorded.partition("=")
+        if method != "sha256":
             continue
         try:
-            content = file.read_binary()
+            content = Path(str(installed.locate_file(name))).read_bytes()
         except OSError:
-            strangers.append(str(file))
+            changed.append(name)
             continue
         digest = urlsafe_b64encode(sha256(content).digest()).rstrip(b"=").decode("ascii")
-        if digest != file.hash.value:
-            strangers.append(str(file))
-    return strangers
+        if digest != expected:
+            changed.append(name)
+    return changed
 
 
 def main() -> int:
@@ -50,16 +56,16 @@ def main() -> int:
         *(f"{name} {find_version(name) or 'is not installed'}" for name in DEPENDENCIES),
     ]
     other = find_version(OTHER)
-    strangers = find_strangers(DISTRIBUTION) if version else []
+    changed = find_changed_files(DISTRIBUTION) if version else []
     if other is not None:
         lines.append(
             f"Warning: another project, {OTHER} {other}, is installed under the same import name. "
             f"Uninstall both, then install {DISTRIBUTION} again."
         )
-    if strangers:
-        lines.append(f"Warning: not as {DISTRIBUTION} {version} has them: {', '.join(strangers)}")
+    if changed:
+        lines.append(f"Warning: not as {DISTRIBUTION} {version} has them: {', '.join(changed)}")
     sys.stdout.write("\n".join(lines) + "\n")
-    return 1 if other is not None or strangers else 0
+    return 1 if other is not None or changed else 0
 
 
 if __name__ == "__main__":
