@@ -35,8 +35,16 @@ _SCHEME = re.compile(rf"({TOKEN})(?: ++|\Z)")
 # The b64token of Bearer (RFC 6750, section 2.1) is the same.
 _is_token68 = re.compile(r"[A-Za-z0-9._~+/-]++=*+").fullmatch
 
+# Other schemes have more than that in their one word (SharedKey account:signature).
+_is_word = re.compile(r"[A-Za-z0-9._~+/-][!#-+\x2d-~]*+").fullmatch
+
 # auth-param  = token BWS "=" BWS ( token / quoted-string )
-_parse_parameter = re.compile(rf"({TOKEN})[ \t]*+=[ \t]*+(?:({TOKEN})|{QUOTED_STRING})").fullmatch
+#
+# Clients send more than tokens without quotation marks, such as uri=/a?b and
+# SignedHeaders=host;x-amz-date. A value extends to the next comma or white space.
+_parse_parameter = re.compile(
+    rf'({TOKEN})[ \t]*+=[ \t]*+(?:([^\x00-\x20",\x7f]*+)|{QUOTED_STRING})'
+).fullmatch
 
 _has_control = re.compile(r"[\x00-\x1f\x7f]").search
 
@@ -57,8 +65,8 @@ class Authorization:
 
     Args:
         scheme: a token; kept in lower case, as it means the same in any.
-        token: what schemes such as Basic and Bearer have (token68).
-        parameters: what the others have, their names in lower case; becomes an immutable mapping.
+        token: The one word of schemes such as Basic and Bearer (token68), or SharedKey.
+        parameters: Those of other schemes, their names in lower case; becomes an immutable mapping.
 
     Attributes:
         username: of Basic (:rfc:`7617`); :obj:`None` with other schemes.
@@ -84,9 +92,9 @@ class Authorization:
             raise ValueError("a parameter has two values")
         if any(map(_has_control, parameters.values())):
             raise ValueError("a parameter has no control characters")
-        if self.token is not None and (parameters or _is_token68(self.token) is None):
-            raise ValueError("credentials are one word of token68, or parameters")
-        if self.token is None and scheme in ("basic", "bearer"):
+        if self.token is not None and (parameters or _is_word(self.token) is None):
+            raise ValueError("credentials are one word of visible ASCII, or parameters")
+        if scheme in ("basic", "bearer") and _is_token68(self.token or "") is None:
             raise ValueError(f"{scheme} has one word of token68")
         object.__setattr__(self, "scheme", scheme)
         object.__setattr__(self, "parameters", MappingProxyType(parameters))
@@ -104,7 +112,7 @@ class Authorization:
         """
         if ":" in username:
             raise ValueError("the name ends at its first colon")
-        return cls("basic", _encode_basic(f"{username}:{password}"))
+        return cls("basic", _encode_basic(f"{username}:{password}".encode()))
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A view of a mapping does not pickle.
@@ -118,14 +126,17 @@ def parse_authorization(value: str) -> Authorization | None:
     """Read Authorization (section 11.6.2) or Proxy-Authorization (section 11.7.2).
 
     Returns:
-        The credentials; or :obj:`None` where they are malformed: Basic is base64 of UTF-8 with a
-        colon in it, Basic and Bearer have one word, and no parameter is there twice.
+        The credentials; ``None`` if they are malformed: Basic is base64 of UTF-8 or ISO-8859-1
+        with a colon in it, Basic and Bearer have one word, and no parameter is repeated. A
+        parameter that is neither a token nor quoted is kept as sent.
 
     >>> credentials = parse_authorization("Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==")
     >>> credentials.username, credentials.password
     ('Aladdin', 'open sesame')
     >>> parse_authorization("Bearer mF_9.B5f-4.1JqM").token
     'mF_9.B5f-4.1JqM'
+    >>> parse_authorization("AWS4-HMAC-SHA256 Credential=AK/20260101/s3").parameters["credential"]
+    'AK/20260101/s3'
     """
     value = strip_ows(value)
     match = _SCHEME.match(value)
@@ -133,11 +144,11 @@ def parse_authorization(value: str) -> Authorization | None:
         return None
     rest = value[match.end() :]
     token, parameters = None, dict[str, str]()
-    if _is_token68(rest):
+    pairs = [_parse_parameter(element) for element in split_list(rest)]
+    if _is_token68(rest) or (None in pairs and _is_word(rest)):
         token = rest
     else:
-        for element in split_list(rest):
-            pair = _parse_parameter(element)
+        for pair in pairs:
             # A parameter occurs once (section 11.2).
             if pair is None or pair[1].lower() in parameters:
                 return None
@@ -201,20 +212,24 @@ def _format(scheme: str, parameters: Mapping[str, str]) -> str:
     return f"{scheme} {', '.join(pairs)}" if pairs else scheme
 
 
-def _encode_basic(text: str) -> str:
-    return binascii.b2a_base64(text.encode("utf-8"), newline=False).decode("ascii")
+def _encode_basic(data: bytes) -> str:
+    return binascii.b2a_base64(data, newline=False).decode("ascii")
 
 
 def _decode_basic(token: str) -> tuple[str, str]:
-    # The charset is UTF-8, which is what browsers send; none is for a client to choose.
     try:
-        text = binascii.a2b_base64(token).decode("utf-8")
+        data = binascii.a2b_base64(token)
     except ValueError:
-        # Without the error it comes from, which shows the bytes.
-        raise ValueError("Basic is base64 of UTF-8") from None
-    # The decoder passes over what it does not know; there is one way to write some bytes.
-    if _encode_basic(text) != token:
+        # Without its cause, whose message shows the bytes.
+        raise ValueError("Basic is base64") from None
+    # The decoder skips characters outside its alphabet; only one spelling is valid.
+    if _encode_basic(data) != token:
         raise ValueError("Basic is base64 as section 4 of RFC 4648 has it")
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        # Browsers send UTF-8, python-requests ISO-8859-1.
+        text = data.decode("latin-1")
     username, colon, password = text.partition(":")
     if not colon or _has_control(text):
         raise ValueError("Basic is a name, a colon and a password, without control characters")

@@ -35,6 +35,9 @@ def basic(text: bytes) -> str:
         (basic(b"a:b:c"), "a", "b:c"),  # a password may have colons
         (basic(b" a : b "), " a ", " b "),
         (basic(b'"a":"b"'), '"a"', '"b"'),
+        (basic(b"a:\xff"), "a", "\xff"),  # ISO-8859-1, as python-requests sends it
+        (basic(b"caf\xe9:\xc3"), "caf\xe9", "\xc3"),
+        (basic(b"a:\xc3\xa9"), "a", "\xe9"),  # valid UTF-8 is UTF-8
     ],
 )
 def test_basic_is_a_name_and_a_password(value: str, username: str, password: str) -> None:
@@ -67,6 +70,39 @@ def test_basic_is_a_name_and_a_password(value: str, username: str, password: str
         ),
         ('X A = "b \\" c" , d\t=e,', "x", None, {"a": 'b " c', "d": "e"}),  # BWS is removed
         ('X a="b, c=d"', "x", None, {"a": "b, c=d"}),
+        (
+            # AWS Signature 4, shortened: values that are no tokens.
+            (
+                "AWS4-HMAC-SHA256 Credential=AK/20260101/us-east-1/s3/aws4_request, "
+                "SignedHeaders=host;x-amz-date, Signature=fe5f80"
+            ),
+            "aws4-hmac-sha256",
+            None,
+            {
+                "credential": "AK/20260101/us-east-1/s3/aws4_request",
+                "signedheaders": "host;x-amz-date",
+                "signature": "fe5f80",
+            },
+        ),
+        (
+            # Some send it without white space.
+            "AWS4-HMAC-SHA256 Credential=A/b,SignedHeaders=host,Signature=00",
+            "aws4-hmac-sha256",
+            None,
+            {"credential": "A/b", "signedheaders": "host", "signature": "00"},
+        ),
+        (
+            'Digest username="a", uri=/dir/index.html?b=c&d=[e], nc=00000001',
+            "digest",
+            None,
+            {"username": "a", "uri": "/dir/index.html?b=c&d=[e]", "nc": "00000001"},
+        ),
+        ("Digest opaque=, qop=auth", "digest", None, {"opaque": "", "qop": "auth"}),
+        ("Digest a=b;c=d", "digest", None, {"a": "b;c=d"}),
+        ("Digest a=\xe9", "digest", None, {"a": "\xe9"}),
+        ("Digest a=C:\\b", "digest", None, {"a": "C:\\b"}),
+        ("SharedKey account:c2ln+/==", "sharedkey", "account:c2ln+/==", {}),  # Azure Storage
+        ("ApiKey ada:0123{}", "apikey", "ada:0123{}", {}),
     ],
 )
 def test_other_schemes_have_a_token_or_parameters(
@@ -98,13 +134,12 @@ def test_other_schemes_have_a_token_or_parameters(
         "Basic Q-pC",  # another alphabet
         "Basic QUI=",  # no colon
         'Basic username="a", password="b"',
-        basic(b"a:\xff"),  # no UTF-8
-        basic(b"a:\xc3"),
         basic(b"a\x00:b"),
         basic(b"a:b\r\n"),
         basic(b"a:\x7f"),
         "Bearer",
         "Bearer a b",
+        "Bearer a:b",
         "Bearer a,b",
         'Bearer "a"',
         "Bearer realm=a",
@@ -116,9 +151,11 @@ def test_other_schemes_have_a_token_or_parameters(
         "Digest a=b, A=c",
         'Digest a="b',
         "Digest a=b c=d",
-        "Digest a=b;c=d",
         "Digest =b",
-        "Digest a=\xe9",
+        'Digest a=b"c',
+        "Digest a=/b,c",  # the comma ends the value
+        "SharedKey a:b c",
+        "SharedKey a:b, c",
         ":",
     ],
 )
@@ -139,6 +176,7 @@ def test_what_is_malformed_is_none(value: str) -> None:
         ("x", None, {"a": "1", "A": "2"}),
         ("basic", None, {}),
         ("bearer", None, {"a": "b"}),
+        ("bearer", "a:b", {}),
         ("Basic", "c2VjcmV0LXZhbHVl", {}),
     ],
 )
