@@ -133,6 +133,6 @@ VALID: dict[str, tuple[bytes, Items]] = {
 }
 
 
-def first_complete(data: bytes) -> int:
+def shortest_complete_size(data: bytes) -> int:
     """Give the size of the shortest prefix of ``data`` that is a whole form."""
     return data.index(b"--X--") + len(b"--X--")

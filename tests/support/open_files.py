@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def still_open(path: Path) -> list[str]:
+def open_paths_below(path: Path) -> list[str]:
     """Give the names below ``path``, or of it, that a descriptor of this process leads to."""
     links = []
     for descriptor in os.listdir("/proc/self/fd"):

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from asgikit.types import Message, Scope
 
 
-async def said_goodbye_early(response: Any, method: str = "GET") -> bool:
+async def completes_after_early_disconnect(response: Any, method: str = "GET") -> bool:
     """Have a server send ``response`` that hangs up with the last message.
 
     It takes its time over that one, and has said by then that the client is gone. Tells whether
@@ -68,33 +68,33 @@ class Source:
 
     def __init__(self, *steps: Any) -> None:
         self.steps = list(steps)
-        self.drawn = 0
-        self.runs = False
-        self.closed: list[int] = []  # threads
+        self.steps_taken = 0
+        self.has_started = False
+        self.closes: list[int] = []  # threads
         self.overlaps = 0
-        self.is_over = False
-        self.waits = threading.Event()
-        self.go = threading.Event()
+        self.is_shut_down = False
+        self.waiting = threading.Event()
+        self.resume = threading.Event()
         self._drawing = False
         # A sync iterable runs ahead: what tells that the chunks before the wait were sent.
-        self.was_sent: Callable[[], bool] = lambda: True
+        self.is_sent: Callable[[], bool] = lambda: True
 
     def is_waiting(self) -> bool:
         """Return whether it waits for what never comes, and all before it was sent."""
-        return self.waits.is_set() and self.was_sent()
+        return self.waiting.is_set() and self.is_sent()
 
-    async def wait_over(self) -> None:
+    async def shutdown(self) -> None:
         """Return, and note it, once somebody waits."""
         await until(self.is_waiting)
-        self.is_over = True
+        self.is_shut_down = True
 
     def close(self) -> None:
         self.overlaps += self._drawing
-        self.closed.append(threading.get_ident())
+        self.closes.append(threading.get_ident())
 
     def _next(self) -> Any:
-        step = self.steps[self.drawn]
-        self.drawn += 1
+        step = self.steps[self.steps_taken]
+        self.steps_taken += 1
         if isinstance(step, Exception):
             raise step
         return step
@@ -102,7 +102,7 @@ class Source:
     async def _draw_async(self) -> Any:
         step = self._next()
         if step is WAIT:
-            self.waits.set()
+            self.waiting.set()
             await anyio.sleep_forever()
         return step
 
@@ -110,24 +110,24 @@ class Source:
         step = self._next()
         if step is WAIT:
             self._drawing = True
-            self.waits.set()
-            assert self.go.wait(BOUND)
+            self.waiting.set()
+            assert self.resume.wait(BOUND)
             self._drawing = False
             return b"late"
         return step
 
     async def async_generator(self) -> AsyncGenerator[Any]:
-        self.runs = True
+        self.has_started = True
         try:
-            while self.drawn < len(self.steps):
+            while self.steps_taken < len(self.steps):
                 yield await self._draw_async()
         finally:
             self.close()
 
     def generator(self) -> Generator[Any]:
-        self.runs = True
+        self.has_started = True
         try:
-            while self.drawn < len(self.steps):
+            while self.steps_taken < len(self.steps):
                 yield self._draw()
         finally:
             self.close()
@@ -147,7 +147,7 @@ class CustomAsyncIterator:
         return self
 
     async def __anext__(self) -> Any:
-        if self.source.drawn == len(self.source.steps):
+        if self.source.steps_taken == len(self.source.steps):
             raise StopAsyncIteration
         return await self.source._draw_async()
 
@@ -163,7 +163,7 @@ class CustomIterator:
         return self
 
     def __next__(self) -> Any:
-        if self.source.drawn == len(self.source.steps):
+        if self.source.steps_taken == len(self.source.steps):
             raise StopIteration
         return self.source._draw()
 
@@ -183,7 +183,7 @@ class SyncFile:
 
     def read(self, size: int) -> Any:
         self.sizes.append(size)
-        return b"" if self.source.drawn == len(self.source.steps) else self.source._draw()
+        return b"" if self.source.steps_taken == len(self.source.steps) else self.source._draw()
 
     def close(self) -> None:
         self.source.close()
@@ -199,7 +199,7 @@ class AsyncFile:
         raise AssertionError("a file was read by lines")
 
     async def read(self, size: int) -> Any:
-        if self.source.drawn == len(self.source.steps):
+        if self.source.steps_taken == len(self.source.steps):
             return b""
         return await self.source._draw_async()
 
@@ -221,16 +221,16 @@ KINDS: dict[str, Callable[[Source], Any]] = {
 every_kind = pytest.mark.parametrize("kind", KINDS)
 
 
-def assert_closed(source: Source, iterator: Any, kind: str) -> None:
+def assert_closed_once(source: Source, iterator: Any, kind: str) -> None:
     """Check that ``source`` was closed once; a generator that never ran has nothing to do then."""
     assert source.overlaps == 0
     if "generator" in kind:
         assert getattr(iterator, "ag_frame", None) is None
         assert getattr(iterator, "gi_frame", None) is None
-        assert len(source.closed) == source.runs
+        assert len(source.closes) == source.has_started
     else:
-        assert len(source.closed) == 1
-    on_loop = [thread == threading.get_ident() for thread in source.closed]
+        assert len(source.closes) == 1
+    on_loop = [thread == threading.get_ident() for thread in source.closes]
     assert on_loop == [kind.startswith("async")] * len(on_loop)
 
 
@@ -241,34 +241,34 @@ class Client:
         self,
         leaves: Callable[[], bool] = lambda: False,
         *,
-        leaves_after: int | None = None,
+        disconnect_after: int | None = None,
         send_fails_at: int | None = None,
     ) -> None:
         self.scope: Scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
         self.leaves = leaves
-        self.leaves_after = leaves_after
+        self.disconnect_after = disconnect_after
         self.is_leaving = anyio.Event()
         self.send_fails_at = send_fails_at
         self.checker = Checker(self.scope)
         self.messages: list[Message] = []
-        self.has_left = False
+        self.is_disconnected = False
         self.is_sending = False
 
     async def receive(self) -> Message:
-        if self.leaves_after is None:
+        if self.disconnect_after is None:
             await until(self.leaves)
         else:
             await self.is_leaving.wait()
-        self.has_left = True
+        self.is_disconnected = True
         return {"type": "http.disconnect"}
 
     async def send(self, message: Message) -> None:
-        assert not self.has_left, "sent after the client left"
+        assert not self.is_disconnected, "sent after the client left"
         assert not self.is_sending, "sent while another message was being sent"
         if len(self.messages) == self.send_fails_at:
             raise BrokenPipeError
         self.messages.append(self.checker.take(message))
-        if len(self.messages) == self.leaves_after:
+        if len(self.messages) == self.disconnect_after:
             self.is_leaving.set()
         self.is_sending = True
         try:
@@ -289,7 +289,7 @@ async def release(source: Source, when: Callable[[], bool]) -> None:
     await until(when)
     for _ in range(10):
         await checkpoint()
-    source.go.set()
+    source.resume.set()
 
 
 async def cancel(source: Source, outside: anyio.CancelScope) -> None:

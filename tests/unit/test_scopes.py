@@ -25,7 +25,7 @@ from asgikit.datastructures.address import Address, parse_address
 from asgikit.scopes import answer_other, extensions
 from asgikit.testing import exchange
 from asgikit.types import Message
-from tests.support.streams import KINDS, WAIT, Source, assert_closed, every_kind, release
+from tests.support.streams import KINDS, WAIT, Source, assert_closed_once, every_kind, release
 
 pytestmark = pytest.mark.anyio
 
@@ -247,7 +247,7 @@ async def test_what_cannot_be_sent_is_closed_and_its_background_runs(kind: str) 
 
     assert answer.messages == [{"type": "websocket.close"}]
     assert done == ["background"]
-    assert_closed(source, iterator, kind)
+    assert_closed_once(source, iterator, kind)
 
 
 @every_kind
@@ -258,7 +258,7 @@ async def test_a_client_that_leaves_ends_the_denial(kind: str) -> None:
     messages = iter(["websocket.connect", "websocket.disconnect"])
     sent: list[Message] = []
 
-    source.was_sent = lambda: bool(sent)
+    source.is_sent = lambda: bool(sent)
 
     async def receive() -> Message:
         kind = next(messages)
@@ -278,7 +278,7 @@ async def test_a_client_that_leaves_ends_the_denial(kind: str) -> None:
 
     # The end of its body did not come.
     assert [message["type"] for message in sent] == ["websocket.http.response.start"]
-    assert_closed(source, iterator, kind)
+    assert_closed_once(source, iterator, kind)
 
 
 async def test_a_short_body_is_one_message_and_a_long_one_is_not_kept() -> None:

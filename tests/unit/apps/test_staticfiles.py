@@ -17,7 +17,7 @@ import asgikit.apps.staticfiles
 from asgikit import to_asgi
 from asgikit.apps.staticfiles import StaticFiles
 from asgikit.testing import Exchange, exchange, lifespan
-from tests.support.open_files import still_open
+from tests.support.open_files import open_paths_below
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -102,7 +102,7 @@ async def test_a_file_is_served_by_its_name(
     assert (answer.status_code, answer.body) == (200, body)
     assert answer.headers["content-type"] == content_type
     assert answer.headers["accept-ranges"] == "bytes"
-    assert still_open(folder) == []
+    assert open_paths_below(folder) == []
 
 
 HOSTILE = [
@@ -173,7 +173,7 @@ async def test_anything_else_is_a_404(folder: Path, target: str, method: str) ->
     assert b"SECRET" not in answer.body
     if method == "GET":
         assert answer.json()["title"] == "Not Found"
-    assert still_open(folder) == []
+    assert open_paths_below(folder) == []
 
 
 @pytest.mark.parametrize(
@@ -403,7 +403,7 @@ async def test_html_serves_the_page_of_a_folder(
 
     assert (answer.status_code, answer.body) == (status_code, body)
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
-    assert still_open(folder) == []
+    assert open_paths_below(folder) == []
 
 
 async def test_the_page_of_a_404_is_not_kept_and_not_compared(folder: Path) -> None:
@@ -442,7 +442,7 @@ async def test_a_folder_is_redirected_to_its_slash(
 
     assert answer.status_code == 307
     assert answer.headers["location"] == location
-    assert still_open(folder) == []
+    assert open_paths_below(folder) == []
 
 
 async def test_a_redirect_stays_on_the_host(folder: Path) -> None:
@@ -522,7 +522,7 @@ async def test_a_sibling_is_served_to_who_accepts_it(
     assert answer.headers["content-type"] == "text/javascript; charset=utf-8"
     # Whatever it was, another client gets another one.
     assert answer.headers["vary"] == "accept-encoding"
-    assert still_open(folder) == []
+    assert open_paths_below(folder) == []
 
 
 async def test_every_coding_has_a_tag_of_its_own(folder: Path) -> None:

@@ -22,7 +22,7 @@ from asgikit.body.receiver import READ_AHEAD
 from asgikit.body.sharing import KEY, receive_whole, release_bodies, shared_body
 from asgikit.exceptions import BodyConsumed, ClientDisconnect, ContentTooLarge, RequestTimeout
 from asgikit.types import Message, Receive, Scope
-from tests.support.clients import Client
+from tests.support.clients import BodyClient as Client
 from tests.support.waiting import BOUND, until
 
 pytestmark = pytest.mark.anyio
@@ -116,7 +116,7 @@ CHUNKS: list[list[bytes]] = [
 @pytest.mark.parametrize("turns", [0, 1, 3])
 @pytest.mark.parametrize("chunks", CHUNKS)
 async def test_a_body_is_read_whole_and_once(chunks: list[bytes], turns: int) -> None:
-    client = Client(*whole(*chunks), turns=turns)
+    client = Client(*whole(*chunks), checkpoints=turns)
     body = Body(client.receive)
 
     data = await read(body)
@@ -128,7 +128,7 @@ async def test_a_body_is_read_whole_and_once(chunks: list[bytes], turns: int) ->
 @pytest.mark.parametrize("turns", [0, 1, 3])
 @pytest.mark.parametrize("chunks", CHUNKS)
 async def test_a_body_is_streamed_without_empty_chunks(chunks: list[bytes], turns: int) -> None:
-    client = Client(*whole(*chunks), turns=turns)
+    client = Client(*whole(*chunks), checkpoints=turns)
 
     assert await chunks_of(Body(client.receive)) == [chunk for chunk in chunks if chunk]
     assert client.calls == len(chunks)
@@ -153,7 +153,7 @@ async def test_what_a_message_leaves_out_has_its_default(
 
 @pytest.mark.parametrize("turns", [0, 1])
 async def test_another_message_is_an_error_that_names_it(turns: int) -> None:
-    client = Client({"type": "websocket.connect"}, turns=turns)
+    client = Client({"type": "websocket.connect"}, checkpoints=turns)
 
     with pytest.raises(RuntimeError, match=r"'websocket\.connect' where an HTTP message was due"):
         await read(Body(client.receive))
@@ -331,7 +331,7 @@ async def test_who_watches_after_an_error_of_receive_hears_of_the_end() -> None:
 async def test_a_body_over_its_limit_is_refused_as_it_arrives(
     chunks: list[bytes], limit: int, calls: int, turns: int
 ) -> None:
-    client = Client(*whole(*chunks), turns=turns)
+    client = Client(*whole(*chunks), checkpoints=turns)
     body = Body(client.receive)
     data = b"".join(chunks)
 
@@ -374,7 +374,7 @@ async def test_a_stream_has_no_limit_and_takes_on_what_was_read() -> None:
 async def test_a_client_that_leaves_early_is_told_again_and_again(
     chunks: list[bytes], turns: int
 ) -> None:
-    client = Client(*map(part, chunks), LEFT, turns=turns)
+    client = Client(*map(part, chunks), LEFT, checkpoints=turns)
     body = Body(client.receive)
 
     for _ in range(3):
@@ -445,7 +445,7 @@ async def test_a_body_that_a_poll_waits_for_is_408_too() -> None:
             await read(body, None, SHORT)
         client.send(*whole(b"abc", b"def"))
         assert await read(body) == b"abcdef"
-        assert client.most_in_flight == 1
+        assert client.max_in_flight == 1
         group.cancel_scope.cancel()
     await body.close()
 
@@ -545,7 +545,7 @@ async def cancelled_after(turns: int, run: Callable[[], Awaitable[Any]]) -> bool
 @pytest.mark.parametrize("turns", range(60))
 async def test_a_reader_that_is_cancelled_anywhere_loses_nothing(turns: int) -> None:
     chunks = [b"ab", b"", b"cd", b"ef", b"gh", b"ij"]
-    client = Client(*whole(*chunks), turns=3)
+    client = Client(*whole(*chunks), checkpoints=3)
     body = Body(client.receive)
 
     cancelled = await cancelled_after(turns, lambda: body.read(None, BOUND))
@@ -558,18 +558,18 @@ async def test_a_reader_that_is_cancelled_anywhere_loses_nothing(turns: int) -> 
 async def test_a_poll_that_is_cancelled_anywhere_loses_nothing(
     turns: int, call: Callable[[Body], Awaitable[Any]]
 ) -> None:
-    client = Client(*whole(b"ab", b"", b"cd", b"ef"), turns=2)
+    client = Client(*whole(b"ab", b"", b"cd", b"ef"), checkpoints=2)
     body = Body(client.receive)
 
     await cancelled_after(turns, lambda: call(body))
     assert await read(body) == b"abcdef"
-    assert client.most_in_flight == 1
+    assert client.max_in_flight == 1
     await body.close()
 
 
 @pytest.mark.parametrize("turns", range(20))
 async def test_a_reader_that_is_cancelled_beside_a_watch_loses_nothing(turns: int) -> None:
-    client = Client(*whole(b"ab", b"", b"cd", b"ef"), turns=2)
+    client = Client(*whole(b"ab", b"", b"cd", b"ef"), checkpoints=2)
     body = Body(client.receive)
 
     async with anyio.create_task_group() as group:
@@ -586,7 +586,7 @@ async def test_a_reader_that_is_cancelled_beside_a_watch_loses_nothing(turns: in
 @pytest.mark.parametrize("turns", [0, 1, 3])
 @pytest.mark.parametrize("chunks", CHUNKS)
 async def test_readers_at_the_same_time_read_the_same(chunks: list[bytes], turns: int) -> None:
-    client = Client(*whole(*chunks), turns=turns)
+    client = Client(*whole(*chunks), checkpoints=turns)
     body = Body(client.receive)
     got: list[bytes] = []
 
@@ -598,7 +598,7 @@ async def test_readers_at_the_same_time_read_the_same(chunks: list[bytes], turns
             group.start_soon(one)
     assert got == [b"".join(chunks)] * 3
     assert await read(body) == b"".join(chunks)
-    assert client.most_in_flight == 1
+    assert client.max_in_flight == 1
 
 
 @pytest.mark.parametrize("uses", [(read, stream), (stream, read), (stream, stream)])
@@ -607,7 +607,7 @@ async def test_readers_at_the_same_time_read_the_same(chunks: list[bytes], turns
 async def test_a_reader_and_a_stream_at_the_same_time_give_the_whole_or_an_error(
     later: int, turns: int, uses: tuple[Use, Use]
 ) -> None:
-    body = Body(Client(*whole(b"abc", b"def", b"ghi"), turns=turns).receive)
+    body = Body(Client(*whole(b"abc", b"def", b"ghi"), checkpoints=turns).receive)
     got: list[bytes] = []
 
     async def one(use: Use) -> None:
@@ -627,7 +627,7 @@ async def test_a_reader_and_a_stream_at_the_same_time_give_the_whole_or_an_error
 async def test_a_reader_and_a_replay_at_the_same_time_give_the_whole_or_an_error(
     later: int, turns: int
 ) -> None:
-    body = Body(Client(*whole(b"abc", b"def", b"ghi"), turns=turns).receive)
+    body = Body(Client(*whole(b"abc", b"def", b"ghi"), checkpoints=turns).receive)
     receive = body.replay()
     got: list[bytes] = []
 
@@ -650,7 +650,7 @@ async def test_a_reader_and_a_replay_at_the_same_time_give_the_whole_or_an_error
 async def test_a_watch_beside_a_reader_takes_no_byte(
     chunks: list[bytes], turns: int, join: Use
 ) -> None:
-    client = Client(*whole(*chunks), turns=turns)
+    client = Client(*whole(*chunks), checkpoints=turns)
     body = Body(client.receive)
     heard = False
 
@@ -666,7 +666,7 @@ async def test_a_watch_beside_a_reader_takes_no_byte(
         assert not heard
         client.send(LEFT)
     assert heard
-    assert client.most_in_flight == 1
+    assert client.max_in_flight == 1
     await body.close()
 
 
@@ -679,13 +679,13 @@ async def test_watches_at_the_same_time_all_hear_of_it() -> None:
             group.start_soon(body.wait_disconnected)
         await settle()
         client.send(LEFT)
-    assert client.most_in_flight == 1
+    assert client.max_in_flight == 1
     assert await read(body) == b"abcdef"
 
 
 @pytest.mark.parametrize("turns", [0, 1, 3])
 async def test_polls_at_the_same_time_ask_once(turns: int) -> None:
-    client = Client(part(b"abc"), part(b"def"), turns=turns)
+    client = Client(part(b"abc"), part(b"def"), checkpoints=turns)
     body = Body(client.receive)
     got: list[bytes] = []
 
@@ -701,7 +701,7 @@ async def test_polls_at_the_same_time_ask_once(turns: int) -> None:
         await settle()
         client.send(part(b"ghi", more=False))
     assert got == [b"abcdefghi"]
-    assert client.most_in_flight == 1
+    assert client.max_in_flight == 1
     await body.close()
 
 
@@ -710,7 +710,7 @@ async def test_polls_at_the_same_time_ask_once(turns: int) -> None:
 
 @pytest.mark.parametrize("turns", [0, 1])
 async def test_a_poll_does_not_wait_and_hears_of_the_end(turns: int) -> None:
-    client = Client(turns=turns)
+    client = Client(checkpoints=turns)
     body = Body(client.receive)
 
     with anyio.fail_after(BOUND):
@@ -747,7 +747,7 @@ async def test_whatever_is_done_before_the_body_is_whole(
 ) -> None:
     data = b"".join(chunks)
     coming = deque(whole(*chunks))
-    client = Client(turns=turns)
+    client = Client(checkpoints=turns)
     scope: Scope = {}
 
     def body() -> Body:  # which whatever comes first makes
@@ -775,7 +775,7 @@ async def test_whatever_is_done_before_the_body_is_whole(
 
     got = await chunks_of(body()) if streamed else [await read(body())]
     assert b"".join(got) == data
-    assert client.most_in_flight == 1
+    assert client.max_in_flight == 1
     assert await poll(body()) is left
     await body().close()
 
@@ -799,17 +799,17 @@ async def test_a_watch_reads_one_mebibyte_ahead_and_then_waits_for_a_reader(
     size: int, turns: int
 ) -> None:
     count = 3 * READ_AHEAD // size + 1
-    client = Client(*whole(*[b"x" * size] * count), LEFT, turns=turns)
+    client = Client(*whole(*[b"x" * size] * count), LEFT, checkpoints=turns)
     body = Body(client.receive)
     ahead = -(-READ_AHEAD // size)
 
     async with anyio.create_task_group() as group:
         group.start_soon(body.wait_disconnected)
-        await until(lambda: client.given == min(ahead, count + 1))
+        await until(lambda: client.delivered == min(ahead, count + 1))
         await settle()
-        assert client.given == ahead
+        assert client.delivered == ahead
         assert not await body.is_disconnected()
-        assert client.given == ahead
+        assert client.delivered == ahead
         assert await read(body) == b"x" * (size * count)
     assert await body.is_disconnected()
 
@@ -819,11 +819,11 @@ async def test_polls_read_one_mebibyte_ahead() -> None:
     body = Body(client.receive)
 
     assert not await poll(body)
-    assert client.given == READ_AHEAD // (64 * KiB)
+    assert client.delivered == READ_AHEAD // (64 * KiB)
     stream = body.stream(BOUND)
     await anext(stream)
     assert not await poll(body)  # room for one
-    assert client.given == READ_AHEAD // (64 * KiB) + 1
+    assert client.delivered == READ_AHEAD // (64 * KiB) + 1
     assert sum([len(chunk) async for chunk in stream]) == 39 * 64 * KiB
     assert await poll(body)
 
@@ -831,7 +831,7 @@ async def test_polls_read_one_mebibyte_ahead() -> None:
 @pytest.mark.parametrize("count", [3, 17, 33, 80, 400])
 @pytest.mark.parametrize("turns", [0, 1])
 async def test_an_abandoned_body_does_not_hide_that_its_client_left(count: int, turns: int) -> None:
-    client = Client(*whole(*[b"x" * 64 * KiB] * count), LEFT, turns=turns)
+    client = Client(*whole(*[b"x" * 64 * KiB] * count), LEFT, checkpoints=turns)
     body = Body(client.receive)
 
     await abandon(body)
@@ -848,11 +848,11 @@ async def test_an_abandoned_body_does_not_hide_that_its_client_left(count: int, 
 
 @pytest.mark.parametrize("turns", [0, 1])
 async def test_what_is_left_of_an_abandoned_body_is_not_the_whole(turns: int) -> None:
-    client = Client(*[part(b"x" * 64 * KiB)] * 17, turns=turns)
+    client = Client(*[part(b"x" * 64 * KiB)] * 17, checkpoints=turns)
     body = Body(client.receive)
     async with anyio.create_task_group() as group:
         group.start_soon(abandon, body)
-        await until(lambda: client.given == 17)
+        await until(lambda: client.delivered == 17)
         await settle()
         group.cancel_scope.cancel()
     client.send(part(b"a=1", more=False), LEFT)
@@ -860,13 +860,13 @@ async def test_what_is_left_of_an_abandoned_body_is_not_the_whole(turns: int) ->
     with pytest.raises(BodyConsumed, match=r"1 MiB"):
         await read(body)
     await watch(body)
-    assert client.most_in_flight == 1
+    assert client.max_in_flight == 1
 
 
 @pytest.mark.parametrize("use", [read, stream])
 @pytest.mark.parametrize("turns", [0, 1])
 async def test_a_body_that_somebody_reads_is_not_abandoned(turns: int, use: Use) -> None:
-    client = Client(*[part(b"x" * 64 * KiB)] * 40, turns=turns)
+    client = Client(*[part(b"x" * 64 * KiB)] * 40, checkpoints=turns)
     body = Body(client.receive)
     got = b""
 
@@ -1030,7 +1030,7 @@ async def drain(receive: Receive) -> list[tuple[bytes, bool]]:
 async def test_a_body_that_was_read_is_replayed_in_one_message(
     chunks: list[bytes], turns: int
 ) -> None:
-    client = Client(*whole(*chunks), turns=turns)
+    client = Client(*whole(*chunks), checkpoints=turns)
     body = Body(client.receive)
     early = body.replay()
     await read(body)
@@ -1043,7 +1043,7 @@ async def test_a_body_that_was_read_is_replayed_in_one_message(
 @pytest.mark.parametrize("turns", [0, 1])
 @pytest.mark.parametrize("chunks", CHUNKS)
 async def test_a_body_that_was_not_read_is_replayed_live(chunks: list[bytes], turns: int) -> None:
-    client = Client(*whole(*chunks), turns=turns)
+    client = Client(*whole(*chunks), checkpoints=turns)
     body = Body(client.receive)
 
     got = await drain(body.replay())
@@ -1107,7 +1107,7 @@ async def test_the_next_app_may_give_up_waiting_and_wait_again(
     turns: int, limit: int | None
 ) -> None:
     chunks = [b"ab", b"cd", b"ef"]
-    body = Body(Client(*whole(*chunks), turns=2).receive)
+    body = Body(Client(*whole(*chunks), checkpoints=2).receive)
     if limit is not None:
         with pytest.raises(ContentTooLarge):
             await read(body, limit)

@@ -23,7 +23,7 @@ from tests.support.form_bodies import (
     part,
     text,
 )
-from tests.support.form_bodies import first_complete as complete
+from tests.support.form_bodies import shortest_complete_size as complete
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

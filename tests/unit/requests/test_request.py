@@ -38,7 +38,7 @@ from asgikit.limits import DEFAULT_LIMITS, Limits
 from asgikit.requests.request import SHORT, Request
 from asgikit.testing import exchange
 from asgikit.types import Message, Receive, Scope, Send
-from tests.support.clients import Client as BodyClient
+from tests.support.clients import BodyClient
 from tests.support.waiting import BOUND
 
 pytestmark = pytest.mark.anyio
@@ -61,7 +61,7 @@ def scope(*headers: tuple[bytes, bytes], **more: Any) -> dict[str, Any]:
 
 
 # As with a server, each message takes a turn of the event loop.
-Client = partial(BodyClient, turns=1)
+Client = partial(BodyClient, checkpoints=1)
 
 
 def whole(*chunks: bytes) -> list[Message]:

@@ -30,10 +30,10 @@ from tests.support.streams import (
     Boom,
     Client,
     Source,
-    assert_closed,
+    assert_closed_once,
+    completes_after_early_disconnect,
     release,
     run_cancelled_at,
-    said_goodbye_early,
 )
 from tests.support.waiting import BOUND
 from tests.support.waiting import until_thread as until
@@ -112,14 +112,14 @@ async def test_what_can_be_drawn_again_is_sent_again() -> None:
 async def test_it_starts_without_waiting_for_an_event(kind: str) -> None:
     source = Source(WAIT)
     iterator = KINDS[kind](source)
-    client = Client(lambda: source.waits.is_set() and len(client.messages) == 2)
+    client = Client(lambda: source.waiting.is_set() and len(client.messages) == 2)
 
     async with anyio.create_task_group() as group:
-        group.start_soon(release, source, lambda: client.has_left)
+        group.start_soon(release, source, lambda: client.is_disconnected)
         await client.get(EventSourceResponse(iterator))
 
     assert client.body == OPENING
-    assert_closed(source, iterator, kind)
+    assert_closed_once(source, iterator, kind)
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ async def test_nobody_knows_the_length_of_an_event_stream(method: str) -> None:
         with pytest.raises(ContentLengthMismatch, match="event stream"):
             await client.get(response)
         assert client.messages == []
-    assert (source.drawn, len(source.closed)) == (0, 1)
+    assert (source.steps_taken, len(source.closes)) == (0, 1)
 
 
 @every_kind
@@ -174,8 +174,8 @@ async def test_where_no_content_may_be_nothing_is_drawn_but_it_is_closed(
 
     answer = await exchange(EventSourceResponse(iterator, status_code), method)
 
-    assert (answer.status_code, answer.body, source.drawn) == (status_code, b"", 0)
-    assert_closed(source, iterator, kind)
+    assert (answer.status_code, answer.body, source.steps_taken) == (status_code, b"", 0)
+    assert_closed_once(source, iterator, kind)
 
 
 # --- exits --------------------------------------------------------------------------------------
@@ -201,7 +201,7 @@ async def test_an_error_of_the_iterator_breaks_the_stream_off(
     assert client.messages[-1]["more_body"]
     assert getattr(error, "response_started", True)
     assert done == ["background"]
-    assert_closed(source, iterator, kind)
+    assert_closed_once(source, iterator, kind)
 
 
 @pytest.mark.parametrize("item", [{"nope": 1}, object(), {"event": "a\nb"}])
@@ -211,7 +211,7 @@ async def test_what_is_no_event_is_an_error_that_closes(item: Any) -> None:
     with pytest.raises((TypeError, ValueError)):
         await Client().get(EventSourceResponse(source.async_iterator()))
 
-    assert len(source.closed) == 1
+    assert len(source.closes) == 1
 
 
 @every_kind
@@ -225,7 +225,7 @@ async def test_closed_when_send_raises_an_os_error(kind: str, fails_at: int) -> 
     await client.get(EventSourceResponse(iterator, background=lambda: done.append("background")))
 
     assert (len(client.messages), done) == (fails_at, ["background"])
-    assert_closed(source, iterator, kind)
+    assert_closed_once(source, iterator, kind)
 
 
 @every_kind
@@ -236,8 +236,8 @@ async def test_closed_when_the_client_left_before_anything(kind: str) -> None:
     answer = await exchange(EventSourceResponse(iterator), disconnect_after=0)
 
     assert answer.messages == []
-    assert source.drawn < 10_000
-    assert_closed(source, iterator, kind)
+    assert source.steps_taken < 10_000
+    assert_closed_once(source, iterator, kind)
 
 
 @pytest.mark.parametrize("ends", ["leaves", "shuts down"])
@@ -302,10 +302,10 @@ async def test_a_server_that_says_goodbye_at_the_last_message_may_take_its_time(
 ) -> None:
     source = Source("a", WAIT) if ends == "shuts down" else Source("a")
     response = EventSourceResponse(
-        source.async_generator(), shutdown=partial(until, source.waits.is_set)
+        source.async_generator(), shutdown=partial(until, source.waiting.is_set)
     )
     with caplog.at_level(logging.DEBUG, "asgikit"):
-        assert await said_goodbye_early(response, method)
+        assert await completes_after_early_disconnect(response, method)
 
     assert not caplog.records
 
@@ -313,7 +313,7 @@ async def test_a_server_that_says_goodbye_at_the_last_message_may_take_its_time(
 async def test_a_disconnect_is_logged_for_debugging_alone(caplog: pytest.LogCaptureFixture) -> None:
     source = Source("a", WAIT)
     with caplog.at_level(logging.DEBUG, "asgikit"):
-        await Client(source.waits.is_set).get(EventSourceResponse(source.async_generator()))
+        await Client(source.waiting.is_set).get(EventSourceResponse(source.async_generator()))
 
     assert [record.levelname for record in caplog.records] == ["DEBUG"]
 
@@ -325,10 +325,10 @@ async def test_an_iterator_that_goes_on_in_spite_of_all_is_not_listened_to(ends:
     async def stubborn() -> AsyncGenerator[str]:
         try:
             for number in range(100_000):
-                source.drawn += 1
+                source.steps_taken += 1
                 try:
                     if number == 1:
-                        source.waits.set()
+                        source.waiting.set()
                         await anyio.sleep_forever()
                 except GeneratorExit:
                     raise
@@ -338,12 +338,12 @@ async def test_an_iterator_that_goes_on_in_spite_of_all_is_not_listened_to(ends:
         finally:
             source.close()
 
-    client = Client(source.waits.is_set if ends == "leaves" else lambda: False)
-    shutdown = partial(until, source.waits.is_set) if ends == "shuts down" else None
+    client = Client(source.waiting.is_set if ends == "leaves" else lambda: False)
+    shutdown = partial(until, source.waiting.is_set) if ends == "shuts down" else None
     await client.get(EventSourceResponse(stubborn(), shutdown=shutdown))
 
     assert client.body == OPENING + b"data: a\n\n"
-    assert (source.drawn, len(source.closed)) == (2, 1)
+    assert (source.steps_taken, len(source.closes)) == (2, 1)
     assert client.messages[-1]["more_body"] == (ends == "leaves")
 
 
@@ -352,14 +352,16 @@ async def test_an_iterator_that_ends_as_it_is_cancelled_ends_the_stream_once() -
 
     async def graceful() -> AsyncGenerator[str]:
         yield "a"
-        source.waits.set()
+        source.waiting.set()
         try:
             await anyio.sleep_forever()
         except BaseException:  # noqa: BLE001 - what is tested
             return
 
     client = Client()
-    await client.get(EventSourceResponse(graceful(), shutdown=partial(until, source.waits.is_set)))
+    await client.get(
+        EventSourceResponse(graceful(), shutdown=partial(until, source.waiting.is_set))
+    )
 
     client.checker.end()
     assert client.body == OPENING + b"data: a\n\n"
@@ -408,7 +410,7 @@ async def test_pings_without_end_leave_others_their_turn() -> None:
     response: Any = EventSourceResponse(source.async_generator(), ping=1e-12)
     await response(receive, send)
 
-    assert len(source.closed) == 1
+    assert len(source.closes) == 1
 
 
 async def test_no_ping_is_sent_where_there_is_something_to_send() -> None:
@@ -510,7 +512,7 @@ async def test_a_client_that_leaves_at_a_ping_ends_the_stream() -> None:
         )
 
     assert client.body == OPENING * 3
-    assert (done, len(source.closed)) == (["background"], 1)
+    assert (done, len(source.closes)) == (["background"], 1)
 
 
 @pytest.mark.parametrize("error", [Boom(), HTTPError(409)])
@@ -529,7 +531,7 @@ async def test_an_error_of_a_ping_comes_as_it_is(error: Exception) -> None:
         )
 
     assert getattr(error, "response_started", True)
-    assert len(source.closed) == 1
+    assert len(source.closes) == 1
 
 
 @pytest.mark.parametrize("takes", [0, 1, 2, 3])
@@ -547,7 +549,7 @@ async def test_a_send_that_takes_too_long_is_a_client_that_left(takes: int) -> N
             client.scope, client.receive, send
         )
 
-    assert (len(client.messages), len(source.closed)) == (takes, 1)
+    assert (len(client.messages), len(source.closes)) == (takes, 1)
 
 
 # --- the end that the app decides ---------------------------------------------------------------
@@ -560,7 +562,7 @@ class Stop:
         self.source = source
 
     async def wait(self) -> bool:
-        await self.source.wait_over()
+        await self.source.shutdown()
         return True
 
 
@@ -569,14 +571,14 @@ class Awaitable:
         self.source = source
 
     def __await__(self) -> Iterator[Any]:
-        return self.source.wait_over().__await__()
+        return self.source.shutdown().__await__()
 
 
 SHUTDOWNS: dict[str, Callable[[Source], Any]] = {
     "an event": Stop,
     "a method": lambda source: Stop(source).wait,
-    "a function": lambda source: lambda: source.wait_over(),  # noqa: PLW0108 - no method
-    "a coroutine": lambda source: source.wait_over(),
+    "a function": lambda source: lambda: source.shutdown(),  # noqa: PLW0108 - no method
+    "a coroutine": lambda source: source.shutdown(),
     "an awaitable": Awaitable,
 }
 
@@ -593,16 +595,16 @@ async def test_it_ends_as_if_there_were_no_more_events(kind: str, shutdown: str)
         background=lambda: done.append("background"),
         shutdown=SHUTDOWNS[shutdown](source),
     )
-    source.was_sent = lambda: client.body == OPENING + b"data: a\n\n"
+    source.is_sent = lambda: client.body == OPENING + b"data: a\n\n"
 
     async with anyio.create_task_group() as group:
-        group.start_soon(release, source, lambda: source.is_over)
+        group.start_soon(release, source, lambda: source.is_shut_down)
         await client.get(response)
 
     client.checker.end()
     assert client.body == OPENING + b"data: a\n\n"
     assert done == ["background"]
-    assert_closed(source, iterator, kind)
+    assert_closed_once(source, iterator, kind)
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
@@ -616,7 +618,7 @@ async def test_the_events_and_futures_of_asyncio_serve_many_streams() -> None:
     # One that ends before takes the end of the others with it in no way.
     ways: list[Any] = [future, event, lambda: future, event.wait]
     for shutdown in ways:
-        await Client(leaver.waits.is_set).get(
+        await Client(leaver.waiting.is_set).get(
             EventSourceResponse(leaver.async_generator(), shutdown=shutdown)
         )
         leaver = Source(WAIT)
@@ -627,7 +629,7 @@ async def test_the_events_and_futures_of_asyncio_serve_many_streams() -> None:
             shutdown = ways[number]
             response = EventSourceResponse(source.async_generator(), shutdown=shutdown)
             group.create_task(client.get(response))
-        await until(lambda: all(source.waits.is_set() for source in sources))
+        await until(lambda: all(source.waiting.is_set() for source in sources))
         future.set_result(None)
         event.set()
 
@@ -674,7 +676,7 @@ async def test_a_message_under_way_is_sent_to_its_end_before() -> None:
 
     client.checker.end()
     assert (client.body, sent) == (OPENING + b"data: a\n\n", [b"data: a\n\n"])
-    assert (source.drawn, len(source.closed)) == (1, 1)
+    assert (source.steps_taken, len(source.closes)) == (1, 1)
 
 
 @pytest.mark.parametrize("draws", [False, True])
@@ -706,14 +708,16 @@ async def test_a_ping_under_way_is_sent_to_its_end_before(draws: bool) -> None:
 
     client.checker.end()
     assert client.body == OPENING * 2 + b"data: a\n\n" * draws
-    assert len(source.closed) == 1
+    assert len(source.closes) == 1
 
 
 async def test_a_client_that_leaves_at_the_last_message_ends_it_quietly() -> None:
     source = Source(WAIT)
     client = Client(send_fails_at=2)
     await client.get(
-        EventSourceResponse(source.async_generator(), shutdown=partial(until, source.waits.is_set))
+        EventSourceResponse(
+            source.async_generator(), shutdown=partial(until, source.waiting.is_set)
+        )
     )
 
     assert len(client.messages) == 2
@@ -726,7 +730,7 @@ async def test_an_error_of_the_shutdown_comes_as_it_is() -> None:
     source = Source(WAIT)
     with pytest.raises(Boom):
         await Client().get(EventSourceResponse(source.async_iterator(), shutdown=fail))
-    assert len(source.closed) == 1
+    assert len(source.closes) == 1
 
 
 # --- cancelled at any moment --------------------------------------------------------------------
@@ -745,18 +749,18 @@ async def test_cancelled_at_any_wait_it_leaves_nothing_open(
     for at in range(1, 41):
         source = Source(*["a"] * (4 if name == "stays" else 1000))
         iterator = KINDS[kind](source)
-        client = Client(leaves_after=5 if name == "leaves" else None)
+        client = Client(disconnect_after=5 if name == "leaves" else None)
         response = EventSourceResponse(
             iterator,
             background=checkpoint,
             ping=SOON / 10,
-            shutdown=partial(until, lambda source=source: source.drawn > 4)  # type: ignore[misc]
+            shutdown=partial(until, lambda source=source: source.steps_taken > 4)  # type: ignore[misc]
             if name == "shuts down"
             else None,
         )
         with anyio.fail_after(BOUND):
             outcomes.add(await run_cancelled_at(at, client.get(response), how))
-        assert_closed(source, iterator, kind)
+        assert_closed_once(source, iterator, kind)
     gc.collect()
 
     assert True in outcomes
@@ -797,7 +801,7 @@ async def test_cancelled_while_a_ping_is_sent_it_waits_for_the_end_of_it(at: int
         await run_cancelled_at(at, run(), how)
 
     assert ended in ([], ["ping"])
-    assert len(source.closed) == source.runs
+    assert len(source.closes) == source.has_started
 
 
 async def test_a_request_tells_the_last_event_it_saw() -> None:

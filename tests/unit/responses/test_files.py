@@ -17,7 +17,7 @@ from asgikit import ContentLengthMismatch
 from asgikit.http.dates import parse_http_date
 from asgikit.responses.files import FileResponse, add_validators
 from asgikit.testing import Exchange, exchange
-from tests.support.open_files import still_open
+from tests.support.open_files import open_paths_below
 
 if TYPE_CHECKING:
     pass
@@ -48,7 +48,7 @@ async def ask(response: FileResponse, method: str = "GET", **fields: str) -> Exc
     """Send it with the fields of a request; the file is closed afterwards."""
     headers = [(name.replace("_", "-"), value) for name, value in fields.items()]
     answer = await exchange(response, method, headers=headers)
-    assert still_open(Path(response.path)) == []
+    assert open_paths_below(Path(response.path)) == []
     return answer
 
 
@@ -116,7 +116,7 @@ async def test_a_range_beyond_the_end_is_a_416(
     assert answer.json()["status"] == 416
     assert answer.headers["x-own"] == "1"
     assert "cache-control" not in answer.headers
-    assert still_open(digits) == []
+    assert open_paths_below(digits) == []
 
 
 @pytest.mark.parametrize("offered", [{}, PATHSEND], ids=["", "pathsend"])
@@ -362,7 +362,7 @@ async def test_a_content_length_is_a_promise(digits: Path) -> None:
     for wrong in ("9", "11", "ten"):
         with pytest.raises(ContentLengthMismatch):
             await ask(FileResponse(digits, headers={"content-length": wrong}))
-    assert still_open(digits) == []
+    assert open_paths_below(digits) == []
 
 
 async def test_fields_set_later_are_sent_and_looked_at(digits: Path) -> None:

@@ -22,8 +22,8 @@ from asgikit.responses.file_io import HOP, MESSAGES
 from asgikit.responses.files import FileResponse
 from asgikit.runtime.threads import run_blocking_io
 from asgikit.testing import exchange
-from tests.support.open_files import still_open
-from tests.support.streams import said_goodbye_early
+from tests.support.open_files import open_paths_below
+from tests.support.streams import completes_after_early_disconnect
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -148,7 +148,7 @@ async def test_a_fault_of_the_disk_is_raised_before_anything_is_sent(
 
     assert sent == []
     assert ran == [True]
-    assert still_open(digits) == []
+    assert open_paths_below(digits) == []
 
 
 async def never() -> Message:
@@ -190,7 +190,7 @@ async def test_a_file_that_shrinks_breaks_the_answer(long: Path) -> None:
 
     assert isinstance(error, ContentLengthMismatch)
     assert len(body) < 3 * MESSAGES
-    assert still_open(long) == []
+    assert open_paths_below(long) == []
 
 
 async def send_and(path: Path, interfere: Callable[[], object]) -> tuple[bytes, Exception | None]:
@@ -296,7 +296,7 @@ async def test_no_more_than_a_mebibyte_is_read_ahead_of_a_client_that_stalls(
             group.cancel_scope.cancel()
 
     assert read_so_far == HOP
-    assert still_open(path) == []
+    assert open_paths_below(path) == []
 
 
 MEMORY = """
@@ -353,7 +353,7 @@ async def test_a_client_that_leaves_ends_the_reading(long: Path, after: int, ver
         )
 
     assert len(answer.messages) == after
-    assert still_open(long) == []
+    assert open_paths_below(long) == []
     assert ran == [True]
 
 
@@ -391,7 +391,7 @@ async def test_a_client_that_leaves_while_nothing_is_sent_ends_it_too(long: Path
         response = FileResponse(long, chunk_size=1, background=lambda: ran.append(True))
         await response(receive, send)
 
-    assert still_open(long) == []
+    assert open_paths_below(long) == []
     assert ran == [True]
 
 
@@ -428,7 +428,7 @@ async def test_a_cancelled_task_leaves_nothing_open(
             response = FileResponse(long, chunk_size=1, background=lambda: ran.append(True))
             await response(never, ignore)
 
-    assert still_open(long) == []
+    assert open_paths_below(long) == []
     assert ran == []
 
 
@@ -442,7 +442,7 @@ async def test_a_failed_send_is_raised_and_nothing_left_open(long: Path) -> None
     with pytest.raises(ZeroDivisionError):
         await response(never, send)
 
-    assert still_open(long) == []
+    assert open_paths_below(long) == []
     assert ran == [True]
 
 
@@ -545,7 +545,7 @@ async def test_a_part_is_not_handed_to_the_server(digits: Path) -> None:
 async def test_a_server_that_says_goodbye_at_the_last_message_may_take_its_time(
     long: Path,
 ) -> None:
-    assert await said_goodbye_early(FileResponse(long, chunk_size=1))
+    assert await completes_after_early_disconnect(FileResponse(long, chunk_size=1))
 
 
 async def test_without_the_scope_what_is_missing_is_a_problem_all_the_same(tmp_path: Path) -> None:

@@ -34,12 +34,12 @@ from tests.support.streams import (
     Boom,
     Client,
     Source,
-    assert_closed,
+    assert_closed_once,
     cancel,
+    completes_after_early_disconnect,
     every_kind,
     release,
     run_cancelled_at,
-    said_goodbye_early,
 )
 from tests.support.waiting import BOUND
 from tests.support.waiting import until_thread as until
@@ -150,7 +150,7 @@ async def test_stream_iterates_no_further_ahead_than_allowed(kind: str) -> None:
                 sent.append(message)
                 for _ in range(3):
                     await checkpoint()
-                ahead.append(source.drawn - len(sent))
+                ahead.append(source.steps_taken - len(sent))
             await send(message)
 
         sent: list[Message] = []
@@ -175,7 +175,7 @@ async def test_closed_when_it_is_exhausted(kind: str) -> None:
     answer = await exchange(StreamingResponse(iterator))
 
     assert answer.body == b"ab"
-    assert_closed(source, iterator, kind)
+    assert_closed_once(source, iterator, kind)
 
 
 @every_kind
@@ -188,7 +188,7 @@ async def test_closed_and_nothing_sent_when_the_first_chunk_fails(kind: str) -> 
         await client.get(StreamingResponse(iterator))
 
     assert client.messages == []
-    assert_closed(source, iterator, kind)
+    assert_closed_once(source, iterator, kind)
 
 
 @every_kind
@@ -202,7 +202,7 @@ async def test_closed_and_broken_off_when_a_later_chunk_fails(kind: str) -> None
 
     assert client.body == b"a"
     assert client.messages[-1]["more_body"]
-    assert_closed(source, iterator, kind)
+    assert_closed_once(source, iterator, kind)
 
 
 @every_kind
@@ -211,18 +211,18 @@ async def test_closed_when_the_client_leaves_while_it_waits(kind: str, sent: int
     source = Source(*[b"a"] * sent, WAIT, b"never")
     iterator = KINDS[kind](source)
     client = Client(source.is_waiting)
-    source.was_sent = lambda: client.body == b"a" * sent
+    source.is_sent = lambda: client.body == b"a" * sent
     done: list[str] = []
     response = StreamingResponse(iterator, background=lambda: done.append("background"))
 
     async with anyio.create_task_group() as group:
-        group.start_soon(release, source, lambda: client.has_left)
+        group.start_soon(release, source, lambda: client.is_disconnected)
         await client.get(response)
 
     assert client.body == b"a" * sent
-    assert (len(client.messages), source.drawn) == (2 * sent, sent + 1)
+    assert (len(client.messages), source.steps_taken) == (2 * sent, sent + 1)
     assert done == ["background"]
-    assert_closed(source, iterator, kind)
+    assert_closed_once(source, iterator, kind)
 
 
 @every_kind
@@ -233,8 +233,8 @@ async def test_closed_when_the_client_left_before_anything(kind: str) -> None:
     answer = await exchange(StreamingResponse(iterator), disconnect_after=0)
 
     assert answer.messages == []
-    assert source.drawn < 10_000
-    assert_closed(source, iterator, kind)
+    assert source.steps_taken < 10_000
+    assert_closed_once(source, iterator, kind)
 
 
 class Endless:
@@ -248,7 +248,7 @@ class Endless:
 
 
 async def test_an_iterator_that_has_nothing_to_close_is_let_go() -> None:
-    client = Client(leaves_after=3)
+    client = Client(disconnect_after=3)
 
     with anyio.fail_after(BOUND):
         await client.get(StreamingResponse(Endless()))
@@ -268,7 +268,7 @@ async def test_closed_when_there_is_nothing_and_nobody_to_send_it_to(
     await client.get(StreamingResponse(iterator))
 
     assert len(client.messages) == fails_at
-    assert_closed(source, iterator, kind)
+    assert_closed_once(source, iterator, kind)
 
 
 @every_kind
@@ -283,7 +283,7 @@ async def test_closed_when_send_raises_an_os_error(kind: str, fails_at: int) -> 
 
     assert len(client.messages) == fails_at
     assert done == ["background"]
-    assert_closed(source, iterator, kind)
+    assert_closed_once(source, iterator, kind)
 
 
 @every_kind
@@ -301,7 +301,7 @@ async def test_an_os_error_of_the_iterator_is_no_disconnect(
         await Client().get(response)
 
     assert done == ["background"]
-    assert_closed(source, iterator, kind)
+    assert_closed_once(source, iterator, kind)
 
 
 @every_kind
@@ -310,7 +310,7 @@ async def test_closed_when_a_scope_around_it_is_cancelled(kind: str, sent: int) 
     source = Source(*[b"a"] * sent, WAIT)
     iterator = KINDS[kind](source)
     client = Client()
-    source.was_sent = lambda: client.body == b"a" * sent
+    source.is_sent = lambda: client.body == b"a" * sent
     seen: list[BaseException] = []
     done: list[str] = []
     response = StreamingResponse(iterator, background=lambda: done.append("background"))
@@ -329,7 +329,7 @@ async def test_closed_when_a_scope_around_it_is_cancelled(kind: str, sent: int) 
     # On trio, what the thread had in hand may still be handed over.
     assert client.body.removesuffix(b"late") == b"a" * sent
     assert done == []
-    assert_closed(source, iterator, kind)
+    assert_closed_once(source, iterator, kind)
 
 
 @every_kind
@@ -342,18 +342,18 @@ async def test_closed_when_its_task_is_cancelled(kind: str, times: int) -> None:
     done: list[str] = []
     response = StreamingResponse(iterator, background=lambda: done.append("background"))
 
-    source.was_sent = lambda: client.body == b"a"
+    source.is_sent = lambda: client.body == b"a"
     task = asyncio.ensure_future(client.get(response))
     await until(source.is_waiting)
     for _ in range(times):
         task.cancel()
         await checkpoint()
-    source.go.set()
+    source.resume.set()
     with pytest.raises(asyncio.CancelledError):
         await task
 
     assert (client.body, done) == (b"a", [])
-    assert_closed(source, iterator, kind)
+    assert_closed_once(source, iterator, kind)
 
 
 @pytest.mark.parametrize("kind", ["generator", "iterator"])
@@ -364,15 +364,15 @@ async def test_closed_when_every_task_is_cancelled_as_at_the_end_of_a_loop(kind:
     before = asyncio.all_tasks()
 
     task = asyncio.ensure_future(Client().get(StreamingResponse(iterator)))
-    await until(source.waits.is_set)
+    await until(source.waiting.is_set)
     for each in asyncio.all_tasks() - before:
         each.cancel()
     await checkpoint()
-    source.go.set()  # the thread is waited for, so that nothing is closed under it
+    source.resume.set()  # the thread is waited for, so that nothing is closed under it
     await asyncio.wait([task])
 
     assert task.cancelled()
-    assert_closed(source, iterator, kind)
+    assert_closed_once(source, iterator, kind)
 
 
 # --- cancelled at any moment --------------------------------------------------------------------
@@ -381,7 +381,7 @@ async def test_closed_when_every_task_is_cancelled_as_at_the_end_of_a_loop(kind:
 def scenario(name: str, kind: str) -> tuple[Source, Any, Client, Callable[..., Awaitable[None]]]:
     source = Source(*[b"a"] * 4)
     iterator = KINDS[kind](source)
-    client = Client(leaves_after=3 if name == "leaves" else None)
+    client = Client(disconnect_after=3 if name == "leaves" else None)
     if name == "leaves":
         source.steps += [b"a"] * 1000
 
@@ -437,7 +437,7 @@ async def test_cancelled_at_any_wait_it_leaves_nothing_open(
         source, iterator, client, app = scenario(name, kind)
         with anyio.fail_after(BOUND):
             outcomes.add(await run_cancelled_at(at, client.get(app), how))
-        assert_closed(source, iterator, kind)
+        assert_closed_once(source, iterator, kind)
     gc.collect()
 
     assert True in outcomes
@@ -481,7 +481,7 @@ async def test_a_server_that_says_goodbye_at_the_last_message_may_take_its_time(
     method: str,
 ) -> None:
     response = StreamingResponse(Source(b"a").async_generator())
-    assert await said_goodbye_early(response, method)
+    assert await completes_after_early_disconnect(response, method)
 
 
 async def test_a_generator_that_goes_on_in_spite_of_all_is_not_listened_to() -> None:
@@ -489,10 +489,10 @@ async def test_a_generator_that_goes_on_in_spite_of_all_is_not_listened_to() -> 
 
     async def stubborn() -> AsyncGenerator[bytes]:
         for number in range(100_000):
-            source.drawn += 1
+            source.steps_taken += 1
             try:
                 if number == 2:
-                    source.waits.set()
+                    source.waiting.set()
                     await anyio.sleep_forever()
                 await checkpoint()
             except GeneratorExit:
@@ -506,10 +506,10 @@ async def test_a_generator_that_goes_on_in_spite_of_all_is_not_listened_to() -> 
                 source.close()
                 raise
 
-    client = Client(source.waits.is_set)
+    client = Client(source.waiting.is_set)
     await client.get(StreamingResponse(stubborn()))
 
-    assert (client.body, source.drawn, len(source.closed)) == (b"xx", 3, 1)
+    assert (client.body, source.steps_taken, len(source.closes)) == (b"xx", 3, 1)
 
 
 @pytest.mark.parametrize("content_length", [None, 5])
@@ -522,13 +522,13 @@ async def test_a_generator_that_ends_as_the_client_leaves_has_broken_no_promise(
     async def graceful() -> AsyncGenerator[bytes]:
         for _ in range(sent):
             yield b"x"
-        source.waits.set()
+        source.waiting.set()
         try:
             await anyio.sleep_forever()
         except BaseException:  # noqa: BLE001 - what is tested
             return
 
-    client = Client(source.waits.is_set)
+    client = Client(source.waiting.is_set)
     await client.get(StreamingResponse(graceful(), content_length=content_length))
 
     assert client.body == b"x" * sent
@@ -539,14 +539,14 @@ async def test_an_error_made_while_the_client_leaves_comes_as_it_is() -> None:
 
     async def clumsy() -> AsyncGenerator[bytes]:
         try:
-            source.waits.set()
+            source.waiting.set()
             await anyio.sleep_forever()
             yield b"x"
         finally:
             raise Boom
 
     with pytest.raises(Boom):
-        await Client(source.waits.is_set).get(StreamingResponse(clumsy()))
+        await Client(source.waiting.is_set).get(StreamingResponse(clumsy()))
 
 
 @every_kind
@@ -556,14 +556,14 @@ async def test_an_error_of_receive_comes_as_it_is(kind: str) -> None:
     client = Client()
 
     async def receive() -> Message:
-        await until(source.waits.is_set)
-        source.go.set()
+        await until(source.waiting.is_set)
+        source.resume.set()
         raise Boom
 
     with pytest.raises(Boom):
         await StreamingResponse(iterator)(client.scope, receive, client.send)
 
-    assert_closed(source, iterator, kind)
+    assert_closed_once(source, iterator, kind)
 
 
 async def test_a_message_of_another_protocol_is_an_error() -> None:
@@ -595,7 +595,7 @@ async def test_a_receive_that_gives_a_disconnect_where_it_is_cancelled_disturbs_
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])  # trio has scopes alone
 async def test_a_task_that_survived_a_cancellation_ends_quietly_as_the_client_leaves() -> None:
     source = Source(b"a", WAIT)
-    client = Client(source.waits.is_set)
+    client = Client(source.waiting.is_set)
 
     async def survivor() -> int:
         task = asyncio.current_task()
@@ -612,7 +612,7 @@ async def test_a_task_that_survived_a_cancellation_ends_quietly_as_the_client_le
 
 async def test_the_task_goes_on_after_the_client_left() -> None:
     source = Source(b"a", WAIT)
-    client = Client(source.waits.is_set)
+    client = Client(source.waiting.is_set)
 
     with anyio.fail_after(BOUND):
         await client.get(StreamingResponse(source.async_generator()))
@@ -628,7 +628,7 @@ async def test_disconnects_are_logged_for_debugging_alone(caplog: pytest.LogCapt
         for fails_at in (0, 1, 2):
             await Client(send_fails_at=fails_at).get(StreamingResponse([b"a"]))
         assert [record.name for record in caplog.records] == ["asgikit"] * 3
-        await Client(source.waits.is_set).get(StreamingResponse(source.async_generator()))
+        await Client(source.waiting.is_set).get(StreamingResponse(source.async_generator()))
 
     assert {record.levelname for record in caplog.records} == {"DEBUG"}
 
@@ -680,7 +680,7 @@ async def test_a_content_length_is_a_promise(
             assert client.body == sent
             assert bool(client.messages) == bool(sent)
             assert all(message.get("more_body", True) for message in client.messages[1:])
-        assert_closed(source, iterator, kind)
+        assert_closed_once(source, iterator, kind)
 
 
 @every_kind
@@ -693,8 +693,8 @@ async def test_a_doubled_content_length_draws_nothing(kind: str) -> None:
     with pytest.raises(ContentLengthMismatch):
         await client.get(StreamingResponse(iterator, headers=headers))
 
-    assert (client.messages, source.drawn) == ([], 0)
-    assert_closed(source, iterator, kind)
+    assert (client.messages, source.steps_taken) == ([], 0)
+    assert_closed_once(source, iterator, kind)
 
 
 @pytest.mark.property
@@ -733,10 +733,10 @@ async def test_where_no_content_may_be_none_is_drawn_but_it_is_closed(
 
     answer = await exchange(StreamingResponse(iterator, status_code, content_length=3), method)
 
-    assert (answer.status_code, answer.body, source.drawn) == (status_code, b"", 0)
+    assert (answer.status_code, answer.body, source.steps_taken) == (status_code, b"", 0)
     lengths = answer.headers.getall("content-length", [])
     assert lengths == (["3"] if method == "HEAD" else ["0"] if status_code == 205 else [])
-    assert_closed(source, iterator, kind)
+    assert_closed_once(source, iterator, kind)
 
 
 @every_kind
@@ -750,7 +750,7 @@ async def test_a_chunk_of_a_wrong_type_is_an_error_that_closes(kind: str, chunk:
         await client.get(StreamingResponse(iterator))
 
     assert client.messages == []
-    assert_closed(source, iterator, kind)
+    assert_closed_once(source, iterator, kind)
 
 
 @every_kind
@@ -764,8 +764,8 @@ async def test_a_field_that_cannot_be_sent_is_an_error_that_closes(kind: str) ->
     with pytest.raises(ValueError, match="control character"):
         await client.get(response)
 
-    assert (client.messages, source.drawn) == ([], 0)
-    assert_closed(source, iterator, kind)
+    assert (client.messages, source.steps_taken) == ([], 0)
+    assert_closed_once(source, iterator, kind)
 
 
 # --- once ---------------------------------------------------------------------------------------
@@ -825,7 +825,7 @@ async def test_an_http_error_before_the_first_chunk_is_answered(
     answer = await exchange(wrap(lambda request: StreamingResponse(iterator)))
 
     assert (answer.status_code, answer.json()["detail"]) == (409, "Not now.")
-    assert_closed(source, iterator, kind)
+    assert_closed_once(source, iterator, kind)
 
 
 @every_kind
@@ -842,7 +842,7 @@ async def test_an_http_error_after_the_start_is_passed_on(
 
     assert caught.value.response_started
     assert client.body == b"a"
-    assert_closed(source, iterator, kind)
+    assert_closed_once(source, iterator, kind)
 
 
 async def test_an_http_error_tells_whether_the_response_started() -> None:
@@ -975,7 +975,7 @@ async def test_a_body_that_nobody_reads_hides_no_disconnect(mebibytes: int, wrap
     with anyio.fail_after(BOUND):
         await app(client.scope, receive, client.send)
 
-    assert len(source.closed) == 1
+    assert len(source.closes) == 1
     assert client.body in (b"", b"a")
 
 
@@ -1005,13 +1005,13 @@ async def test_a_client_that_leaves_while_it_uploads_ends_an_echo() -> None:
 
 async def test_without_a_scope_the_client_is_watched_all_the_same() -> None:
     source = Source(b"a", WAIT)
-    client = Client(source.waits.is_set)
+    client = Client(source.waiting.is_set)
     response: Any = StreamingResponse(source.async_generator())
 
     with anyio.fail_after(BOUND):
         await response(client.receive, client.send)
 
-    assert (client.body, len(source.closed)) == (b"a", 1)
+    assert (client.body, len(source.closes)) == (b"a", 1)
 
 
 async def test_nobody_is_sent_the_end_of_an_empty_stream_whose_start_nobody_got() -> None:
@@ -1199,7 +1199,7 @@ async def test_no_trailers_are_none() -> None:
 async def test_trailers_are_asked_for_when_the_body_is_complete() -> None:
     source = Source(b"a", b"b")
     response = StreamingResponse(
-        source.async_generator(), trailers=lambda: {"x-drawn": str(source.drawn)}
+        source.async_generator(), trailers=lambda: {"x-drawn": str(source.steps_taken)}
     )
 
     assert (await exchange(response, scope=TRAILERS)).trailers["x-drawn"] == "2"
@@ -1256,7 +1256,7 @@ async def test_a_send_that_takes_too_long_is_a_client_that_left(
     assert (len(taken), done) == (takes, ["background"])
     assert [record.levelname for record in caplog.records] == ["DEBUG"]
     assert "took no message for 0.01 seconds" in caplog.text
-    assert_closed(source, iterator, kind)
+    assert_closed_once(source, iterator, kind)
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
@@ -1341,7 +1341,7 @@ async def test_bytes_are_no_json(kind: str) -> None:
     with pytest.raises(TypeError, match="JSON cannot hold bytes"):
         await exchange(NDJSONResponse(iterator))
 
-    assert_closed(source, iterator, kind)
+    assert_closed_once(source, iterator, kind)
 
 
 @pytest.mark.parametrize(

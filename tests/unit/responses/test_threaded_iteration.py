@@ -68,7 +68,7 @@ async def test_context_variable_is_kept_across_yields_and_in_close(
             seen.append(VARIABLE.get())
 
     VARIABLE.set("task")
-    await Client(leaves_after=5 if disconnects else None).get(make(chunks()))
+    await Client(disconnect_after=5 if disconnects else None).get(make(chunks()))
 
     assert seen[-2:] == ["inner", "task"]
     assert set(seen[:-1]) == {"inner"}
@@ -184,7 +184,7 @@ async def test_error_of_close_is_raised() -> None:
             raise Boom
 
     with pytest.raises(Boom):
-        await Client(leaves_after=3).get(StreamingResponse(Broken()))
+        await Client(disconnect_after=3).get(StreamingResponse(Broken()))
 
 
 # Closing
@@ -306,7 +306,7 @@ async def test_many_disconnects_leave_no_thread_busy() -> None:
     steps = [Steps() for _ in range(500)]
     async with anyio.create_task_group() as group:
         for each in steps:
-            group.start_soon(Client(leaves_after=3).get, StreamingResponse(each))
+            group.start_soon(Client(disconnect_after=3).get, StreamingResponse(each))
 
     assert {each.closes for each in steps} == {1}
     pool = threads._streams  # nothing public tells of its threads
