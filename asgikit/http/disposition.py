@@ -27,10 +27,15 @@ _parse_common = re.compile(
 # parameters  = *( OWS ";" OWS [ parameter ] )                     (RFC 9110, section 5.6.6)
 # parameter   = parameter-name "=" ( token / quoted-string )
 #
-# A run of semicolons is taken in one step.
+# A run of semicolons is taken in one step. Some clients send more than tokens without quotation
+# marks (name=files[0], filename=a b.txt): such a value extends to the next ";". It has no DQUOTE,
+# since readers differ on where a value with one ends.
+_UNQUOTED = r'[^";\x00-\x20\x7f][^";\x00-\x08\x0a-\x1f\x7f]*+'
+
+
 def _parameter(quoted_string: str) -> re.Pattern[str]:
     return re.compile(
-        rf"(?:[ \t]*+;)++[ \t]*+(?:({TOKEN})=(?:({TOKEN})|{quoted_string}))?+",
+        rf"(?:[ \t]*+;)++[ \t]*+(?:({TOKEN})=(?:({_UNQUOTED})|{quoted_string}))?+",
     )
 
 
@@ -86,7 +91,8 @@ def parse_form_disposition(value: bytes | str) -> FormDisposition | None:
     """Read the ``Content-Disposition`` of a part of a form (:rfc:`7578`, section 4.2).
 
     Bytes are UTF-8, as browsers send it, with U+FFFD for what is not. ``%22`` is read as a DQUOTE,
-    since browsers write it so. ``filename*`` counts only without ``filename``, ``name*`` never.
+    since browsers write it so. ``filename*`` counts only without ``filename``, ``name*`` never. A
+    value without quotation marks is kept as sent, up to the next ``;``.
 
     Returns:
         The field's name and its file name; or :obj:`None` where it is malformed, of another type
@@ -138,7 +144,7 @@ def _parse_parameters(text: str, start: int, pattern: re.Pattern[str]) -> dict[s
             return None
         # Each turn takes a ";" at the least.
         start = match.end()
-        name, token, quoted = match.groups()
+        name, unquoted, quoted = match.groups()
         if name is None:
             continue
         name = name.lower()
@@ -147,8 +153,8 @@ def _parse_parameters(text: str, start: int, pattern: re.Pattern[str]) -> dict[s
         # RFC 8187 (its section 1), and one more way to differ.
         if name in parameters or "*" in name[:-1]:
             return None
-        if token is not None:
-            parameters[name] = token
+        if unquoted is not None:
+            parameters[name] = unquoted.rstrip(OWS)
         else:
             parameters[name] = _unescape(quoted) if pattern is _ESCAPING else quoted
     return parameters
