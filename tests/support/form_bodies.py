@@ -1,4 +1,4 @@
-"""Bodies of forms, built here, and what is in them."""
+"""Multipart bodies and the fields and files that they contain."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ DISPOSITION = 'Content-Disposition: form-data; name="a"'
 
 @dataclass(frozen=True)
 class File:
-    """A file of a form: what it is called, and what is in it."""
+    """A file in a form."""
 
     filename: str
     data: bytes
@@ -19,33 +19,33 @@ class File:
 
 
 def part(data: bytes, *lines: str) -> bytes:
-    """Write a part with header ``lines``, delimiter and all."""
+    """Format a part with its delimiter; ``lines`` are its headers."""
     head = "".join(f"{line}\r\n" for line in lines or (DISPOSITION,))
     return b"--X\r\n" + head.encode() + b"\r\n" + data + b"\r\n"
 
 
 def text(name: str, data: bytes) -> bytes:
-    """Write a text field."""
+    """Format a part with a text field."""
     return part(data, f'Content-Disposition: form-data; name="{name}"')
 
 
 def file(name: str, filename: str, data: bytes, *lines: str) -> bytes:
-    """Write a file; ``lines`` are further header lines."""
+    """Format a part with a file; ``lines`` are further headers."""
     disposition = f'Content-Disposition: form-data; name="{name}"; filename="{filename}"'
     return part(data, disposition, *lines)
 
 
 def body(*parts: bytes, end: bytes = b"--X--\r\n") -> bytes:
-    """Put a body together."""
+    """Join parts to a body that ends with ``end``."""
     return b"".join(parts) + end
 
 
-# What a delimiter is not, line for line.
+# Lines that resemble a delimiter.
 LOOKALIKE = b"--Y\r\n--X-\r\n--Xx\r\n\r--X-\r\r\n-"
 
 Items = list[tuple[str, str | File]]
 
-# Every byte, and all that looks like the start of a delimiter.
+# Each byte, and sequences that resemble the start of a delimiter.
 HOSTILE = bytes(range(256)) + b"\r\n--Y\r\n--\r\n-\r\r\n\r--X\n--X\r"
 
 VALID: dict[str, tuple[bytes, Items]] = {
@@ -60,7 +60,7 @@ VALID: dict[str, tuple[bytes, Items]] = {
         body(file("f", "x.txt", b"data", "Content-Type: text/plain")),
         [("f", File("x.txt", b"data", "text/plain"))],
     ),
-    "an empty file input": (
+    "a file input without a file": (
         body(file("f", "", b"", "Content-Type: application/octet-stream")),
         [("f", File("", b"", "application/octet-stream"))],
     ),
@@ -68,11 +68,11 @@ VALID: dict[str, tuple[bytes, Items]] = {
         body(file("f", "1", b"one"), text("a", b"v"), file("f", "2", b"two")),
         [("f", File("1", b"one")), ("a", "v"), ("f", File("2", b"two"))],
     ),
-    "bytes of every kind": (
+    "all bytes": (
         body(file("f", "x", HOSTILE), file("g", "y", b"\r\n" + HOSTILE)),
         [("f", File("x", HOSTILE)), ("g", File("y", b"\r\n" + HOSTILE))],
     ),
-    "text of every kind": (
+    "text that resembles a delimiter": (
         body(text("a", b"1"), text("b", LOOKALIKE), text("c", b"\r\n")),
         [("a", "1"), ("b", LOOKALIKE.decode()), ("c", "\r\n")],
     ),
@@ -88,17 +88,17 @@ VALID: dict[str, tuple[bytes, Items]] = {
             ("g", File("", b"", "a/b")),
         ],
     ),
-    "names beyond ASCII": (
+    "non-ASCII names": (
         body(file("naïve", "żółw 日本.txt", b"D")),
         [("naïve", File("żółw 日本.txt", b"D"))],
     ),
-    "text beyond ASCII": (body(text("a", "žlutý 🐎".encode())), [("a", "žlutý 🐎")]),
+    "non-ASCII text": (body(text("a", "žlutý 🐎".encode())), [("a", "žlutý 🐎")]),
     "a quoted name": (body(text("a%22b", b"v")), [('a"b', "v")]),
     "a charset": (
         body(part(b"caf\xe9", DISPOSITION, "Content-Type: text/plain; charset=ISO-8859-1")),
         [("a", "café")],
     ),
-    # Old browsers' way to tell the charset; no current one sends it unasked.
+    # Browsers send this field only if the form has it (HTML, "Constructing the entry list").
     "_charset_": (
         body(text("_charset_", b"iso-8859-1"), text("a", "é".encode())),
         [("_charset_", "iso-8859-1"), ("a", "é")],
@@ -111,16 +111,16 @@ VALID: dict[str, tuple[bytes, Items]] = {
         body(part(b"v", f'{DISPOSITION}; filename="x" ', "Content-Type: \ttext/plain\t")),
         [("a", File("x", b"v", "text/plain"))],
     ),
-    "other header fields": (
+    "other headers": (
         body(part(b"v", "X-Other: ž\t1", DISPOSITION, "Content-Length: 700", "X-Empty:")),
-        [("a", "v")],  # the delimiter says where it ends, not a length
+        [("a", "v")],  # the delimiter ends the part, not its Content-Length
     ),
-    "an encoding": (
+    "a transfer encoding": (
         body(part(b"dg==", DISPOSITION, "Content-Transfer-Encoding: base64")),
-        [("a", "dg==")],  # none is undone (RFC 7578, section 4.7)
+        [("a", "dg==")],  # ignored (RFC 7578, section 4.7)
     ),
     "a preamble": (b"A form.\r\n--Y\r\n--\r\n" + body(text("a", b"v")), [("a", "v")]),
-    "empty lines before": (b"\r\n\r\n" + body(text("a", b"v")), [("a", "v")]),
+    "empty lines before the first delimiter": (b"\r\n\r\n" + body(text("a", b"v")), [("a", "v")]),
     "an epilogue": (body(text("a", b"v")) + body(text("b", b"no")), [("a", "v")]),
     "white space after a delimiter": (
         body(text("a", b"v"), end=b"--X \t\r\n") + body(text("b", b"w"))[len(b"--X\r\n") :],
@@ -134,5 +134,5 @@ VALID: dict[str, tuple[bytes, Items]] = {
 
 
 def shortest_complete_size(data: bytes) -> int:
-    """Give the size of the shortest prefix of ``data`` that is a whole form."""
+    """Return the size of the shortest prefix of ``data`` that is a complete form."""
     return data.index(b"--X--") + len(b"--X--")

@@ -1,4 +1,4 @@
-"""How the work of a reader grows with its input: a ratio, since seconds are the machine's."""
+"""Tests of linear growth: compare times of one process as a ratio, not in seconds."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 
 def cost(read: Callable[[str], object], text: str) -> float:
-    """Give the least time of three, of this process alone."""
+    """Return the shortest of three runs, in seconds of CPU time."""
     times = []
     for _ in range(3):
         start = time.process_time()
@@ -19,10 +19,10 @@ def cost(read: Callable[[str], object], text: str) -> float:
 def grows_linearly(
     read: Callable[[str], object], text: str, head: str = "", tail: str = ""
 ) -> bool:
-    """Tell whether eight times as much of ``text`` takes less than 16 times as long.
+    """Return whether eight times as much of ``text`` takes less than 16 times as long.
 
-    What is linear takes 8 times as long, what is quadratic 64 times; the size is one at which the
-    clock says something. A neighbour on the machine may spoil one try, not all.
+    Linear growth is a ratio of 8, quadratic growth one of 64. The smaller size is large enough for
+    the resolution of the clock. Other processes may disturb one of the four tries.
     """
     count = 512
     while cost(read, head + text * count + tail) < 0.002 and count * len(text) < 2**19:

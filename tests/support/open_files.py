@@ -1,4 +1,4 @@
-"""Which files this process has open."""
+"""The files that this process has open."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ if TYPE_CHECKING:
 
 
 def open_paths_below(path: Path) -> list[str]:
-    """Give the names below ``path``, or of it, that a descriptor of this process leads to."""
+    """Return the open paths that start with ``path``, one for each file descriptor."""
     links = []
     for descriptor in os.listdir("/proc/self/fd"):
         try:
             links.append(os.readlink(f"/proc/self/fd/{descriptor}"))
-        except FileNotFoundError:  # the one that listed the others
+        except FileNotFoundError:  # the descriptor of /proc/self/fd itself
             continue
     return [link for link in links if link.startswith(str(path))]

@@ -1,8 +1,8 @@
-"""The folders of the checkout."""
+"""Paths of the checkout."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-#: The top of the checkout.
+#: The top folder of the checkout.
 ROOT = Path(__file__).parent.parent.parent

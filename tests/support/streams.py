@@ -1,4 +1,4 @@
-"""What the tests of streams share: things to draw from, a client that leaves, and cancellation."""
+"""Helpers for tests of streams: iterables, a client that disconnects, and cancellation."""
 
 from __future__ import annotations
 
@@ -31,88 +31,100 @@ if TYPE_CHECKING:
 
 
 async def completes_after_early_disconnect(response: Any, method: str = "GET") -> bool:
-    """Have a server send ``response`` that hangs up with the last message.
+    """Return whether ``response`` waits for its last ``send`` although a disconnect was reported.
 
-    It takes its time over that one, and has said by then that the client is gone. Tells whether
-    it got to the end.
+    Some servers report the disconnect before the last call of ``send`` returns.
     """
-    goodbye = anyio.Event()
-    closed = False
+    is_last = anyio.Event()
+    is_complete = False
 
     async def receive() -> Message:
-        await goodbye.wait()
+        await is_last.wait()
         return {"type": "http.disconnect"}
 
     async def send(message: Message) -> None:
-        nonlocal closed
+        nonlocal is_complete
         if message["type"] == "http.response.body" and not message.get("more_body"):
-            goodbye.set()
+            is_last.set()
             for _ in range(10):
                 await checkpoint()
-            closed = True
+            is_complete = True
 
     await response({"type": "http", "method": method, "path": "/", "headers": []}, receive, send)
-    return closed
+    return is_complete
 
 
 class Boom(Exception):
-    """An error of the app's own."""
+    """An error that the app raises."""
 
 
-# A step of a source: to wait for what never comes.
+# A step of a source that waits: async sources forever, sync sources until ``resume`` is set.
 WAIT: Any = object()
 
 
 class Source:
-    """Steps to go through, as any kind of iterator, and notes of what happens to it."""
+    """Iterables of each kind over the same steps, which record their use.
+
+    A step is a chunk to yield, an exception to raise, or :data:`WAIT`.
+
+    Attributes:
+        steps_taken: the number of steps that were iterated over.
+        has_started: a generator has run its first step.
+        closes: the identifier of the thread of each close.
+        overlaps: the number of closes during a step.
+        waiting: set at a ``WAIT`` step.
+        resume: ends the ``WAIT`` step of a sync iterable if set.
+        is_sent: returns whether the chunks before the ``WAIT`` step were sent. Sync iterables run
+            ahead of the client.
+        is_shut_down: :meth:`shutdown` has returned.
+    """
 
     def __init__(self, *steps: Any) -> None:
         self.steps = list(steps)
         self.steps_taken = 0
         self.has_started = False
-        self.closes: list[int] = []  # threads
+        self.closes: list[int] = []
         self.overlaps = 0
         self.is_shut_down = False
         self.waiting = threading.Event()
         self.resume = threading.Event()
-        self._drawing = False
-        # A sync iterable runs ahead: what tells that the chunks before the wait were sent.
+        self._is_in_step = False
         self.is_sent: Callable[[], bool] = lambda: True
 
     def is_waiting(self) -> bool:
-        """Return whether it waits for what never comes, and all before it was sent."""
+        """Return whether a ``WAIT`` step was reached and the chunks before it were sent."""
         return self.waiting.is_set() and self.is_sent()
 
     async def shutdown(self) -> None:
-        """Return, and note it, once somebody waits."""
+        """Return at a ``WAIT`` step; for the parameter ``shutdown`` of responses."""
         await until(self.is_waiting)
         self.is_shut_down = True
 
     def close(self) -> None:
-        self.overlaps += self._drawing
+        self.overlaps += self._is_in_step
         self.closes.append(threading.get_ident())
 
-    def _next(self) -> Any:
+    def _take_step(self) -> Any:
         step = self.steps[self.steps_taken]
         self.steps_taken += 1
         if isinstance(step, Exception):
             raise step
         return step
 
-    async def _draw_async(self) -> Any:
-        step = self._next()
+    async def _step_async(self) -> Any:
+        step = self._take_step()
         if step is WAIT:
             self.waiting.set()
             await anyio.sleep_forever()
         return step
 
-    def _draw(self) -> Any:
-        step = self._next()
+    def _step(self) -> Any:
+        step = self._take_step()
         if step is WAIT:
-            self._drawing = True
+            self._is_in_step = True
             self.waiting.set()
             assert self.resume.wait(BOUND)
-            self._drawing = False
+            self._is_in_step = False
             return b"late"
         return step
 
@@ -120,7 +132,7 @@ class Source:
         self.has_started = True
         try:
             while self.steps_taken < len(self.steps):
-                yield await self._draw_async()
+                yield await self._step_async()
         finally:
             self.close()
 
@@ -128,7 +140,7 @@ class Source:
         self.has_started = True
         try:
             while self.steps_taken < len(self.steps):
-                yield self._draw()
+                yield self._step()
         finally:
             self.close()
 
@@ -149,7 +161,7 @@ class CustomAsyncIterator:
     async def __anext__(self) -> Any:
         if self.source.steps_taken == len(self.source.steps):
             raise StopAsyncIteration
-        return await self.source._draw_async()
+        return await self.source._step_async()
 
     async def aclose(self) -> None:
         self.source.close()
@@ -165,14 +177,14 @@ class CustomIterator:
     def __next__(self) -> Any:
         if self.source.steps_taken == len(self.source.steps):
             raise StopIteration
-        return self.source._draw()
+        return self.source._step()
 
     def close(self) -> None:
         self.source.close()
 
 
 class SyncFile:
-    """Has lines too, which nobody is to ask for."""
+    """A binary file object; iteration over its lines fails the test."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
@@ -183,14 +195,14 @@ class SyncFile:
 
     def read(self, size: int) -> Any:
         self.sizes.append(size)
-        return b"" if self.source.steps_taken == len(self.source.steps) else self.source._draw()
+        return b"" if self.source.steps_taken == len(self.source.steps) else self.source._step()
 
     def close(self) -> None:
         self.source.close()
 
 
 class AsyncFile:
-    """As those of anyio: it has the sync ``close`` of the file within as well."""
+    """An async file object as in anyio, where ``close`` is the blocking one of the wrapped file."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
@@ -201,13 +213,13 @@ class AsyncFile:
     async def read(self, size: int) -> Any:
         if self.source.steps_taken == len(self.source.steps):
             return b""
-        return await self.source._draw_async()
+        return await self.source._step_async()
 
     async def aclose(self) -> None:
         self.source.close()
 
     def close(self) -> None:
-        raise AssertionError("a file was closed on the loop")
+        raise AssertionError("a file was closed on the event loop")
 
 
 KINDS: dict[str, Callable[[Source], Any]] = {
@@ -222,7 +234,7 @@ every_kind = pytest.mark.parametrize("kind", KINDS)
 
 
 def assert_closed_once(source: Source, iterator: Any, kind: str) -> None:
-    """Check that ``source`` was closed once; a generator that never ran has nothing to do then."""
+    """Check that ``source`` was closed once, in the right thread; generators only if they ran."""
     assert source.overlaps == 0
     if "generator" in kind:
         assert getattr(iterator, "ag_frame", None) is None
@@ -235,19 +247,27 @@ def assert_closed_once(source: Source, iterator: Any, kind: str) -> None:
 
 
 class Client:
-    """The other end: leaves when ``leaves()``, or after some messages, or makes one fail."""
+    """A client that disconnects, as the server reports it to the app.
+
+    It checks that messages are valid, do not overlap, and are not sent after the disconnect.
+
+    Args:
+        is_disconnecting: the client disconnects once this returns true.
+        disconnect_after: the client disconnects after this number of messages instead.
+        send_fails_at: ``send`` raises ``BrokenPipeError`` for the message with this index.
+    """
 
     def __init__(
         self,
-        leaves: Callable[[], bool] = lambda: False,
+        is_disconnecting: Callable[[], bool] = lambda: False,
         *,
         disconnect_after: int | None = None,
         send_fails_at: int | None = None,
     ) -> None:
         self.scope: Scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
-        self.leaves = leaves
+        self.is_disconnecting = is_disconnecting
         self.disconnect_after = disconnect_after
-        self.is_leaving = anyio.Event()
+        self._is_at_limit = anyio.Event()
         self.send_fails_at = send_fails_at
         self.checker = Checker(self.scope)
         self.messages: list[Message] = []
@@ -256,20 +276,20 @@ class Client:
 
     async def receive(self) -> Message:
         if self.disconnect_after is None:
-            await until(self.leaves)
+            await until(self.is_disconnecting)
         else:
-            await self.is_leaving.wait()
+            await self._is_at_limit.wait()
         self.is_disconnected = True
         return {"type": "http.disconnect"}
 
     async def send(self, message: Message) -> None:
-        assert not self.is_disconnected, "sent after the client left"
+        assert not self.is_disconnected, "sent after the disconnect"
         assert not self.is_sending, "sent while another message was being sent"
         if len(self.messages) == self.send_fails_at:
             raise BrokenPipeError
         self.messages.append(self.checker.take(message))
         if len(self.messages) == self.disconnect_after:
-            self.is_leaving.set()
+            self._is_at_limit.set()
         self.is_sending = True
         try:
             await checkpoint()
@@ -285,7 +305,7 @@ class Client:
 
 
 async def release(source: Source, when: Callable[[], bool]) -> None:
-    """Let a thread go on some turns of the loop after ``when()``: nothing may be closed before."""
+    """Resume ``source`` ten checkpoints after ``when()`` is true; it must not be closed before."""
     await until(when)
     for _ in range(10):
         await checkpoint()
@@ -293,6 +313,7 @@ async def release(source: Source, when: Callable[[], bool]) -> None:
 
 
 async def cancel(source: Source, outside: anyio.CancelScope) -> None:
+    """Cancel ``outside`` once ``source`` waits, then resume ``source``."""
     await until(source.is_waiting)
     outside.cancel()
     await release(source, lambda: True)
@@ -302,7 +323,7 @@ async def cancel(source: Source, outside: anyio.CancelScope) -> None:
 def cancelled_at(
     at: int, cancel: Callable[[], object], work: Awaitable[None]
 ) -> Generator[Any, Any, None]:
-    """Await ``work``, and call ``cancel()`` as it waits for the ``at``-th time."""
+    """Await ``work``, and call ``cancel()`` when it suspends for the ``at``-th time (from 1)."""
     steps = work.__await__()
     step = functools.partial(steps.send, None)
     while True:
@@ -320,7 +341,13 @@ def cancelled_at(
 
 
 async def run_cancelled_at(at: int, work: Coroutine[Any, Any, None], how: str) -> bool:
-    """Tell whether ``work`` was cancelled before its end."""
+    """Run ``work``, cancel it at its suspension number ``at``, and return whether it was cancelled.
+
+    Args:
+        at: from 1; past the last suspension, ``work`` is not cancelled.
+        work: the coroutine to run.
+        how: ``scope`` cancels an anyio scope, any other value an asyncio task.
+    """
     if how == "scope":
         with anyio.CancelScope() as outside:
             await cancelled_at(at, outside.cancel, work)
@@ -335,7 +362,7 @@ async def run_cancelled_at(at: int, work: Coroutine[Any, Any, None], how: str) -
     before = asyncio.all_tasks()
     task = asyncio.ensure_future(run())
     await asyncio.wait([task])
-    # No cancellation gets lost, and no task stays behind.
+    # Each cancellation is raised, and no task is left.
     assert task.cancelled() == bool(cancels)
     assert asyncio.all_tasks() == before
     if not cancels:
