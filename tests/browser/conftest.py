@@ -131,4 +131,4 @@ def server(
         browser.get("about:blank")
         obeyed = server.stop()
     assert obeyed, server.setup.name
-    assert [line for line in server.alarms if not GONE.search(line)] == [], server.setup.name
+    assert [line for line in server.problems if not GONE.search(line)] == [], server.setup.name

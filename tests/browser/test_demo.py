@@ -102,7 +102,7 @@ def demo(browser: Chrome, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         yield server
         browser.get("about:blank")
         assert server.stop()
-    assert server.alarms == []
+    assert server.problems == []
     assert list((folder / "tmp").iterdir()) == []
 
 

@@ -108,7 +108,7 @@ def test_the_signal_handler_ends_an_event_stream(folder: Path, setup: Setup, num
             pass
         connection.close()
         assert server.stop()
-        assert server.alarms == []
+        assert server.problems == []
 
 
 def test_every_public_name_has_one_place_in_the_reference() -> None:

@@ -246,8 +246,10 @@ def test_every_server_serves_it(name: str, tmp_path: Path) -> None:
     served.mkdir()
     with Server(setup, "examples.demo:app", served) as server:
         with server.connect() as connection:
-            statuses = [connection.ask("GET", path).status for path in ("/", "/lines.txt", "/poem")]
+            statuses = [
+                connection.request("GET", path).status for path in ("/", "/lines.txt", "/poem")
+            ]
         assert server.stop()
-        assert server.alarms == []
+        assert server.problems == []
     assert statuses == [200, 200, 200]
     assert names(served / "tmp") == []

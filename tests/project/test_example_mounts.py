@@ -32,4 +32,4 @@ def test_a_framework_and_the_app_in_it_answer(
         assert httpx.get(f"{url}/kit/some/wh%20ere").json() == inside
         assert httpx.get(f"{url}/kitten").status_code == 404
         assert server.stop()
-        assert server.alarms == []
+        assert server.problems == []

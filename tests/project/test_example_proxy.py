@@ -234,9 +234,9 @@ def test_the_demo_is_served_through_it(tmp_path: Path, monkeypatch: pytest.Monke
             with httpx.stream("GET", f"{url}/stream") as stream:
                 pieces = list(stream.iter_raw())
             assert proxy.stop()
-            assert proxy.alarms == []
+            assert proxy.problems == []
         assert demo.stop()
-        assert demo.alarms == []
+        assert demo.problems == []
 
     assert (line.status_code, line.text[:7]) == (206, "0000001")
     assert sent["files"][0]["sha256"] == hashlib.sha256(data).hexdigest()

@@ -67,7 +67,7 @@ def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
             yield f"http://127.0.0.1:{server.port}"
             assert server.stop()
     # Gunicorn closes sockets that uvicorn has closed, and says so.
-    assert [line for line in server.alarms if "[INFO]" not in line] == []
+    assert [line for line in server.problems if "[INFO]" not in line] == []
     assert [*made.glob("asgikit-demo-*")] == []
 
 

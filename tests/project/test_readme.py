@@ -105,7 +105,7 @@ def test_session_on_a_server_prints_the_shown_output(program: Program, folder: P
             )
             printed = re.sub("(?m)^date: .*$", f"date: {DATE}", done.stdout.replace("\r\n", "\n"))
             assert printed.rstrip("\n") == output.rstrip("\n"), command
-        assert server.alarms == []
+        assert server.problems == []
 
 
 @pytest.mark.anyio
@@ -399,7 +399,7 @@ def test_faq_error_of_a_plain_function_is_in_the_log(
 
     with Server(setup, "main:app", tmp_path) as running:
         with running.connect() as connection:
-            assert connection.ask("GET", "/").status == 500
+            assert connection.request("GET", "/").status == 500
         until(lambda: error in running.log, "error in the log")
 
 

@@ -16,16 +16,16 @@ READ_BOUND = 20.0
 
 
 @dataclass
-class Answer:
+class ReceivedResponse:
     """What a server sent: the final response to one request."""
 
     status: int
-    fields: list[tuple[str, str]] = field(default_factory=list)
+    headers: list[tuple[str, str]] = field(default_factory=list)
     body: bytes = b""
 
     def get(self, name: str) -> str | None:
         """The value of the field ``name`` (lower case), joined where it is repeated."""
-        values = [value for key, value in self.fields if key == name]
+        values = [value for key, value in self.headers if key == name]
         return ", ".join(values) if values else None
 
     def json(self) -> Any:
@@ -77,9 +77,9 @@ class Connection:
         """Send a piece of a body in the chunked coding (RFC 9112, section 7.1), the last empty."""
         self.send(_chunk(chunk))
 
-    def ask(
+    def request(
         self, method: str, target: str, *lines: str, body: bytes | Iterable[bytes] | None = None
-    ) -> Answer:
+    ) -> ReceivedResponse:
         """Send a request and read its answer.
 
         Args:
@@ -96,11 +96,11 @@ class Connection:
         else:
             head = _head(method, target, *lines, "Transfer-Encoding: chunked")
             self.send(head + b"".join(map(_chunk, [*body, b""])))
-        return self.read_answer(method)
+        return self.read_response(method)
 
-    def shake_hands(self, target: str) -> Answer:
+    def request_websocket(self, target: str) -> ReceivedResponse:
         """Ask for a websocket (RFC 6455, section 4.1)."""
-        return self.ask(
+        return self.request(
             "GET",
             target,
             "Connection: Upgrade",
@@ -109,24 +109,24 @@ class Connection:
             "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
         )
 
-    def read_head(self) -> Answer:
-        """Read up to the empty line after the fields, past interim responses."""
+    def read_head(self) -> ReceivedResponse:
+        """Read up to the empty line after the headers, past interim responses."""
         answer = self._read_one_head()
         while 100 <= answer.status < 200 and answer.status != 101:
             answer = self._read_one_head()
         return answer
 
-    def _read_one_head(self) -> Answer:
+    def _read_one_head(self) -> ReceivedResponse:
         line = self._file.readline()
         if not line:
             raise ConnectionError("the server closed the connection without an answer")
-        answer = Answer(int(line.split(b" ")[1]))
+        answer = ReceivedResponse(int(line.split(b" ")[1]))
         while line := self._file.readline().rstrip(b"\r\n"):
             name, _, value = line.decode("latin-1").partition(":")
-            answer.fields.append((name.lower(), value.strip()))
+            answer.headers.append((name.lower(), value.strip()))
         return answer
 
-    def read_answer(self, method: str = "GET") -> Answer:
+    def read_response(self, method: str = "GET") -> ReceivedResponse:
         """Read a response to a request by ``method``, its body to the end."""
         answer = self.read_head()
         length = answer.get("content-length")

@@ -34,4 +34,4 @@ def server(
         yield server
         obeyed = server.stop()
     assert obeyed, server.setup.name
-    assert server.alarms == [], server.setup.name
+    assert server.problems == [], server.setup.name

@@ -31,7 +31,7 @@ STOP_BOUND = 10.0
 WAIT_BOUND = 10.0
 
 # What a server writes when something went wrong, or might. Every line of a log is held to it.
-ALARM = re.compile(
+PROBLEM = re.compile(
     r"traceback|\bwarn(?:ing)?\b|\w+warning\b|\berror\b|\bcritical\b|exception|panicked",
     re.IGNORECASE,
 )
@@ -55,11 +55,11 @@ class Setup:
     name: str
     needs: tuple[str, ...]
     arguments: tuple[str, ...]
-    bare: bool = False
-    lifespan: bool = True
-    early: bool = True
-    denial: int = 404
-    drains: bool = True
+    runs_asgi2: bool = False
+    has_lifespan: bool = True
+    streams_body: bool = True
+    denial_status: int = 404
+    drains_body: bool = True
 
 
 _UVICORN = ("uvicorn", "{app}", "--host=127.0.0.1", "--port={port}", "--ws=wsproto")
@@ -70,40 +70,40 @@ SETUPS = (
         "uvicorn-h11-asyncio",
         ("uvicorn", "h11", "wsproto"),
         (*_UVICORN, "--http=h11", "--loop=asyncio"),
-        bare=True,
+        runs_asgi2=True,
     ),
     Setup(
         "uvicorn-httptools-uvloop",
         ("uvicorn", "httptools", "uvloop", "wsproto"),
         (*_UVICORN, "--http=httptools", "--loop=uvloop"),
-        bare=True,
+        runs_asgi2=True,
     ),
     Setup(
         "hypercorn-asyncio",
         ("hypercorn",),
         (*_HYPERCORN, "--worker-class=asyncio"),
-        drains=False,
+        drains_body=False,
     ),
     Setup(
         "hypercorn-trio",
         ("hypercorn", "trio"),
         (*_HYPERCORN, "--worker-class=trio"),
-        drains=False,
+        drains_body=False,
     ),
     Setup(
         "daphne",
         ("daphne",),
         ("daphne", "--bind=127.0.0.1", "--port={port}", "{app}"),
-        bare=True,
-        lifespan=False,
-        early=False,
-        denial=403,
+        runs_asgi2=True,
+        has_lifespan=False,
+        streams_body=False,
+        denial_status=403,
     ),
     Setup(
         "granian",
         ("granian",),
         ("granian", "{app}", "--interface=asgi", "--host=127.0.0.1", "--port={port}"),
-        drains=False,
+        drains_body=False,
     ),
 )
 
@@ -222,9 +222,9 @@ class Server:
         return (self.folder / "log").read_text(errors="replace")
 
     @property
-    def alarms(self) -> list[str]:
+    def problems(self) -> list[str]:
         """The lines of the log that tell of trouble."""
-        return [line for line in self.log.split("\n") if ALARM.search(line)]
+        return [line for line in self.log.split("\n") if PROBLEM.search(line)]
 
     def connect(self) -> Connection:
         """Open a connection; a context manager."""
@@ -237,7 +237,7 @@ class Server:
         except FileNotFoundError:
             return []
 
-    def await_mark(self, name: str, line: str) -> list[str]:
+    def wait_for_mark(self, name: str, line: str) -> list[str]:
         """Wait for ``line`` in the file ``name``, and give all its lines."""
         until(
             lambda: line in self.marks(name),

@@ -30,7 +30,7 @@ def attacked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     (folder / "index.html").write_text("page")
     with Server(SETUP, "served.attacked:app", folder) as server:
         yield server
-    assert server.alarms == []
+    assert server.problems == []
 
 
 def post(target: str, body: bytes, *lines: str) -> bytes:
@@ -72,7 +72,7 @@ def measure_waits(server: Server, request: bytes, status: int) -> list[float]:
         with server.connect() as connection:
             while not ended.is_set():
                 started = time.monotonic()
-                assert connection.ask("GET", "/ping").body == b"pong"
+                assert connection.request("GET", "/ping").body == b"pong"
                 waits.append(time.monotonic() - started)
 
     pings = threading.Thread(target=ask)
@@ -81,7 +81,7 @@ def measure_waits(server: Server, request: bytes, status: int) -> list[float]:
         for _ in range(TIMES):
             with server.connect() as connection:
                 connection.send(request)
-                assert connection.read_answer().status == status
+                assert connection.read_response().status == status
     finally:
         ended.set()
         pings.join()

@@ -39,7 +39,7 @@ LOST_WRITE = "socket.send() raised exception."
 
 def state(server: Server) -> Any:
     with server.connect() as connection:
-        return connection.ask("GET", "/state").json()
+        return connection.request("GET", "/state").json()
 
 
 async def visit(server: Server, stream: str, moment: float | None, leaves: asyncio.Event) -> None:

@@ -39,7 +39,7 @@ def test_a_stream_is_closed_when_its_client_leaves(
         leave(connection)
 
     # Each once, the background last.
-    assert server.await_mark(marks, "background") == ["closed", "background"]
+    assert server.wait_for_mark(marks, "background") == ["closed", "background"]
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
@@ -49,20 +49,20 @@ def test_the_connection_of_a_stream_that_ended_is_closed_where_the_client_asked_
     # Servers do it while they take the last message, and tell the app before that it is over.
     with server.connect() as connection:
         connection.send_head(method, "/whole", "Connection: close")
-        connection.read_answer(method)
+        connection.read_response(method)
         with pytest.raises(ConnectionError):
             connection.read_some()
 
 
 def test_an_upload_that_breaks_off_is_a_client_disconnect(server: Server) -> None:
-    if not server.setup.early:
+    if not server.setup.streams_body:
         pytest.skip(f"{server.setup.name} calls the app only after it has received the whole body")
     marks = f"aborted-{next(_numbers)}"
     with server.connect() as connection:
         connection.send_head("POST", f"/aborted?marks={marks}", "Content-Length: 1000000")
         connection.send(b"x" * 1000)
-        server.await_mark(marks, "reading")
-    server.await_mark(marks, "ClientDisconnect")
+        server.wait_for_mark(marks, "reading")
+    server.wait_for_mark(marks, "ClientDisconnect")
 
 
 @LEAVE
@@ -77,7 +77,7 @@ def test_an_upload_that_breaks_off_is_a_client_disconnect(server: Server) -> Non
 def test_the_app_knows_within_250_ms_that_its_client_left(
     server: Server, name: str, sent: int, early: bool, leave: Callable[[Connection], None]
 ) -> None:
-    if early and not server.setup.early:
+    if early and not server.setup.streams_body:
         pytest.skip(f"{server.setup.name} calls the app only after it has received the whole body")
 
     def measure() -> float:
@@ -85,11 +85,11 @@ def test_the_app_knows_within_250_ms_that_its_client_left(
         with server.connect() as connection:
             connection.send_head("POST", f"/{name}?marks={marks}", "Content-Length: 10")
             connection.send(b"x" * sent)
-            server.await_mark(marks, "ready")
+            server.wait_for_mark(marks, "ready")
             left = time.monotonic()
             leave(connection)
         # One clock for all processes of a machine.
-        return float(server.await_mark(marks, "left")[1]) - left
+        return float(server.wait_for_mark(marks, "left")[1]) - left
 
     delays: list[float] = []
     while not delays or (min(delays) > NOTICE_BOUND and len(delays) < TRIES):

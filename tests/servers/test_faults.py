@@ -80,7 +80,7 @@ def server(
 
 def state(server: Server) -> Any:
     with server.connect() as connection:
-        return connection.ask("GET", "/state").json()
+        return connection.request("GET", "/state").json()
 
 
 def await_quiet(server: Server, before: Any) -> None:
@@ -133,7 +133,7 @@ def test_an_error_in_a_stream_breaks_the_connection_and_is_logged_once(
         connection.send_head("GET", f"/{name}?marks={marks}")
         answer = connection.read_head()
         assert answer.status == 200
-        server.await_mark(marks, "background")
+        server.wait_for_mark(marks, "background")
         assert kinds(server.marks(marks)) == ["closed", "background"]
         until(lambda: server.log.count(error) > before, "word of it in the log")
         assert server.log.count(error) == before + 1
@@ -161,8 +161,8 @@ def unchunked(data: bytes) -> bytes:
 def test_an_error_before_the_first_chunk_is_a_500(server: Server) -> None:
     marks = name_marks("raises_first")
     with server.connect() as connection:
-        assert connection.ask("GET", f"/raises_first?marks={marks}").status == 500
-    server.await_mark(marks, "background")
+        assert connection.request("GET", f"/raises_first?marks={marks}").status == 500
+    server.wait_for_mark(marks, "background")
     assert kinds(server.marks(marks)) == ["closed", "background"]
 
 
@@ -172,10 +172,10 @@ def test_an_error_in_the_background_is_logged_once_and_the_connection_goes_on(
     marks = name_marks("background")
     before = server.log.count(BOOM)
     with server.connect() as connection:
-        answer = connection.ask("GET", f"/background?marks={marks}")
+        answer = connection.request("GET", f"/background?marks={marks}")
         assert (answer.status, answer.body) == (200, b"answered")
-        server.await_mark(marks, "background")
-        assert connection.ask("GET", "/state").status == 200
+        server.wait_for_mark(marks, "background")
+        assert connection.request("GET", "/state").status == 200
     until(lambda: server.log.count(BOOM) > before, "word of it in the log")
     assert server.log.count(BOOM) == before + 1
 
@@ -193,12 +193,12 @@ def test_an_iterator_is_closed_within_100_ms_and_nothing_is_sent_any_more(
         with server.connect() as connection:
             connection.send_head("GET", f"/{name}?marks={marks}")
             if name == "silent":
-                server.await_mark(marks, "drawn")
+                server.wait_for_mark(marks, "drawn")
             else:
                 assert connection.read_head().status == 200
             if reset:
                 connection.reset()
-        seen = server.await_mark(marks, "background")
+        seen = server.wait_for_mark(marks, "background")
         assert kinds(seen)[-3:] == ["left", "closed", "background"]
         return moment(seen, "closed") - moment(seen, "left")
 
@@ -227,7 +227,7 @@ def test_little_is_drawn_ahead_of_a_client_that_stalls(server: Server) -> None:
         assert drawn[-1] * 64 * 1024 < 16 * MiB
         assert memory(server) - before < 3 * MiB
     # hypercorn's send() on trio raises before its receive() tells.
-    seen = kinds(server.await_mark(marks, "background"))
+    seen = kinds(server.wait_for_mark(marks, "background"))
     assert seen[-2:] == ["closed", "background"]
     assert "sent" not in seen
 
@@ -238,7 +238,7 @@ def test_a_form_that_stops_coming_is_a_408_and_leaves_nothing(server: Server) ->
     with server.connect() as connection:
         connection.send_head("POST", "/slow", MULTIPART, "Content-Length: 5000000")
         connection.send(FILE)
-        answer = connection.read_answer()
+        answer = connection.read_response()
     assert (answer.status, answer.json()["title"]) == (408, "Request Timeout")
     await_quiet(server, before)
 
@@ -254,10 +254,10 @@ def test_a_disk_that_is_full_is_a_500_with_the_rest_unread_and_nothing_left(
         try:
             # 3.4 MB of a file of 50: the answer does not wait for the others.
             connection.send(FILE + b"y" * 2_000_000)
-            assert connection.read_answer().status == 500
+            assert connection.read_response().status == 500
         except ConnectionError:
             # A server may close rather than read on (RFC 9112, section 9.3).
-            assert not server.setup.drains
+            assert not server.setup.drains_body
     until(lambda: server.log.count("File too large") > logged, "word of it in the log")
     await_quiet(server, before)
 

@@ -52,9 +52,9 @@ def make(server: Server, content: bytes | int, name: str = "") -> str:
 @contextmanager
 def quiet(server: Server) -> Generator[None]:
     """Nothing that happens here is worth an alarm to the server."""
-    before = len(server.alarms)
+    before = len(server.problems)
     yield
-    assert server.alarms[before:] == []
+    assert server.problems[before:] == []
 
 
 def processes(server: Server) -> list[Path]:
@@ -95,7 +95,7 @@ def test_the_answers_to_every_condition_and_range(server: Server) -> None:
     name = make(server, b"0123456789", "digits.txt")
     with server.connect() as connection, quiet(server):
         target = f"/send/{name}"
-        etag = connection.ask("GET", target).get("etag")
+        etag = connection.request("GET", target).get("etag")
         for lines, status, content_range, body in [
             ([], 200, None, b"0123456789"),
             (["Range: bytes=0-1,500-600"], 206, "bytes 0-1/10", b"01"),
@@ -110,14 +110,14 @@ def test_the_answers_to_every_condition_and_range(server: Server) -> None:
             (['If-Match: "other"'], 412, None, b""),
             (["If-Match: *"], 200, None, b"0123456789"),
         ]:
-            answer = connection.ask("GET", target, *lines)
+            answer = connection.request("GET", target, *lines)
             assert (answer.status, answer.body) == (status, body), lines
             assert answer.get("content-range") == content_range
-        beyond = connection.ask("GET", target, "Range: bytes=-0")
+        beyond = connection.request("GET", target, "Range: bytes=-0")
         assert (beyond.status, beyond.get("content-range")) == (416, "bytes */10")
-        head = connection.ask("HEAD", target, "Range: bytes=0-1")
+        head = connection.request("HEAD", target, "Range: bytes=0-1")
         assert (head.status, head.get("content-length")) == (200, "10")
-        parts = connection.ask("GET", target, "Range: bytes=0-1,8-9")
+        parts = connection.request("GET", target, "Range: bytes=0-1,8-9")
         assert parts.status == 206
         assert parts.get("content-length") == str(len(parts.body))
 
@@ -128,12 +128,12 @@ def test_a_file_arrives_as_it_is(server: Server, size: int, query: str) -> None:
     content = os.urandom(size)
     name = make(server, content)
     with server.connect() as connection, quiet(server):
-        answer = connection.ask("GET", f"/send/{name}{query}")
+        answer = connection.request("GET", f"/send/{name}{query}")
         assert (answer.status, answer.get("content-length")) == (200, str(size))
         assert answer.body == content
         # On the same connection: nothing was left over.
-        assert connection.ask("HEAD", f"/send/{name}{query}").status == 200
-        assert connection.ask("GET", f"/send/{name}{query}").body == content
+        assert connection.request("HEAD", f"/send/{name}{query}").status == 200
+        assert connection.request("GET", f"/send/{name}{query}").body == content
     until(lambda: descriptors(server, name) == [], "end of the sending")
 
 
@@ -142,16 +142,16 @@ def test_a_folder_is_served(server: Server) -> None:
     make(server, b"let a = 1", "app.js")
     make(server, b"gz", "app.js.gz")
     with server.connect() as connection, quiet(server):
-        assert connection.ask("GET", "/static/").body == b"page"
-        redirect = connection.ask("GET", "/static?a=%20")
+        assert connection.request("GET", "/static/").body == b"page"
+        redirect = connection.request("GET", "/static?a=%20")
         assert (redirect.status, redirect.get("location")) == (307, "/static/?a=%20")
-        script = connection.ask("GET", "/static/app.js", "Accept-Encoding: gzip;q=0")
+        script = connection.request("GET", "/static/app.js", "Accept-Encoding: gzip;q=0")
         assert (script.body, script.get("vary")) == (b"let a = 1", "accept-encoding")
-        zipped = connection.ask("GET", "/static/app.js", "Accept-Encoding: gzip")
+        zipped = connection.request("GET", "/static/app.js", "Accept-Encoding: gzip")
         assert (zipped.body, zipped.get("content-encoding")) == (b"gz", "gzip")
-        assert connection.ask("POST", "/static/app.js", body=b"").get("allow") == "GET, HEAD"
+        assert connection.request("POST", "/static/app.js", body=b"").get("allow") == "GET, HEAD"
         for hostile in ("/static/../log", "/static/%2e%2e%2flog", "/static/..%5clog"):
-            assert connection.ask("GET", hostile).status in {400, 404}
+            assert connection.request("GET", hostile).status in {400, 404}
 
 
 def test_what_is_no_file_is_a_404_at_once(server: Server) -> None:
@@ -166,25 +166,25 @@ def test_what_is_no_file_is_a_404_at_once(server: Server) -> None:
     with server.connect() as connection, quiet(server):
         for name in ("odd", "odd/fifo", "odd/socket", "odd/none", "x" * 300):
             for query in ("", "?plain"):
-                answer = connection.ask("GET", f"/send/{name}{query}")
+                answer = connection.request("GET", f"/send/{name}{query}")
                 assert answer.status == 404
                 assert answer.json()["title"] == "Not Found"
-            assert connection.ask("HEAD", f"/send/{name}").status == 404
+            assert connection.request("HEAD", f"/send/{name}").status == 404
 
 
 def test_what_must_not_be_read_is_a_403(server: Server) -> None:
     make(server, b"secret", "forbidden")
     with server.connect() as connection, quiet(server):
-        assert connection.ask("GET", "/send/forbidden?plain").status == 403
-        assert connection.ask("GET", "/static/forbidden").status == 403
-        assert connection.ask("GET", "/send/forbidden?plain").json()["title"] == "Forbidden"
+        assert connection.request("GET", "/send/forbidden?plain").status == 403
+        assert connection.request("GET", "/static/forbidden").status == 403
+        assert connection.request("GET", "/send/forbidden?plain").json()["title"] == "Forbidden"
 
 
 def test_a_file_deleted_before_it_is_sent_is_a_404(server: Server) -> None:
     with server.connect() as connection, quiet(server):
         for query in ("", "&plain"):
             name = make(server, b"0123456789")
-            answer = connection.ask("GET", f"/send/{name}?happens=delete&before{query}")
+            answer = connection.request("GET", f"/send/{name}?happens=delete&before{query}")
             assert answer.status == 404
 
 
@@ -196,11 +196,11 @@ def test_a_file_that_grows_or_goes_is_sent_as_it_was(
     content = os.urandom(size)
     name = make(server, content)
     with server.connect() as connection, quiet(server):
-        answer = connection.ask("GET", f"/send/{name}?plain&happens={happening}")
+        answer = connection.request("GET", f"/send/{name}?plain&happens={happening}")
         assert answer.get("content-length") == str(size)
         assert answer.body == content
         # Not a byte more: it would be read as the head of the next answer.
-        assert connection.ask("GET", "/send/none").status == 404
+        assert connection.request("GET", "/send/none").status == 404
 
 
 def test_a_file_that_shrinks_breaks_the_connection(server: Server) -> None:
@@ -210,8 +210,8 @@ def test_a_file_that_shrinks_breaks_the_connection(server: Server) -> None:
     with server.connect() as connection:
         connection.send_head("GET", f"/send/{name}?plain&happens=shrink&marks=shrunk")
         with pytest.raises(ConnectionError):
-            connection.read_answer()
-    server.await_mark("shrunk", "background")
+            connection.read_response()
+    server.wait_for_mark("shrunk", "background")
     until(lambda: descriptors(server, name) == [], "end of the sending")
     until(lambda: re.search("ContentLengthMismatch|shorter", server.log), "word of it in the log")
 
@@ -230,7 +230,7 @@ def test_a_client_that_leaves_mid_file_ends_the_reading(
         connection.send_head("GET", f"/send/{name}?plain&marks={marks}")
         assert connection.read_head().status == 200
         leave(connection)
-        assert server.await_mark(marks, "background") == ["background"]
+        assert server.wait_for_mark(marks, "background") == ["background"]
         until(lambda: descriptors(server, name) == [], "end of the reading")
     assert server.log.count("Traceback") == before
 
@@ -241,7 +241,9 @@ def test_little_is_read_ahead_of_a_client_that_stalls(server: Server) -> None:
     name = make(server, 64 * MiB)
     with server.connect() as connection:
         # So that what every sending needs is there.
-        assert connection.ask("GET", f"/send/{name}?plain", "Range: bytes=0-4000000").status == 206
+        assert (
+            connection.request("GET", f"/send/{name}?plain", "Range: bytes=0-4000000").status == 206
+        )
     with server.connect() as connection:
         before = memory(server)
         connection.send_head("GET", f"/send/{name}?plain")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.servers.harness import ALARM, SETUPS, Server, require
+from tests.servers.harness import PROBLEM, SETUPS, Server, require
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,4 +57,4 @@ def test_a_server_ends_when_its_test_fails(tmp_path: Path) -> None:
     ],
 )
 def test_a_line_that_tells_of_trouble_is_seen(line: str, alarming: bool) -> None:
-    assert (ALARM.search(line) is not None) == alarming
+    assert (PROBLEM.search(line) is not None) == alarming

@@ -129,12 +129,12 @@ def origin(tmp_path: Path) -> Generator[Server]:
 def test_what_is_kept_is_checked_again_by_a_304(origin: Server, tmp_path: Path) -> None:
     with nginx(origin.port, tmp_path / "nginx") as port, Connection(port) as connection:
         # It is fresh for a second.
-        first = connection.ask("GET", "/static/brief/data.bin")
+        first = connection.request("GET", "/static/brief/data.bin")
         assert (first.body, first.get("x-cache")) == (CONTENT, "MISS")
         states = []
 
         def checks_again() -> bool:
-            answer = connection.ask("GET", "/static/brief/data.bin")
+            answer = connection.request("GET", "/static/brief/data.bin")
             assert answer.body == CONTENT
             assert answer.get("etag") == first.get("etag")
             states.append(answer.get("x-cache"))
@@ -147,31 +147,34 @@ def test_what_is_kept_is_checked_again_by_a_304(origin: Server, tmp_path: Path) 
 
         # Another content is another tag.
         (origin.folder / "files/data.bin").write_bytes(b"new")
-        until(lambda: connection.ask("GET", "/static/brief/data.bin").body == b"new", "new content")
+        until(
+            lambda: connection.request("GET", "/static/brief/data.bin").body == b"new",
+            "new content",
+        )
 
 
 @pytest.mark.parametrize("target", ["/send/data.bin", "/static/data.bin"])
 def test_ranges_and_conditions_pass_through(origin: Server, tmp_path: Path, target: str) -> None:
     with nginx(origin.port, tmp_path / "nginx") as port, Connection(port) as connection:
         for _ in ("missed", "kept"):
-            whole = connection.ask("GET", target)
+            whole = connection.request("GET", target)
             assert (whole.status, whole.body) == (200, CONTENT)
-            part = connection.ask("GET", target, "Range: bytes=1000-1999")
+            part = connection.request("GET", target, "Range: bytes=1000-1999")
             assert (part.status, part.body) == (206, CONTENT[1000:2000])
             assert part.get("content-range") == f"bytes 1000-1999/{len(CONTENT)}"
-            parts = connection.ask("GET", target, "Range: bytes=0-0,-1")
+            parts = connection.request("GET", target, "Range: bytes=0-0,-1")
             assert parts.status == 206
             assert str(parts.get("content-type")).startswith("multipart/byteranges")
             assert parts.get("content-length") == str(len(parts.body))
-            last = connection.ask(
+            last = connection.request(
                 "GET", target, f"Range: bytes=-5\r\nIf-Range: {whole.get('etag')}"
             )
             assert (last.status, last.body) == (206, CONTENT[-5:])
-            stale = connection.ask("GET", target, 'Range: bytes=-5\r\nIf-Range: "stale"')
+            stale = connection.request("GET", target, 'Range: bytes=-5\r\nIf-Range: "stale"')
             assert (stale.status, stale.body) == (200, CONTENT)
-            beyond = connection.ask("GET", target, "Range: bytes=999999-")
+            beyond = connection.request("GET", target, "Range: bytes=999999-")
             assert beyond.status == 416
-            same = connection.ask("GET", target, f"If-None-Match: {whole.get('etag')}")
+            same = connection.request("GET", target, f"If-None-Match: {whole.get('etag')}")
             assert (same.status, same.body) == (304, b"")
 
 
@@ -211,7 +214,7 @@ def test_events_arrive_within_200_ms_and_end_with_their_client(
                     "text/event-stream; charset=utf-8"
                 )
                 delays = [came - sent for sent, came in read_events(connection, 15)]
-            events.await_mark(marks, "closed")
+            events.wait_for_mark(marks, "closed")
             return max(delays)
 
         delays: list[float] = []

@@ -35,7 +35,7 @@ def test_redbot_finds_nothing_bad(target: str, tmp_path: Path) -> None:
     notes = {message["note_id"]: message["level"] for message in found}
     assert [note for note, level in notes.items() if level == "BAD"] == []
     assert notes.keys() >= {"RANGE_CORRECT", "INM_304", "IMS_304", "CL_CORRECT"}
-    assert server.alarms == []
+    assert server.problems == []
 
 
 def check(url: str) -> list[Any]:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ALL = [pytest.param(setup, id=setup.name) for setup in SETUPS]
-BARE = [pytest.param(setup, id=setup.name) for setup in SETUPS if setup.bare]
+BARE = [pytest.param(setup, id=setup.name) for setup in SETUPS if setup.runs_asgi2]
 
 TARGET = "/caf%C3%A9/a%20b%2Fc?x=1&y=a+b%26c&x=2"
 ANSWER = {"method": "GET", "path": "/café/a b/c", "query_params": {"x": "1", "y": "a b&c"}}
@@ -22,15 +22,15 @@ def check_life(setup: Setup, app: str, folder: Path) -> None:
     """Start ``app``, ask it, stop it: the answer is right, and the log is clean."""
     with Server(setup, app, folder) as server:
         with server.connect() as connection:
-            answer = connection.ask("GET", TARGET)
+            answer = connection.request("GET", TARGET)
             assert answer.status == 200
             assert answer.json() == ANSWER
             assert answer.get("content-type") == "application/json"
             assert answer.get("content-length") == str(len(answer.body))
             # The same connection: the first answer has ended where it says.
-            assert connection.ask("GET", TARGET).json() == ANSWER
+            assert connection.request("GET", TARGET).json() == ANSWER
         assert server.stop()
-    assert server.alarms == []
+    assert server.problems == []
 
 
 @pytest.mark.parametrize("setup", BARE)
@@ -51,12 +51,12 @@ def test_a_wrapped_app_runs_everywhere(setup: Setup, app: str, tmp_path: Path) -
 def test_a_lifespan_starts_before_the_first_request_and_stops_after_the_last(
     setup: Setup, tmp_path: Path
 ) -> None:
-    if not setup.lifespan:
+    if not setup.has_lifespan:
         pytest.skip(f"{setup.name} has no lifespan protocol")
     with Server(setup, "served.seed:with_lifespan", tmp_path) as server:
         with server.connect() as connection:
-            assert connection.ask("GET", "/").json() == {"greeting": "hello"}
+            assert connection.request("GET", "/").json() == {"greeting": "hello"}
         assert server.marks("lifespan") == ["started"]
         assert server.stop()
     assert server.marks("lifespan") == ["started", "stopped"]
-    assert server.alarms == []
+    assert server.problems == []

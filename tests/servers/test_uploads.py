@@ -45,12 +45,12 @@ def server(
         yield server
         assert state(server)["temporary"] == []
         server.stop()
-    assert server.alarms == []
+    assert server.problems == []
 
 
 def state(server: Server) -> Any:
     with server.connect() as connection:
-        return connection.ask("GET", "/state").json()
+        return connection.request("GET", "/state").json()
 
 
 def by_curl(url: str, fields: dict[str, str], files: Files, folder: Path) -> Any:
@@ -145,7 +145,7 @@ def test_many_files_arrive_in_one_field(
 
 
 def test_a_large_file_arrives_whole(server: Server, tmp_path: Path) -> None:
-    if not server.setup.early:
+    if not server.setup.streams_body:
         pytest.skip(f"{server.setup.name} is slow with a body of this size")
     if shutil.which("curl") is None:
         pytest.skip("not installed: curl")
@@ -192,7 +192,7 @@ def test_a_form_that_is_cut_short_is_refused_and_the_connection_goes_on(server: 
     cut = b'--X\r\nContent-Disposition: form-data; name="f"; filename="x"\r\n\r\ndata\r\n--X-'
     with server.connect() as connection:
         for reader in ("form", "parts"):
-            answer = connection.ask(
+            answer = connection.request(
                 "POST",
                 f"/{reader}",
                 "Content-Type: multipart/form-data; boundary=X",
@@ -200,6 +200,6 @@ def test_a_form_that_is_cut_short_is_refused_and_the_connection_goes_on(server: 
             )
             assert answer.status == 400
             assert "closing delimiter" in answer.json()["detail"]
-        answer = connection.ask("POST", "/form", "Content-Type: text/plain", body=b"v")
+        answer = connection.request("POST", "/form", "Content-Type: text/plain", body=b"v")
         assert answer.status == 415
         assert answer.get("accept") == "application/x-www-form-urlencoded, multipart/form-data"
