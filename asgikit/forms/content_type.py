@@ -29,15 +29,20 @@ _parse_common = re.compile(
     r"multipart/form-data; ?boundary=([!#$%&'*+.^_`|~0-9A-Za-z-]{1,256})"
 ).fullmatch
 
-# The charsets a text part may name, and nothing else: what Python calls a codec does not only
-# decode text, and some take quadratic time.
-_CODECS = {
-    "utf-8": "utf-8",
-    "utf8": "utf-8",
-    "us-ascii": "ascii",
-    "iso-8859-1": "iso-8859-1",
-    **{f"windows-125{digit}": f"cp125{digit}" for digit in range(9)},
+# The charsets that a text part may name. A fixed table, since not every codec of Python decodes
+# text, and some take quadratic time. The names and aliases are those of the IANA registry, and
+# names that browsers and mail clients use. Each charset is decoded by its own definition: unlike
+# browsers, ISO-8859-1 and US-ASCII are not read as windows-1252.
+_NAMES = {
+    "utf-8": "utf-8 utf8 csutf8",
+    "ascii": "us-ascii ascii us ansi_x3.4-1968 ansi_x3.4-1986 iso_646.irv:1991 iso646-us iso-ir-6 "
+    "ibm367 cp367 csascii",
+    "iso-8859-1": "iso-8859-1 iso_8859-1 iso_8859-1:1987 iso-ir-100 latin1 l1 ibm819 cp819 "
+    "csisolatin1",
+    **{f"cp125{digit}": f"windows-125{digit}" for digit in range(9)},
+    "cp1252": "windows-1252 cswindows1252 cp1252 x-cp1252",
 }
+_CODECS = {name: codec for codec, names in _NAMES.items() for name in names.split()}
 
 
 def is_urlencoded(content_type: str | None) -> bool:
@@ -85,8 +90,8 @@ def decode_text(name: str, content_type: str | None, data: bytes | bytearray | m
     The field ``_charset_`` (:rfc:`7578`, section 4.6) is one like any other.
 
     Raises:
-        InvalidForm: it does not decode; or its charset is none of UTF-8, US-ASCII, ISO-8859-1
-            and windows-1250 to 1258.
+        InvalidForm: It does not decode, or its charset is none of UTF-8, US-ASCII, ISO-8859-1 (by
+            any of their IANA names) and windows-1250 to 1258.
 
     >>> decode_text("a", "text/plain; charset=windows-1251", b"\xc4\xe0")
     'Да'

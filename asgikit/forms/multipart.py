@@ -252,6 +252,7 @@ def _headers_too_large(maximum: int) -> ContentTooLarge:
 
 
 LINE_END = b"\r\n"
+_PADDING_OR_NONE = (b"", b" ", b"\t")
 
 
 class FormParser:
@@ -345,19 +346,32 @@ class FormParser:
         self._is_within = len(data) > 1 and bool(events) and events[-1] is data
 
     def _skip_preamble(self, before: bytes, data: bytes) -> bytes:
-        if before == LINE_END and data.startswith(self._delimiter[2:]):
-            # As it nearly always is; this saves two copies.
-            self._before = None
-            return data
-        # What comes before the first delimiter is of no meaning (RFC 2046, section 5.1.1).
-        data = before + data
-        start = data.find(self._delimiter)
-        if start < 0:
-            # The end may be the first half of a delimiter.
-            self._before = data[1 - len(self._delimiter) :]
-            return b""
+        """Return the body from its first delimiter on, without the transport padding after it.
+
+        python-multipart accepts transport padding (:rfc:`2046`, section 5.1.1) after the later
+        delimiters only.
+        """
+        delimiter = self._delimiter
+        after = len(delimiter) - 2
+        if before != LINE_END or not data.startswith(delimiter[2:]):
+            # The text before the first delimiter has no meaning (RFC 2046, section 5.1.1).
+            data = before + data
+            start = data.find(delimiter)
+            if start < 0:
+                # The end may be the first half of a delimiter.
+                self._before = data[1 - len(delimiter) :]
+                return b""
+            data = data[start + 2 :]
+        if data[after : after + 1] in _PADDING_OR_NONE:
+            rest = data[after:].lstrip(b" \t")
+            if not rest:
+                # More padding may follow. One character of it is kept.
+                self._before = LINE_END + data[: after + 1]
+                return b""
+            if rest.startswith(b"\r"):
+                data = data[:after] + rest
         self._before = None
-        return data[start + 2 :]
+        return data
 
     def _read_parts(self, data: bytes) -> int:
         """Read the parts that come first, where they are small, whole and of the common kind.
@@ -390,13 +404,13 @@ class FormParser:
         return start
 
     def finish(self) -> None:
-        """Take the end of the body.
+        """Check that the body is complete; an empty body is an empty form.
 
         Raises:
-            InvalidForm: it comes before the closing delimiter.
+            InvalidForm: The body ends before its closing delimiter.
         """
         self._parser.finalize()
-        if self._parser.state is not MultipartState.END:
+        if self._size and self._parser.state is not MultipartState.END:
             raise InvalidForm("The multipart body ends before its closing delimiter.")
 
 

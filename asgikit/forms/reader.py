@@ -53,13 +53,16 @@ async def read_form(
         ContentTooLarge: it is over a limit.
         InvalidForm: it does not parse.
         RequestTimeout: nothing came for ``body_timeout``.
-        UnsupportedMediaType: it is no form.
+        UnsupportedMediaType: it is no form. A request with neither body nor Content-Type is an
+            empty one.
     """
     if is_urlencoded(content_type):
         limit = limits.max_text_size
         _check_length(is_over, "max_text_size", limit)
         data = await body.read(limit, limits.body_timeout, "max_text_size")
         return await read_fields(data, limits)
+    if not content_type and await _is_empty(body, is_over, limits):
+        return FormData(MultiDict(), ())
     boundary = parse_boundary(content_type, accepted=[URLENCODED, MULTIPART])
     source = _Source(body, boundary, is_over, limits)
     spool = Spool(limits.spool_size)
@@ -68,6 +71,15 @@ async def read_form(
     except BaseException:
         await close_uploads(spool.uploads)
         raise
+
+
+async def _is_empty(body: Body, is_over: Callable[[int], bool], limits: Limits) -> bool:
+    try:
+        _check_length(is_over, "max_form_size", 0)
+        await body.read(0, limits.body_timeout)
+    except ContentTooLarge:
+        return False
+    return True
 
 
 def _check_length(is_over: Callable[[int], bool], name: str, limit: int | None) -> None:

@@ -294,10 +294,35 @@ def _save(
         if overwrite:
             temporary.replace(path)
         else:
-            # Unlike a rename, it fails where something is.
-            path.hardlink_to(temporary)
+            _move_to_new_name(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _move_to_new_name(temporary: Path, path: Path) -> None:
+    """Move a file to a name that must not exist yet.
+
+    Raises:
+        FileExistsError: The name exists.
+    """
+    try:
+        # Unlike a rename, a link never replaces a file.
+        path.hardlink_to(temporary)
+    except FileExistsError:
+        raise
+    except (OSError, NotImplementedError):
+        # exFAT, Azure Files, FUSE and others have no hard links, and report that by many error
+        # numbers. If it is another error, the steps below raise it.
+        pass
+    else:
+        return
+    # An empty file reserves the name, so that the rename replaces that one only.
+    path.open("xb").close()
+    try:
+        temporary.replace(path)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
 
 
 async def close_uploads(uploads: Iterable[UploadFile]) -> None:

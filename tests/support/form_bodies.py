@@ -126,6 +126,14 @@ VALID: dict[str, tuple[bytes, Items]] = {
         body(text("a", b"v"), end=b"--X \t\r\n") + body(text("b", b"w"))[len(b"--X\r\n") :],
         [("a", "v"), ("b", "w")],
     ),
+    "white space after the first delimiter": (
+        b"--X\t \r\n" + body(text("a", b"v"), text("b", b"w"))[len(b"--X\r\n") :],
+        [("a", "v"), ("b", "w")],
+    ),
+    "white space after a preamble and a delimiter": (
+        b"A form.\r\n--X \r\n" + body(text("a", b"v"))[len(b"--X\r\n") :],
+        [("a", "v")],
+    ),
     "a directory in a name": (
         body(file("f", "C:\\fakepath\\x.txt", b"v")),
         [("f", File("x.txt", b"v"))],

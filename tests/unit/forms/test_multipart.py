@@ -100,11 +100,38 @@ def test_a_form_that_is_cut_short_is_refused(name: str) -> None:
     data, items = VALID[name]
     stop = complete(data)
 
-    for at in range(stop):
+    for at in range(1, stop):
         for chunks in ([data[:at]], pieces(data[:at], 1)):
             with pytest.raises(InvalidForm, match="ends before its closing delimiter"):
                 parse(chunks)
     assert parse([data[:stop]]) == items
+
+
+@pytest.mark.parametrize("chunks", [[], [b""], [b"", b""]])
+def test_empty_body_is_empty_form(chunks: list[bytes]) -> None:
+    assert parse(chunks) == []
+
+
+@pytest.mark.parametrize("preamble", [b"", b"\r\n", b"A form.\r\n", b"--\r\n--Y \r\n"])
+@pytest.mark.parametrize("padding", [b" ", b"\t", b" \t ", b" " * 5000])
+@pytest.mark.parametrize("size", [1, 2, 7, MiB])
+def test_padding_after_first_delimiter_is_skipped(
+    preamble: bytes, padding: bytes, size: int
+) -> None:
+    data = preamble + b"--X" + padding + body(text("a", b"v"), text("b", b"w"))[len(b"--X") :]
+
+    assert parse(pieces(data, size)) == [("a", "v"), ("b", "w")]
+
+
+@pytest.mark.parametrize(
+    "padding", [b" x", b" --", b" -", b" \n", b"\xa0", b"\x0b", b" \r", b"\r \n", b" \r\r\n"]
+)
+@pytest.mark.parametrize("size", [1, 2, MiB])
+def test_padding_that_is_no_white_space_is_refused(padding: bytes, size: int) -> None:
+    data = b"--X" + padding + body(text("a", b"v"))[len(b"--X") :]
+
+    with pytest.raises(InvalidForm, match="malformed"):
+        parse(pieces(data, size))
 
 
 @pytest.mark.parametrize(
@@ -345,11 +372,12 @@ def test_a_form_that_was_tampered_with_is_read_alike_in_any_chunks(
 
 
 @pytest.mark.property
-@given(st.lists(st.sampled_from([b"\r", b"\n", b"-", b"--X", b"X", b"\r\n--X", b": ", b"a"])))
+@given(st.lists(st.sampled_from([b"\r", b"\n", b"-", b"--X", b"X", b" ", b"\r\n--X", b": ", b"a"])))
 def test_any_run_of_delimiters_is_read_alike_in_any_chunks(tokens: list[bytes]) -> None:
-    data = b"--X\r\n" + b"".join(tokens)
+    for start in (b"--X\r\n", b"--X", b""):
+        data = start + b"".join(tokens)
 
-    assert outcome([data]) == outcome(pieces(data, 1)) == outcome([b"--X\r\n", *tokens])
+        assert outcome([data]) == outcome(pieces(data, 1)) == outcome([start, *tokens])
 
 
 @pytest.mark.parametrize("filename", [b"..", b".", b"C:/fakepath/.."])

@@ -215,7 +215,43 @@ async def test_no_more_is_received_than_it_takes_to_refuse() -> None:
         assert sent.received < 150_000 + 64 * 1024
 
 
-@pytest.mark.parametrize("content_type", [None, "text/plain", "multipart/mixed; boundary=X"])
+@pytest.mark.parametrize("content_type", [None, "", CONTENT_TYPE, URLENCODED])
+@pytest.mark.parametrize("chunks", [[], [b""], [b"", b""]])
+async def test_empty_body_is_empty_form(content_type: str | None, chunks: list[bytes]) -> None:
+    form = await read_form(Body(Sent(*chunks)), content_type, no_length, DEFAULT_LIMITS)
+
+    assert list(form.items()) == []
+    await form.close()
+
+
+async def test_parts_of_empty_multipart_body_are_none() -> None:
+    assert [part async for part in parts_of(Sent())] == []
+
+
+@pytest.mark.parametrize("content_type", [None, "", CONTENT_TYPE])
+async def test_disconnect_before_empty_body_is_no_form(content_type: str | None) -> None:
+    with pytest.raises(ClientDisconnect):
+        await read_form(Body(Sent(end="disconnect")), content_type, no_length, DEFAULT_LIMITS)
+
+
+@pytest.mark.parametrize("content_type", [None, ""])
+async def test_body_without_content_type_is_refused_and_kept(content_type: str | None) -> None:
+    whole = Body(Sent(b"", b"a", b"=v"))
+    with pytest.raises(WrongType):
+        await read_form(whole, content_type, no_length, DEFAULT_LIMITS)
+
+    assert await whole.read(None, None) == b"a=v"
+
+
+async def test_length_without_content_type_is_refused_before_receive() -> None:
+    sent = Sent(b"v")
+    with pytest.raises(WrongType):
+        await read_form(Body(sent), None, (1).__gt__, DEFAULT_LIMITS)
+
+    assert sent.received == 0
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "multipart/mixed; boundary=X"])
 async def test_another_media_type_is_refused(content_type: str | None) -> None:
     sent = Sent(b"v")
     with pytest.raises(WrongType) as error:
@@ -468,7 +504,7 @@ async def collect_names(parts: Parts) -> list[str]:
         ([file("f", "x", b"12")], "complete", InvalidForm),
         ([file("f", "x", b"12")], "disconnect", ClientDisconnect),
         ([b"--X\r\nbad\r\n"], "complete", InvalidForm),
-        ([b""], "complete", InvalidForm),
+        ([b"--"], "complete", InvalidForm),
     ],
 )
 async def test_parts_that_do_not_arrive_whole_are_an_error(

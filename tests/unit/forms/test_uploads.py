@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import gc
 import os
 import tempfile
@@ -218,6 +219,97 @@ async def test_a_file_that_can_not_be_saved_leaves_nothing(
 
     assert names(tmp_path) == ["folder"]
     await file.close()
+
+
+NO_LINKS = [
+    OSError(errno.EPERM, "exFAT, protected_hardlinks"),
+    OSError(errno.EACCES, "some FUSE file systems"),
+    OSError(errno.ENOTSUP, "Azure Files"),
+    OSError(errno.ENOSYS, "blobfuse, rclone"),
+    OSError(errno.EMLINK, "the limit of links is 1"),
+    OSError(errno.EXDEV, "overlays"),
+    OSError(errno.EINVAL, "Windows, on FAT32"),
+    NotImplementedError("a platform without os.link"),
+]
+
+
+@pytest.fixture(params=NO_LINKS, ids=str)
+def no_links(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise request.param
+
+    monkeypatch.setattr(os, "link", fail)
+
+
+@pytest.mark.usefixtures("no_links")
+async def test_save_without_hard_links_writes_the_whole_file(
+    file: UploadFile, tmp_path: Path
+) -> None:
+    await file.save(tmp_path / "saved")
+
+    assert (tmp_path / "saved").read_bytes() == DATA
+    assert names(tmp_path) == ["saved"]
+    await file.close()
+
+
+@pytest.mark.usefixtures("no_links")
+@pytest.mark.parametrize("is_link", [False, True])
+async def test_save_without_hard_links_replaces_nothing(
+    file: UploadFile, tmp_path: Path, *, is_link: bool
+) -> None:
+    path = tmp_path / "there"
+    if is_link:
+        path.symlink_to("nothing")
+    else:
+        path.write_bytes(b"before")
+
+    with pytest.raises(FileExistsError):
+        await file.save(path)
+    assert path.is_symlink() if is_link else path.read_bytes() == b"before"
+    assert names(tmp_path) == ["there"]
+
+    await file.save(path, overwrite=True)
+    assert path.read_bytes() == DATA
+    await file.close()
+
+
+@pytest.mark.usefixtures("no_links")
+async def test_save_without_hard_links_leaves_nothing_on_error(
+    file: UploadFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(errno.EIO, "disk error")
+
+    for name in ("replace", "rename"):
+        monkeypatch.setattr(os, name, fail)
+    with pytest.raises(OSError, match="disk error"):
+        await file.save(tmp_path / "saved")
+
+    assert names(tmp_path) == []
+    await file.close()
+
+
+@pytest.mark.usefixtures("no_links")
+async def test_concurrent_saves_without_hard_links_have_one_winner(tmp_path: Path) -> None:
+    path = tmp_path / "saved"
+    outcomes: list[bool] = []
+
+    async def save(data: bytes) -> None:
+        try:
+            await UploadFile("f", "x", data).save(path)
+        except FileExistsError:
+            outcomes.append(False)
+        else:
+            outcomes.append(True)
+
+    async with anyio.create_task_group() as group:
+        for number in range(5):
+            group.start_soon(save, bytes([number]) * 1000)
+
+    assert sorted(outcomes) == [False] * 4 + [True]
+    assert len(set(path.read_bytes())) == 1
+    assert path.stat().st_size == 1000
+    assert names(tmp_path) == ["saved"]
 
 
 async def test_a_file_can_be_taken_from_its_form(file: UploadFile) -> None:
