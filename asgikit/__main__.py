@@ -8,6 +8,7 @@ import sys
 from base64 import urlsafe_b64encode
 from hashlib import sha256
 from importlib import metadata
+from io import StringIO
 from pathlib import Path
 
 __all__: list[str] = []
@@ -31,7 +32,7 @@ def find_changed_files(distribution: str) -> list[str]:
     changed: list[str] = []
     installed = metadata.distribution(distribution)
     # Not `installed.files`: since Python 3.12 it leaves out the files that are missing.
-    for row in csv.reader((installed.read_text("RECORD") or "").splitlines()):
+    for row in csv.reader(StringIO(installed.read_text("RECORD") or "")):
         name, recorded, *_ = row
         method, _, expected = recorded.partition("=")
         if method != "sha256":

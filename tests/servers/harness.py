@@ -62,19 +62,19 @@ class Setup:
     drains_body: bool = True
 
 
-_UVICORN = ("uvicorn", "{app}", "--host=127.0.0.1", "--port={port}", "--ws=wsproto")
+_UVICORN = ("uvicorn", "{app}", "--host=127.0.0.1", "--port={port}")
 _HYPERCORN = ("hypercorn", "{app}", "--bind=127.0.0.1:{port}")
 
 SETUPS = (
     Setup(
         "uvicorn-h11-asyncio",
-        ("uvicorn", "h11", "wsproto"),
+        ("uvicorn", "h11"),
         (*_UVICORN, "--http=h11", "--loop=asyncio"),
         runs_asgi2=True,
     ),
     Setup(
         "uvicorn-httptools-uvloop",
-        ("uvicorn", "httptools", "uvloop", "wsproto"),
+        ("uvicorn", "httptools", "uvloop"),
         (*_UVICORN, "--http=httptools", "--loop=uvloop"),
         runs_asgi2=True,
     ),

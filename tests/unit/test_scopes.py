@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import anyio
 import pytest
+from anyio.lowlevel import checkpoint
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,10 +23,11 @@ from asgikit import (
     to_asgi,
 )
 from asgikit.datastructures.address import Address, parse_address
-from asgikit.scopes import answer_other, extensions
+from asgikit.scopes import JOINED, answer_other, extensions
 from asgikit.testing import exchange
 from asgikit.types import Message
 from tests.support.streams import KINDS, WAIT, Source, assert_closed_once, every_kind, release
+from tests.support.waiting import BOUND
 
 pytestmark = pytest.mark.anyio
 
@@ -251,8 +253,8 @@ async def test_what_cannot_be_sent_is_closed_and_its_background_runs(kind: str) 
 
 
 @every_kind
-async def test_a_client_that_leaves_ends_the_denial(kind: str) -> None:
-    source = Source(b"a", WAIT)
+async def test_denial_with_stream_is_closed_when_the_client_disconnects(kind: str) -> None:
+    source = Source(b"a" * JOINED, WAIT)
     iterator = KINDS[kind](source)
     left: list[str] = []
     messages = iter(["websocket.connect", "websocket.disconnect"])
@@ -276,8 +278,7 @@ async def test_a_client_that_leaves_ends_the_denial(kind: str) -> None:
         group.start_soon(release, source, lambda: bool(left))
         await StreamingResponse(iterator)(dict(DENIAL), receive, send)
 
-    # The end of its body did not come.
-    assert [message["type"] for message in sent] == ["websocket.http.response.start"]
+    assert [message.get("more_body") for message in sent] == [None, True]
     assert_closed_once(source, iterator, kind)
 
 
@@ -296,3 +297,90 @@ async def test_a_handler_that_serves_http_alone_is_not_asked() -> None:
         raise AssertionError("a handler was asked about a websocket")
 
     assert (await exchange(request_response(never), scope=DENIAL)).status_code == 404
+
+
+# --- uvicorn's websockets-sansio implementation --------------------------------------------------
+
+
+class Sansio:
+    """A connection of uvicorn, which tells of a denial twice, the second time when it closes."""
+
+    __module__ = "uvicorn.protocols.websockets.websockets_sansio_impl"
+
+    def __init__(self, *messages: str) -> None:
+        self.messages = list(messages)
+        self.sent: list[Message] = []
+        self.is_closed = False
+
+    async def receive(self) -> Message:
+        await checkpoint()
+        if not self.messages:
+            await anyio.sleep_forever()
+        message = self.messages.pop(0)
+        if message == "closed":
+            self.is_closed = True
+            message = "websocket.disconnect"
+        return {"type": message}
+
+    async def send(self, message: Message) -> None:
+        self.sent.append(message)
+
+    async def serve(self, app: Any) -> None:
+        with anyio.fail_after(BOUND):
+            await app(dict(DENIAL), self.receive, self.send)
+
+
+class SubclassOfSansio(Sansio):
+    __module__ = "app"
+
+
+@pytest.mark.parametrize("connection_class", [Sansio, SubclassOfSansio])
+@pytest.mark.parametrize(
+    "app",
+    [
+        request_response(lambda request: PlainTextResponse("never")),
+        PlainTextResponse("no", 403),
+        StreamingResponse([b"n", b"o"], 403),
+    ],
+    ids=["handler", "response", "stream"],
+)
+async def test_denial_on_sansio_waits_until_the_connection_is_closed(
+    connection_class: type[Sansio], app: Any
+) -> None:
+    connection = connection_class("websocket.connect", "websocket.disconnect", "closed")
+
+    await connection.serve(app)
+
+    assert connection.is_closed
+    assert [message["type"] for message in connection.sent] == [
+        "websocket.http.response.start",
+        "websocket.http.response.body",
+    ]
+
+
+@pytest.mark.parametrize(
+    "app",
+    [
+        request_response(lambda request: PlainTextResponse("never")),
+        PlainTextResponse("no", 403),
+    ],
+    ids=["handler", "response"],
+)
+async def test_denial_on_sansio_ends_when_the_connection_stays_open(
+    app: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("asgikit.scopes.CLOSE_TIMEOUT", 0.01)
+
+    await Sansio("websocket.connect", "websocket.disconnect").serve(app)
+
+
+async def test_denial_on_sansio_does_not_wait_after_a_disconnect() -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        await anyio.sleep_forever()
+        yield b""
+
+    connection = Sansio("websocket.connect", "closed")
+
+    await connection.serve(StreamingResponse(chunks(), 403))
+
+    assert connection.sent == []
