@@ -15,8 +15,9 @@ from asgikit.exceptions import ContentLengthMismatch, HTTPError
 from asgikit.http.event_stream import ServerSentEvent, format_comment, format_event
 from asgikit.responses.head import HeadersArgument
 from asgikit.responses.iteration import close
+from asgikit.responses.send_timeout import bound_send, check_seconds
 from asgikit.responses.sending import Disconnected, burst_size, send_all
-from asgikit.responses.streaming import StreamingResponse, bound_send, check_seconds
+from asgikit.responses.streaming import StreamingResponse
 from asgikit.runtime.cancellation import CancelOnEvent
 from asgikit.runtime.tasks import wait_end
 from asgikit.runtime.threads import is_async_callable

@@ -30,13 +30,13 @@ from asgikit.responses.iteration import (
     iterate_on_loop,
 )
 from asgikit.responses.response import Response
+from asgikit.responses.send_timeout import bound_send, check_seconds
 from asgikit.responses.sending import Disconnected, burst_size, send_all
 from asgikit.runtime.cancellation import CancelOnEvent
-from asgikit.runtime.first_step import wait_within
 from asgikit.scopes import extensions
 from asgikit.types import Message, RawHeaders, Receive, Scope, Send
 
-__all__ = ["NDJSONResponse", "StreamingResponse", "bound_send", "check_seconds"]
+__all__ = ["NDJSONResponse", "StreamingResponse"]
 
 Chunk: TypeAlias = str | bytes | bytearray | memoryview
 Trailers: TypeAlias = HeadersArgument | Callable[[], HeadersArgument]
@@ -337,25 +337,6 @@ class NDJSONResponse(StreamingResponse):
             # Of orjson's fragments, which are the app's own text: in JSON it is but white space.
             line = line.replace(b"\n", b" ")
         return line + b"\n"
-
-
-def check_seconds(name: str, seconds: float) -> None:
-    """Refuse what is no time to wait.
-
-    Raises:
-        ValueError: it is not above zero.
-    """
-    if not seconds > 0:
-        raise ValueError(f"{name} is seconds above zero, or None; not {seconds!r}")
-
-
-def bound_send(send: Send, seconds: float) -> Send:
-    """Bound each call of ``send``: over it, the client is taken to have left, by an ``OSError``."""
-    return lambda message: wait_within(seconds, send(message), _send_timeout)
-
-
-def _send_timeout(seconds: float) -> TimeoutError:
-    return TimeoutError(f"it took no message for {seconds:g} seconds")
 
 
 def _count(due: int, size: int) -> int:

@@ -17,7 +17,7 @@ else:
 
 from asgikit.runtime.backend import is_asyncio
 
-__all__ = ["DONE", "deliver", "finish_steps", "wait_within"]
+__all__ = ["DONE", "deliver", "finish_steps", "finish_within", "wait_within"]
 
 T = TypeVar("T")
 
