@@ -12,22 +12,17 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from asgikit import HTTPError, Request, StreamingResponse, request_response
+from asgikit.http.fields import end_to_end
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Iterable
-
-Fields = list[tuple[bytes, bytes]]
+    from collections.abc import AsyncGenerator, AsyncIterator
 
 TIMEOUT = httpx.Timeout(60, connect=5).as_dict()  # seconds
 
-# Fields of one connection, not of the message (RFC 9110, section 7.6.1).
-HOP_BY_HOP = {
-    b"connection", b"keep-alive", b"proxy-authenticate", b"proxy-authorization",
-    b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade",
-}  # fmt: skip
-# What this side writes anew.
-OURS = {b"expect", b"forwarded", b"host", b"x-forwarded-for", b"x-forwarded-host"}
-SERVERS = {b"date", b"server"}  # which the server in front adds by itself
+# Headers of a request that this proxy writes itself.
+OWN = {b"expect", b"forwarded", b"host", b"x-forwarded-for", b"x-forwarded-host"}
+# Headers of a response that the server in front of this app adds.
+SERVERS = {b"date", b"server"}
 
 VIA = (b"via", b"1.1 asgikit")
 
@@ -39,35 +34,20 @@ async def lifespan() -> AsyncGenerator[dict[str, object]]:
         yield {"transport": transport, "upstream": httpx.URL(os.environ["UPSTREAM"])}
 
 
-def end_to_end(fields: Iterable[tuple[bytes, bytes]], dropped: set[bytes]) -> Fields:
-    """Give the fields that go on: not those of the connection, nor those that it names."""
-    pairs = [(name.lower(), value) for name, value in fields]
-    named = {
-        option.strip(b" \t").lower()
-        for name, value in pairs
-        if name == b"connection"
-        for option in value.split(b",")
-    }
-    dropped = dropped | HOP_BY_HOP | named
-    return [(name, value) for name, value in pairs if name not in dropped]
-
-
 def forward(request: Request) -> httpx.Request:
     """Make the request for the upstream; only its path and query are the client's choice."""
     url: httpx.URL = request.state.upstream
     query = request.scope["query_string"]
     target = request.raw_path + (b"?" + query if query else b"")
     chunked = "transfer-encoding" in request.headers
-    # Which overrides a length, if somebody sent both (RFC 9112, section 6.3).
-    dropped = OURS | {b"content-length"} if chunked else OURS
-    fields = end_to_end(request.headers.raw, dropped)
+    headers = [pair for pair in end_to_end(request.headers.raw) if pair[0] not in OWN]
     host = request.client.host if request.client else "unknown"
     own = [(b"host", url.netloc), (b"x-forwarded-for", host.encode()), VIA]
     has_body = chunked or "content-length" in request.headers
     return httpx.Request(
         request.method,
         url.copy_with(raw_path=target),
-        headers=own + fields,
+        headers=own + headers,
         content=request.stream() if has_body else None,
         extensions={"timeout": TIMEOUT},
     )
@@ -101,5 +81,8 @@ async def app(request: Request) -> StreamingResponse:
         raise HTTPError(504) from error
     except httpx.TransportError as error:
         raise HTTPError(502) from error
-    fields = end_to_end(answer.headers.raw, SERVERS)
-    return StreamingResponse(Relay(answer), answer.status_code, [*fields, VIA])
+    if not 200 <= answer.status_code <= 599:  # some services send 999, which is no HTTP status
+        await answer.aclose()
+        raise HTTPError(502)
+    headers = [pair for pair in end_to_end(answer.headers.raw) if pair[0] not in SERVERS]
+    return StreamingResponse(Relay(answer), answer.status_code, [*headers, VIA])

@@ -205,7 +205,7 @@ class StaticFiles:
     ) -> Selection:
         """Open a file, and decide what of it is the answer."""
         found = self._open(reader, parts, find_header(scope["headers"], b"accept-encoding"))
-        headers = [type_field(os.path.splitext(parts[-1])[1])]
+        headers = [type_field(os.path.splitext(parts[-1])[1] or parts[-1])]
         suffix = b""
         if found.coding is not None:
             coding = found.coding.encode("ascii")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from asgikit.limits import MAX_HEADER_SIZE
 
@@ -17,6 +18,7 @@ __all__ = [
     "check_field",
     "find_header",
     "format_quoted_string",
+    "header_pairs",
     "is_token",
     "join_lines",
     "parse_digits",
@@ -208,6 +210,29 @@ def find_header(
     """
     value = join_lines([value for each, value in headers if each == name])
     return None if value is None or len(value) > max_size else value
+
+
+def header_pairs(
+    headers: Mapping[str, str] | Iterable[tuple[str | bytes, str | bytes]],
+) -> Iterable[tuple[str | bytes, str | bytes]]:
+    """Return the names and values of headers, repeated names kept.
+
+    Args:
+        headers: Pairs, or a mapping. If the mapping has ``multi_items()``, as that of httpx, it is
+            used, because ``items()`` joins repeated headers there.
+
+    >>> list(header_pairs({"Allow": "GET"}))
+    [('Allow', 'GET')]
+    """
+    source: Any = headers
+    pairs: Iterable[tuple[str | bytes, str | bytes]]
+    if hasattr(source, "multi_items"):
+        pairs = source.multi_items()
+    elif isinstance(headers, Mapping):
+        pairs = headers.items()
+    else:
+        pairs = headers
+    return pairs
 
 
 def split_list(text: str) -> list[str]:

@@ -112,13 +112,22 @@ class MediaRange(NamedTuple):
         return self.type != "*", self.subtype != "*", len(self.parameters)
 
     def matches(self, media_type: MediaType) -> bool:
-        """Tell whether ``media_type`` is of this range; it may have more parameters."""
+        """Return whether the range includes ``media_type``, which may have further parameters.
+
+        A ``charset`` of the range does not exclude a media type without one. JSON has no such
+        parameter (:rfc:`8259`, section 11), and clients send it nevertheless.
+
+        >>> [json] = parse_accept("application/json; charset=utf-8").ranges
+        >>> json.matches(MediaType("application", "json"))
+        True
+        """
         own = media_type.parameters
         return (
             self.type in ("*", media_type.type)
             and self.subtype in ("*", media_type.subtype)
             and all(
-                name in own and _normal(name, own[name]) == value for name, value in self.parameters
+                _normal(name, own[name]) == value if name in own else name == "charset"
+                for name, value in self.parameters
             )
         )
 
@@ -221,10 +230,12 @@ class Accept(Preferences):
             raise ValueError(f"what is offered is a media type, not {offer!r}")
         if not self.ranges:
             return _Weight(1.0)
-        specificity, quality = max(
-            [(one.specificity, one.quality) for one in self.ranges if one.matches(media_type)],
-            default=((), 0.0),
-        )
+        matches = [
+            (_specificity(media_range, media_type), media_range.quality)
+            for media_range in self.ranges
+            if media_range.matches(media_type)
+        ]
+        specificity, quality = max(matches, default=((), 0.0))
         return _Weight(quality, specificity)
 
 
@@ -416,6 +427,12 @@ def _read_weight(member: str, start: int) -> tuple[tuple[tuple[str, str], ...], 
         return None
     normal = [(name, _normal(name, value)) for name, value in parameters.items()]
     return tuple(normal), round(float(weight), 3)
+
+
+def _specificity(media_range: MediaRange, media_type: MediaType) -> tuple[bool, bool, int]:
+    # A charset that the media type does not have makes a range no more specific.
+    shared = sum(name in media_type.parameters for name, _ in media_range.parameters)
+    return (*media_range.specificity[:2], shared)
 
 
 def _normal(name: str, value: str) -> str:

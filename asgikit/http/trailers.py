@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
-from asgikit.http.grammar import check_field
+from asgikit.http.grammar import check_field, header_pairs
 
 __all__ = ["check_trailers"]
 
@@ -44,8 +43,7 @@ def check_trailers(
     >>> check_trailers({"Server-Timing": "db;dur=53"})
     [(b'server-timing', b'db;dur=53')]
     """
-    pairs: Any = trailers.items() if isinstance(trailers, Mapping) else trailers
-    fields = [check_field(name, value) for name, value in pairs]
+    fields = [check_field(name, value) for name, value in header_pairs(trailers)]
     for name, _ in fields:
         if name in _NOT_IN_TRAILERS:
             raise ValueError(

@@ -48,8 +48,9 @@ _UNKNOWN = "application/octet-stream"
 # The field of an extension is always the same: it saves 1 us.
 @functools.lru_cache(maxsize=256)
 def type_field(extension: str, charset: str = "utf-8") -> tuple[bytes, bytes]:
-    """Make the Content-Type of a file by the end of its name, from the last dot on."""
-    return format_type(guess_media_type(f"x{extension}") or _UNKNOWN, charset)
+    """Make the Content-Type of a file by its name from the last dot on, or by a whole name."""
+    name = f"x{extension}" if extension.startswith(".") else extension
+    return format_type(guess_media_type(name) or _UNKNOWN, charset)
 
 
 class FileResponse(Response):
@@ -117,7 +118,8 @@ class FileResponse(Response):
             self.background = background
             self._headers = None
             name = filename or self.path
-            self._raw = [type_field(name[name.rfind(".") :], self.charset)]
+            dot = name.rfind(".")
+            self._raw = [type_field(name if dot < 0 else name[dot:], self.charset)]
         else:
             if media_type is None:
                 media_type = guess_media_type(filename or self.path) or _UNKNOWN

@@ -219,6 +219,15 @@ async def test_an_upstream_that_fails_is_told_of(
     assert answer.json()["status"] == status
 
 
+@pytest.mark.parametrize("status", [199, 600, 999])
+async def test_proxy_maps_a_status_out_of_range_to_502(status: int) -> None:
+    upstream = Upstream(status)
+    answer = await ask(upstream)
+
+    assert (answer.status_code, answer.json()["status"]) == (502, 502)
+    assert upstream.stream.closed == 1
+
+
 def test_the_demo_is_served_through_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     setup = next(setup for setup in SETUPS if setup.name == "uvicorn-httptools-uvloop")
     for name in ("demo", "proxy"):

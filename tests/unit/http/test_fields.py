@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from asgikit.http.fields import (
+    connection_options,
+    end_to_end,
     format_allow,
     format_content_language,
     format_retry_after,
@@ -111,3 +115,79 @@ def test_the_work_grows_with_the_field_and_no_faster(
     read: Callable[[str], object], text: str
 ) -> None:
     assert grows_linearly(read, text)
+
+
+@pytest.mark.parametrize(
+    ("headers", "forwarded"),
+    [
+        ([], []),
+        ({"ETag": '"1"', "Keep-Alive": "timeout=5"}, [(b"etag", b'"1"')]),
+        ([(b"A", b"1"), (b"a", b"2")], [(b"a", b"1"), (b"a", b"2")]),
+        ([("X-A", "1"), (b"x-b", " 2 ")], [(b"x-a", b"1"), (b"x-b", b"2")]),
+        # All lines of Connection count, in any case.
+        ({"Connection": "close, A,\tB ,,", "a": "1", "B": "2", "C": "3"}, [(b"c", b"3")]),
+        ([("connection", "x-a"), ("x-a", "1"), ("Connection", "X-B"), ("x-b", "2")], []),
+        # Content-Length describes the content; Transfer-Encoding overrides it.
+        ({"content-length": "3"}, [(b"content-length", b"3")]),
+        ({"content-length": "3", "Transfer-Encoding": "chunked"}, []),
+        # A header whose name only starts like one of a connection.
+        ({"te-x": "1", "trailers": "2"}, [(b"te-x", b"1"), (b"trailers", b"2")]),
+    ],
+)
+def test_end_to_end_keeps_headers_that_may_be_forwarded(
+    headers: Any, forwarded: list[tuple[bytes, bytes]]
+) -> None:
+    assert end_to_end(headers) == forwarded
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Connection",
+        "Keep-Alive",
+        "Proxy-Authenticate",
+        "Proxy-Authentication-Info",
+        "Proxy-Authorization",
+        "Proxy-Connection",
+        "TE",
+        "Trailer",
+        "Transfer-Encoding",
+        "Upgrade",
+    ],
+)
+def test_end_to_end_drops_headers_of_a_connection(name: str) -> None:
+    assert end_to_end([(name, "x"), ("vary", "accept")]) == [(b"vary", b"accept")]
+
+
+def test_end_to_end_keeps_repeats_of_a_mapping_with_multi_items() -> None:
+    headers = httpx.Headers([("Set-Cookie", "a=1"), ("Set-Cookie", "b=2")])
+
+    assert end_to_end(headers) == [(b"set-cookie", b"a=1"), (b"set-cookie", b"b=2")]
+
+
+def test_end_to_end_raises_on_headers_that_cannot_be_sent() -> None:
+    with pytest.raises(ValueError, match="control character"):
+        end_to_end([(b"x", b"a\nb")])
+    with pytest.raises(TypeError, match="str or bytes"):
+        end_to_end([(b"x", 1)])  # type: ignore[list-item]  # what is tested
+
+
+def test_connection_options_are_lower_case() -> None:
+    assert connection_options([(b"connection", b"Close,X"), (b"x", b"y")]) == {b"close", b"x"}
+
+
+@pytest.mark.property
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["connection", "a", "b", "te", "content-length"]),
+            st.sampled_from(["a", "b, close", "3", ""]),
+        )
+    )
+)
+def test_end_to_end_is_an_ordered_selection_and_idempotent(headers: list[tuple[str, str]]) -> None:
+    forwarded = end_to_end(headers)
+    rest = iter((name.encode(), value.encode()) for name, value in headers)
+
+    assert all(pair in rest for pair in forwarded)
+    assert end_to_end(forwarded) == forwarded

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import mimetypes
 import pickle
 
 import pytest
@@ -162,18 +163,56 @@ def test_what_is_read_is_written_again(text: str) -> None:
     ("filename", "media_type"),
     [
         ("index.html", "text/html"),
-        ("app.JS", "text/javascript"),  # registries of some machines say text/plain
+        ("app.JS", "text/javascript"),  # the registries of some machines say text/plain
         ("a.b/style.min.css", "text/css"),
         ("archive.tar.gz", "application/gzip"),
         ("font.woff2", "font/woff2"),
         ("README", None),
-        (".html", None),  # a hidden file, without an extension
+        (".html", None),  # a hidden file without an extension
         ("static/.html", None),
         ("a.html/b", None),
         ("a.html.", None),
         ("a.unknown", None),
         ("", None),
+        # Files that a phone or a desktop opens only if the type is right.
+        ("ticket.pkpass", "application/vnd.apple.pkpass"),
+        ("tickets.pkpasses", "application/vnd.apple.pkpasses"),
+        ("chair.usdz", "model/vnd.usdz+zip"),
+        ("vpn.mobileconfig", "application/x-apple-aspen-config"),
+        ("setup.msix", "application/msix"),
+        ("setup.msixbundle", "application/msixbundle"),
+        ("setup.appinstaller", "application/appinstaller"),
+        ("clip.3gp", "video/3gpp"),  # audio/3gpp in the standard library; a player takes both
+        ("clip.3g2", "video/3gpp2"),
+        ("walk.gpx", "application/gpx+xml"),
+        ("walk.kml", "application/vnd.google-earth.kml+xml"),
+        ("subtitles.ttml", "application/ttml+xml"),
+        ("subtitles.srt", "text/plain"),
+        ("cube.obj", "model/obj"),
+        ("book.m4b", "audio/mp4"),
+        ("graph.ttl", "text/turtle"),
+        ("data.parquet", "application/vnd.apache.parquet"),
+        # A whole name. Its case counts, since the client asks for exactly this one.
+        ("apple-app-site-association", "application/json"),
+        (".well-known/apple-app-site-association", "application/json"),
+        ("Apple-App-Site-Association", None),
+        ("x-apple-app-site-association", None),
+        ("apple-app-site-association/b", None),
     ],
 )
-def test_a_file_s_type_is_known_by_its_extension(filename: str, media_type: str | None) -> None:
+def test_guess_media_type_by_extension_or_whole_name(filename: str, media_type: str | None) -> None:
     assert guess_media_type(filename) == media_type
+
+
+def test_guess_media_type_knows_each_extension_of_the_standard_library() -> None:
+    # Its built-in table alone, without the registry of this machine.
+    extensions = mimetypes.MimeTypes(filenames=()).types_map[True]
+
+    assert [name for name in extensions if guess_media_type(f"a{name}") is None] == []
+
+
+def test_guess_media_type_returns_media_types_without_parameters() -> None:
+    extensions = mimetypes.MimeTypes(filenames=()).types_map[True]
+    media_types = {guess_media_type(f"a{name}") or "" for name in extensions}
+
+    assert [text for text in media_types if str(parse_media_type(text)) != text] == []

@@ -78,6 +78,18 @@ RFC_7231 = "text/*;q=0.3, text/html;q=0.7, text/html;level=1, text/html;level=2;
         ("text/html;level=1, text/html;q=0.5", "text/html;level=1;charset=utf-8", 1),
         ('text/html;level="1"', "text/html;level=1", 1),
         ("text/html;charset=UTF-8", "text/html;charset=utf-8", 1),
+        # The offer has no charset, which a range with one does not exclude.
+        ("application/json; charset=utf-8", "application/json", 1),
+        ("text/html;charset=utf-8", "text/html", 1),
+        ("text/html;charset=iso-8859-1;q=0.5", "text/html", 0.5),
+        ("text/html;charset=iso-8859-1", "text/html;charset=utf-8", 0),
+        ("text/html;charset=utf-8;level=1", "text/html", 0),
+        ("text/html;charset=utf-8;level=1", "text/html;level=1", 1),
+        ("text/*;charset=utf-8", "text/html", 1),
+        # Nor does it make the range more specific than one without.
+        ("text/html;charset=utf-8;q=0.2, text/html;q=0.8", "text/html", 0.8),
+        ("text/html;charset=utf-8;q=0.2, text/html;q=0.8", "text/html;charset=utf-8", 0.2),
+        ("text/html;charset=utf-8;q=0.2, text/html;level=1;q=0.8", "text/html;level=1", 0.8),
         ("text/html;level=a", "text/html;level=A", 0),  # theirs to say whether it is the same
         ('text/html;title="a,b;q=0", text/plain;q=0.2', "text/plain", 0.2),
         ("text/html;q=0.2, text/html;q=0.8", "text/html", 0.8),  # the better word of two

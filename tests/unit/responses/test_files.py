@@ -287,6 +287,8 @@ async def test_last_modified_is_a_date_gone_by(digits: Path, seconds: float, exp
         ("README", {}, "application/octet-stream"),
         ("a.unheard-of", {}, "application/octet-stream"),
         ("dir.png/README", {}, "application/octet-stream"),
+        ("apple-app-site-association", {}, "application/json"),
+        (".well-known/apple-app-site-association", {}, "application/json"),
         ("a.png", {"filename": "b.PDF"}, "application/pdf"),
         ("a.png", {"media_type": "text/html"}, "text/html; charset=utf-8"),
         ("a.png", {"headers": {"x": "y"}}, "image/png"),
