@@ -20,16 +20,16 @@ __all__ = ["CODINGS", "Decoder", "Encoder", "make_encoder", "parse_content_encod
 
 #: Bytes that are given to a decoder at a time. What follows the end of a gzip member is copied, and
 #: a member may have 20 bytes: with slices of 64 KiB that would take a second for 3 MiB.
-SLICE = 16 * 1024
+INPUT_SLICE = 16 * 1024
 #: Bytes that a decoder gives at a time.
-STEP = 64 * 1024
+OUTPUT_SLICE = 64 * 1024
 #: Bytes that are no bomb, whatever they were made from; and that a coding may spend on itself.
 GRACE = 1024 * 1024
 #: Streams one after the other: these, and one for each 64 bytes. To begin one takes up to 10 us.
 MAX_STREAMS = 1000
 
 
-class _Stream(Protocol):
+class CodedStream(Protocol):
     """One stream to decode, as the standard library has it for zstd."""
 
     @property
@@ -118,7 +118,7 @@ class Coding(NamedTuple):
         slow: the level from which 64 KiB may take longer than an event loop should stand still.
     """
 
-    make_stream: Callable[[], _Stream]
+    make_stream: Callable[[], CodedStream]
     repeats: bool
     error: type[Exception]
     make_encoder: Callable[[int], Encoder]
@@ -255,7 +255,7 @@ class Decoder:
         self._name = coding
         self._coding = None if coding is None else CODINGS[coding]
         self._max_ratio = max_ratio
-        self._stream: _Stream | None = None
+        self._stream: CodedStream | None = None
         self._streams = 0  # streams that were begun, one after the other
         self._received = 0  # bytes
         self._decoded = 0  # bytes
@@ -269,8 +269,8 @@ class Decoder:
             BadRequest: The content is not valid in its coding, or is tiny for the size of it.
             ContentTooLarge: The content is over ``max_ratio``.
         """
-        for start in range(0, len(data), SLICE):
-            piece = data[start : start + SLICE]
+        for start in range(0, len(data), INPUT_SLICE):
+            piece = data[start : start + INPUT_SLICE]
             self._received += len(piece)
             yield from self._feed(piece)
             # Empty blocks cost time, and no limit on the decoded bytes counts them.
@@ -291,7 +291,7 @@ class Decoder:
                 stream = self._stream = coding.make_stream()
                 self._streams += 1
             try:
-                piece = stream.decompress(data, STEP)
+                piece = stream.decompress(data, OUTPUT_SLICE)
             except coding.error:
                 raise BadRequest(f"The content is not {self._name}.") from None
             self._decoded += len(piece)

@@ -225,13 +225,11 @@ def header_pairs(
     [('Allow', 'GET')]
     """
     source: Any = headers
-    pairs: Iterable[tuple[str | bytes, str | bytes]]
+    pairs: Iterable[tuple[str | bytes, str | bytes]] = source
     if hasattr(source, "multi_items"):
         pairs = source.multi_items()
     elif isinstance(headers, Mapping):
-        pairs = headers.items()
-    else:
-        pairs = headers
+        pairs = source.items()
     return pairs
 
 

@@ -36,7 +36,7 @@ __all__ = [
 RawHeaders = list[tuple[bytes, bytes]]
 
 # The fields of a request that choose between the answers.
-_WISHES = frozenset(
+_CONDITIONAL_HEADERS = frozenset(
     {
         b"if-match",
         b"if-modified-since",
@@ -75,12 +75,12 @@ class Selection(NamedTuple):
     Attributes:
         status_code: of the answer.
         headers: all of its fields, Content-Length among them.
-        pieces: its body, in order: bytes as they are, and slices of the representation.
+        segments: its body, in order: bytes as they are, and slices of the representation.
     """
 
     status_code: int
     headers: RawHeaders
-    pieces: list[bytes | Span]
+    segments: list[bytes | Span]
 
 
 def has_conditional_headers(request_headers: Iterable[tuple[bytes, bytes]]) -> bool:
@@ -90,7 +90,7 @@ def has_conditional_headers(request_headers: Iterable[tuple[bytes, bytes]]) -> b
     False
     """
     for name, _ in request_headers:  # noqa: SIM110 - any() takes twice as long
-        if name in _WISHES:
+        if name in _CONDITIONAL_HEADERS:
             return True
     return False
 
@@ -103,13 +103,15 @@ def read_conditional_headers(request_headers: Iterable[tuple[bytes, bytes]]) -> 
     >>> read_conditional_headers([(b"host", b"example.com"), (b"range", b"bytes=0-1")])
     {b'range': 'bytes=0-1'}
     """
-    wishes: dict[bytes, list[bytes]] = {}
+    conditional_headers: dict[bytes, list[bytes]] = {}
     for name, value in request_headers:
-        if name in _WISHES:
-            wishes.setdefault(name, []).append(value)
+        if name in _CONDITIONAL_HEADERS:
+            conditional_headers.setdefault(name, []).append(value)
     # Lines of one header are one list (section 5.3). If the header is no list, the value is
     # malformed and is ignored. So is a value that is too long to be parsed.
-    joined = {name: b", ".join(values).decode("latin-1") for name, values in wishes.items()}
+    joined = {
+        name: b", ".join(values).decode("latin-1") for name, values in conditional_headers.items()
+    }
     return {name: value for name, value in joined.items() if len(value) <= MAX_HEADER_SIZE}
 
 
@@ -143,7 +145,7 @@ def select(
 
     >>> fields = [(b"range", b"bytes=2-")]
     >>> selection = select("GET", 200, fields, [], 10, make_boundary=str)
-    >>> selection.status_code, selection.pieces
+    >>> selection.status_code, selection.segments
     (206, [Span(start=2, stop=10)])
     """
     own = dict(headers)
@@ -155,10 +157,16 @@ def select(
         if max_ranges and b"accept-ranges" not in own:
             headers.append(_ACCEPT_RANGES)
         if has_conditional_headers(request_headers):
-            wishes = read_conditional_headers(request_headers)
-            answer = answer_precondition(method, wishes, headers, now) if conditional else None
-            if answer is None and method == "GET" and b"range" in wishes:
-                answer = _select_ranges(wishes, headers, size, max_ranges, now, make_boundary)
+            conditional_headers = read_conditional_headers(request_headers)
+            answer = (
+                answer_precondition(method, conditional_headers, headers, now)
+                if conditional
+                else None
+            )
+            if answer is None and method == "GET" and b"range" in conditional_headers:
+                answer = _select_ranges(
+                    conditional_headers, headers, size, max_ranges, now, make_boundary
+                )
             if answer is not None:
                 return answer
     headers.append((b"content-length", b"%d" % size))
@@ -167,29 +175,32 @@ def select(
 
 
 def answer_precondition(
-    method: str, wishes: dict[bytes, str], headers: RawHeaders, now: float | None = None
+    method: str,
+    conditional_headers: dict[bytes, str],
+    headers: RawHeaders,
+    now: float | None = None,
 ) -> Selection | None:
     """Answer 304 or 412 where a precondition says so; :obj:`None`: go on.
 
     Args:
         method: of the request. What others than GET and HEAD have done is done: no condition that
             fails afterwards takes it back.
-        wishes: what :func:`read_conditional_headers` has read.
+        conditional_headers: what :func:`read_conditional_headers` has read.
         headers: the fields of the answer 200, validators included.
         now: POSIX seconds, for dates of the obsolete format.
 
     >>> answer_precondition("GET", {b"if-none-match": '"1"'}, [(b"etag", b'"1"')])
-    Selection(status_code=304, headers=[(b'etag', b'"1"')], pieces=[])
+    Selection(status_code=304, headers=[(b'etag', b'"1"')], segments=[])
     """
     if method not in ("GET", "HEAD"):
         return None
     etag, last_modified = _validators(headers)
     status = evaluate_preconditions(
         method=method,
-        if_match=wishes.get(b"if-match"),
-        if_unmodified_since=wishes.get(b"if-unmodified-since"),
-        if_none_match=wishes.get(b"if-none-match"),
-        if_modified_since=wishes.get(b"if-modified-since"),
+        if_match=conditional_headers.get(b"if-match"),
+        if_unmodified_since=conditional_headers.get(b"if-unmodified-since"),
+        if_none_match=conditional_headers.get(b"if-none-match"),
+        if_modified_since=conditional_headers.get(b"if-modified-since"),
         etag=etag,
         last_modified=last_modified,
         now=now,
@@ -225,19 +236,19 @@ def _validators(headers: RawHeaders) -> tuple[ETag | None, datetime | None]:
 
 
 def _select_ranges(
-    wishes: dict[bytes, str],
+    conditional_headers: dict[bytes, str],
     headers: RawHeaders,
     size: int,
     max_ranges: int,
     now: float | None,
     make_boundary: Callable[[], str],
 ) -> Selection | None:
-    condition = wishes.get(b"if-range")
+    condition = conditional_headers.get(b"if-range")
     if condition is not None:
         etag, last_modified = _validators(headers)
         if not if_range_matches(condition, etag=etag, last_modified=last_modified, now=now):
             return None
-    spans = parse_range(wishes[b"range"], size, limit=max_ranges)
+    spans = parse_range(conditional_headers[b"range"], size, limit=max_ranges)
     if spans is None:
         return None
     if len(spans) == 1:
@@ -261,7 +272,7 @@ def _select_ranges(
     fields = [field for field in headers if field[0] != b"content-type"]
     fields.append((b"content-type", framed.content_type.encode("ascii")))
     fields.append((b"content-length", b"%d" % framed.content_length))
-    pieces: list[bytes | Span] = []
+    segments: list[bytes | Span] = []
     for part in zip(framed.part_headers, spans, strict=True):
-        pieces += part
-    return Selection(206, fields, [*pieces, framed.closing])
+        segments += part
+    return Selection(206, fields, [*segments, framed.closing])

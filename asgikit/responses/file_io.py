@@ -125,7 +125,7 @@ class FileReader:
         """
         try:
             selection = choose()
-            self.pieces = [*selection.pieces]
+            self.pieces = [*selection.segments]
             return selection, self.read()
         except BaseException:
             self.close()

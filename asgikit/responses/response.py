@@ -311,8 +311,8 @@ class Response(ResponseHead):
             headers = headers + self._make_etag()
         answer = None
         if scope is not None and has_conditional_headers(scope["headers"]):
-            wishes = read_conditional_headers(scope["headers"])
-            answer = answer_precondition(method, wishes, headers, time.time())
+            conditional_headers = read_conditional_headers(scope["headers"])
+            answer = answer_precondition(method, conditional_headers, headers, time.time())
         return answer or Selection(200, headers, [])
 
     def _make_etag(self) -> RawHeaders:

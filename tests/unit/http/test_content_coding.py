@@ -20,7 +20,7 @@ from asgikit.http import content_coding
 from asgikit.http.content_coding import (
     CODINGS,
     GRACE,
-    STEP,
+    OUTPUT_SLICE,
     Decoder,
     find_codings,
     make_encoder,
@@ -225,7 +225,7 @@ def test_a_step_gives_little_whatever_it_was_given(coding: str) -> None:
     sizes = [len(step) for step in Decoder(coding).feed(make_bomb(coding, 8))]
 
     assert sum(sizes) == 8 * 1024 * 1024
-    assert max(sizes) <= 2 * STEP
+    assert max(sizes) <= 2 * OUTPUT_SLICE
 
 
 @each_coding

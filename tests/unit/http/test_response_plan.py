@@ -45,7 +45,7 @@ def ask(
 def body_of(selection: Selection, content: bytes = CONTENT) -> bytes:
     return b"".join(
         piece if isinstance(piece, bytes) else content[piece.start : piece.stop]
-        for piece in selection.pieces
+        for piece in selection.segments
     )
 
 
@@ -99,7 +99,7 @@ def test_a_head_is_answered_without_a_body_and_ignores_ranges(
 ) -> None:
     selection = ask(fields, "HEAD")
 
-    assert selection.pieces == []
+    assert selection.segments == []
     assert selection.status_code == (200 if status_code == 206 else status_code)
     if selection.status_code == 200:
         assert (b"content-length", b"10") in selection.headers
