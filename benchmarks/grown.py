@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import time
-import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -190,18 +189,17 @@ def headers(count: int) -> Send:
 
 def file(size: int) -> Send:
     """Make a request for a file of so many bytes, which takes no room on the disk."""
-    handle = tempfile.NamedTemporaryFile()  # noqa: SIM115 - closed with the function below
-    handle.truncate(size)
 
-    @request_response
-    async def app(_request: Request) -> FileResponse:
-        return FileResponse(handle.name)
+    async def send() -> float:
+        with tempfile.NamedTemporaryFile() as handle:
+            handle.truncate(size)
 
-    def send() -> Awaitable[float]:
-        return run(app, scope(), [])
+            @request_response
+            async def app(_request: Request) -> FileResponse:
+                return FileResponse(handle.name)
 
-    # Since Python 3.12, a temporary file that is not closed is a ResourceWarning.
-    weakref.finalize(send, handle.close)
+            return await run(app, scope(), [])
+
     return send
 
 
