@@ -1,4 +1,4 @@
-"""A browser for the whole run, and the servers that it is pointed at."""
+"""One browser for the whole run, and the servers of its pages."""
 
 from __future__ import annotations
 
@@ -21,19 +21,21 @@ if TYPE_CHECKING:
 
     from selenium.webdriver import Chrome
 
-# Seconds for anything that a page does, wide because the machine may be busy.
+# Time limit in seconds for a script or the load of a page; long because the machine may be busy.
 BOUND = 50
 
-# What asyncio and granian print when something is sent after the client has left.
-GONE = re.compile(r"socket\.send\(\) raised exception\.|\[INFO\] ASGI transport error: ")
+# The lines that asyncio and granian log for a message sent after a disconnect.
+SENT_AFTER_DISCONNECT = re.compile(
+    r"socket\.send\(\) raised exception\.|\[INFO\] ASGI transport error: "
+)
 
-NAMES = ("uvicorn-httptools-uvloop", "hypercorn-asyncio", "granian")
+SETUP_NAMES = ("uvicorn-httptools-uvloop", "hypercorn-asyncio", "granian")
 
-# Nothing but the servers of these tests is asked for anything.
+# The browser connects to localhost only.
 OPTIONS = (
     "--headless",
-    "--no-sandbox",  # it does not start as root otherwise
-    "--disable-dev-shm-usage",  # which is small in containers
+    "--no-sandbox",  # required to start as root
+    "--disable-dev-shm-usage",  # /dev/shm is small in containers
     "--disable-gpu",
     "--disable-extensions",
     "--disable-background-networking",
@@ -46,7 +48,7 @@ OPTIONS = (
 
 
 def find_program(name: str) -> str:
-    """Give the path of ``name``; without it, skip the test, but fail in CI, which installs it."""
+    """Return the path of a program. If it is missing, skip the test; fail it in CI."""
     found = shutil.which(name)
     if found is None:
         (pytest.fail if os.environ.get("CI") else pytest.skip)(f"{name} is not installed")
@@ -66,17 +68,17 @@ def start(folder: Path) -> Chrome:
         env={**os.environ, "HOME": str(folder), "TMPDIR": str(folder)},
     )
     with pytest.MonkeyPatch.context() as environment:
-        # Between us and the driver there is none.
+        # No proxy between selenium and the driver.
         environment.setenv("no_proxy", "localhost")
         return Chrome(options, service)
 
 
 def descendants(pid: int) -> list[int]:
-    """Give the processes that ``pid`` has started, and those that they have started."""
+    """Return ``pid`` and the identifiers of its child processes, recursively."""
     parents: dict[int, int] = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):
-            # pid (name) state ppid ...; a name may hold anything.
+            # The line is "pid (name) state ppid ..."; the name may contain any character.
             parents[int(path.parent.name)] = int(path.read_text().rpartition(")")[2].split()[1])
     found = [pid]
     for parent in found:
@@ -85,12 +87,12 @@ def descendants(pid: int) -> list[int]:
 
 
 @contextmanager
-def ended(pid: int) -> Iterator[None]:
-    """See that ``pid`` and its descendants have ended soon after the block; end them if not."""
+def ensure_ended(pid: int) -> Iterator[None]:
+    """Wait after the block until ``pid`` and its descendants have ended; kill them if necessary."""
     waiting: list[int] = []
     for process in descendants(pid):
         with suppress(ProcessLookupError):
-            # Unlike its number it can be no other process's.
+            # A pidfd cannot refer to another process later, unlike a number.
             waiting.append(os.pidfd_open(process))
     try:
         yield
@@ -103,7 +105,7 @@ def ended(pid: int) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
-    """Chromium, driven by the driver that was built with it."""
+    """Start Chromium with the driver of the same version."""
     require("selenium")
     browser = start(tmp_path_factory.mktemp("chromium"))
     try:
@@ -111,24 +113,26 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
         browser.set_page_load_timeout(BOUND)
         yield browser
     finally:
-        with ended(browser.service.process.pid):
+        with ensure_ended(browser.service.process.pid):
             browser.quit()
 
 
 @pytest.fixture(
     scope="session",
-    params=[setup for setup in SETUPS if setup.name in NAMES],
-    ids=[setup.name for setup in SETUPS if setup.name in NAMES],
+    params=[setup for setup in SETUPS if setup.name in SETUP_NAMES],
+    ids=[setup.name for setup in SETUPS if setup.name in SETUP_NAMES],
 )
 def server(
     request: pytest.FixtureRequest, browser: Chrome, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
-    """A server whose page the browser may open; its log must be clean in the end."""
+    """Serve ``served.browser``; the log must be without problems at the end."""
     folder = tmp_path_factory.mktemp(request.param.name)
-    with Server(request.param, "served.browsed:app", folder) as server:
+    with Server(request.param, "served.browser:app", folder) as server:
         yield server
-        # So that no connection holds up its end.
+        # Close the connections of the page, for which the server would wait.
         browser.get("about:blank")
-        obeyed = server.stop()
-    assert obeyed, server.setup.name
-    assert [line for line in server.problems if not GONE.search(line)] == [], server.setup.name
+        was_graceful = server.stop()
+    assert was_graceful, server.setup.name
+    assert [line for line in server.problems if not SENT_AFTER_DISCONNECT.search(line)] == [], (
+        server.setup.name
+    )

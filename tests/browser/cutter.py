@@ -1,4 +1,4 @@
-"""A proxy that breaks every connection off after so many bytes."""
+"""A proxy that closes each connection after a number of bytes."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ import socketserver
 from threading import Thread
 from typing import Self
 
-# Seconds without a byte on a connection, wide because the machine may be busy.
+# Time limit in seconds without a byte on a connection; long because the machine may be busy.
 BOUND = 60.0
 
 
 class Cutter(socketserver.ThreadingTCPServer):
-    """Hand on what is sent to and from the port ``behind``; a context manager that listens.
+    """A proxy of the port ``upstream``; a context manager that accepts connections.
 
     Attributes:
-        port: where it listens.
-        behind: the port of the server that it stands before.
-        size: bytes of the server's that it hands on, for each connection.
-        cuts: connections that it has broken off so far.
+        port: the port of the proxy.
+        upstream: the port of the server.
+        size: the number of bytes from the server after which a connection is closed.
+        cuts: the number of connections closed for this reason so far.
     """
 
     daemon_threads = False
 
-    def __init__(self, behind: int, size: int) -> None:
-        self.behind = behind
+    def __init__(self, upstream: int, size: int) -> None:
+        self.upstream = upstream
         self.size = size
         self.cuts = 0
-        # At its end all connections see that this one has ended.
+        # When it is closed, the handlers of all connections end.
         self.ending, self._end = socket.socketpair()
         super().__init__(("127.0.0.1", 0), _Handler)
         self.port: int = self.server_address[1]
@@ -52,17 +52,17 @@ class _Handler(socketserver.BaseRequestHandler):
 
     def handle(self) -> None:
         client, ending = self.request, self.server.ending
-        left = self.server.size
-        with socket.create_connection(("127.0.0.1", self.server.behind)) as behind:
-            while left:
-                ready = select.select([client, behind, ending], [], [], BOUND)[0]
+        remaining = self.server.size
+        with socket.create_connection(("127.0.0.1", self.server.upstream)) as upstream:
+            while remaining:
+                ready = select.select([client, upstream, ending], [], [], BOUND)[0]
                 if not ready or ending in ready:
                     return
                 for source in ready:
-                    data = source.recv(min(left, 65536) if source is behind else 65536)
+                    data = source.recv(min(remaining, 65536) if source is upstream else 65536)
                     if not data:
                         return
-                    (client if source is behind else behind).sendall(data)
-                    if source is behind:
-                        left -= len(data)
+                    (client if source is upstream else upstream).sendall(data)
+                    if source is upstream:
+                        remaining -= len(data)
         self.server.cuts += 1

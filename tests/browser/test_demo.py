@@ -1,4 +1,4 @@
-"""The demo's page in Chromium: each card keeps its promise, on a phone and on a desktop."""
+"""The page of the demo in Chromium: each card works, on a phone and on a desktop."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
 SIZES = {"phone": (390, 844), "desktop": (1280, 900)}
 MODES = ["light", "dark"]
 
-# What a card shows once its status matches: [status, answer].
+# Resolve to [status, output] of a card once its status matches the pattern.
 READ = """
 const [id, pattern, bound] = arguments;
 const card = document.getElementById(id);
-return new Promise((give, fail) => {
+return new Promise((resolve, reject) => {
     const status = card.querySelector(".status"), shown = card.querySelector("pre");
     const look = () => new RegExp(pattern).test(status.textContent)
-        && (give([status.textContent, shown.textContent]), watch.disconnect());
+        && (resolve([status.textContent, shown.textContent]), watch.disconnect());
     const watch = new MutationObserver(look);
     watch.observe(card, {subtree: true, childList: true, characterData: true});
-    setTimeout(() => fail(new Error(`${id} says ${status.textContent}`)), bound * 1000);
+    setTimeout(() => reject(new Error(`status of ${id}: ${status.textContent}`)), bound * 1000);
     look();
 });
 """
@@ -79,7 +79,7 @@ return [element.matches(":focus-visible") ? parseFloat(style.outlineWidth) : 0, 
     box.bottom > 0 && box.top < innerHeight];
 """
 
-LEFT_OUT_OF_SIGHT = """
+OVERFLOWING = """
 return [...document.body.querySelectorAll("*")].filter((element) => element.checkVisibility())
     .filter((element) => element.getBoundingClientRect().right > innerWidth)
     .map((element) => element.outerHTML.slice(0, 80));
@@ -95,7 +95,7 @@ return [...document.querySelectorAll("button, nav a, select, textarea, input")]
 
 @pytest.fixture(scope="module")
 def demo(browser: Chrome, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """The demo behind a server; its log must be clean, and its temporary files gone."""
+    """Serve the demo; at the end, the log has no problems and no temporary file is left."""
     setup = next(setup for setup in SETUPS if setup.name == "uvicorn-httptools-uvloop")
     folder = tmp_path_factory.mktemp("demo")
     with Server(setup, "examples.demo:app", folder) as server:
@@ -106,11 +106,11 @@ def demo(browser: Chrome, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     assert list((folder / "tmp").iterdir()) == []
 
 
-def look_like(browser: Chrome, size: str | None = None, mode: str = "light") -> None:
-    """Take the size of a screen, and a mode of colours; back to the browser's own without."""
+def emulate(browser: Chrome, size: str | None = None, mode: str = "light") -> None:
+    """Emulate a screen size and a color scheme; the defaults are those of the browser."""
     features = [
         {"name": "prefers-color-scheme", "value": mode},
-        {"name": "prefers-reduced-motion", "value": "reduce"},  # so that nothing is on its way
+        {"name": "prefers-reduced-motion", "value": "reduce"},  # no transitions during a check
     ]
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
     if size is None:
@@ -123,9 +123,9 @@ def look_like(browser: Chrome, size: str | None = None, mode: str = "light") -> 
         )
 
 
-def troubles(browser: Chrome) -> list[str]:
-    """What the console holds, but for the error answers that were asked for."""
-    log: list[dict[str, Any]] = browser.get_log("browser")  # type: ignore[no-untyped-call] # theirs
+def console_errors(browser: Chrome) -> list[str]:
+    """Return the messages of the console, except for expected 4xx responses."""
+    log: list[dict[str, Any]] = browser.get_log("browser")  # type: ignore[no-untyped-call] # selenium
     return [
         entry["message"]
         for entry in log
@@ -135,14 +135,14 @@ def troubles(browser: Chrome) -> list[str]:
 
 @pytest.fixture(params=SIZES)
 def page(browser: Chrome, demo: Server, request: pytest.FixtureRequest) -> Iterator[Chrome]:
-    """The page on a screen; in the end there must be nothing on the console."""
-    browser.get_log("browser")  # type: ignore[no-untyped-call] # theirs
-    look_like(browser, request.param)
+    """Open the page on a screen; at the end, the console must have no errors."""
+    browser.get_log("browser")  # type: ignore[no-untyped-call] # selenium
+    emulate(browser, request.param)
     browser.get(f"http://127.0.0.1:{demo.port}/")
     yield browser
-    assert troubles(browser) == []
+    assert console_errors(browser) == []
     browser.delete_all_cookies()
-    look_like(browser)
+    emulate(browser)
 
 
 def submit(page: Chrome, form: str) -> None:
@@ -150,23 +150,23 @@ def submit(page: Chrome, form: str) -> None:
 
 
 def read(page: Chrome, card: str, pattern: str) -> tuple[str, str]:
-    """Wait for what a card says; give its status and its answer."""
+    """Wait until the status of a card matches ``pattern``; return the status and the output."""
     status, shown = page.execute_script(READ, card, pattern, WAIT_BOUND)
     return status, shown
 
 
-def ask(page: Chrome, card: str, form: str, pattern: str = "ms$") -> tuple[str, str]:
+def submit_and_read(page: Chrome, card: str, form: str, pattern: str = "ms$") -> tuple[str, str]:
     submit(page, f"#{card} form{form}")
     return read(page, card, pattern)
 
 
 def document(shown: str) -> Any:
-    """The JSON below the fields."""
+    """Return the JSON below the headers."""
     return json.loads(shown.rpartition("\n\n")[2])
 
 
-def test_the_request_is_shown_as_it_was_read(page: Chrome) -> None:
-    status, shown = ask(page, "request", "")
+def test_request_card_shows_parsed_request(page: Chrome) -> None:
+    status, shown = submit_and_read(page, "request", "")
 
     echoed = document(shown)
     assert status.startswith("200 OK")
@@ -175,7 +175,7 @@ def test_the_request_is_shown_as_it_was_read(page: Chrome) -> None:
     assert "content-type: application/json" in shown
 
 
-def test_an_upload_shows_its_progress_and_its_hash(page: Chrome, tmp_path: Path) -> None:
+def test_upload_card_shows_progress_and_hash(page: Chrome, tmp_path: Path) -> None:
     data = bytes(range(256)) * 40_000
     (tmp_path / "žluť.bin").write_bytes(data)
     page.find_element("css selector", "#upload input").send_keys(str(tmp_path / "žluť.bin"))
@@ -184,7 +184,7 @@ def test_an_upload_shows_its_progress_and_its_hash(page: Chrome, tmp_path: Path)
         "new MutationObserver(() => seen.push(bar.value)).observe(bar, {attributes: true});"
     )
 
-    status, shown = ask(page, "upload", "", "hash$")
+    status, shown = submit_and_read(page, "upload", "", "hash$")
 
     (file,) = json.loads(shown)["files"]
     assert (file["name"], file["size"]) == ("žluť.bin", len(data))
@@ -193,12 +193,12 @@ def test_an_upload_shows_its_progress_and_its_hash(page: Chrome, tmp_path: Path)
     assert page.execute_script("return window.seen.at(-1)") == 1
 
 
-def test_a_tune_is_sought_and_a_line_is_read_by_ranges(page: Chrome) -> None:
+def test_ranges_card_seeks_audio_and_reads_line(page: Chrome) -> None:
     seek = """
     const audio = document.querySelector("audio");
-    return new Promise((give, fail) => {
-        audio.onerror = () => fail(audio.error);
-        audio.onseeked = () => give([audio.currentTime, audio.duration, audio.seekable.end(0)]);
+    return new Promise((resolve, reject) => {
+        audio.onerror = () => reject(audio.error);
+        audio.onseeked = () => resolve([audio.currentTime, audio.duration, audio.seekable.end(0)]);
         const jump = () => { audio.currentTime = 250; };
         audio.readyState ? jump() : audio.onloadedmetadata = jump;
     });
@@ -207,15 +207,15 @@ def test_a_tune_is_sought_and_a_line_is_read_by_ranges(page: Chrome) -> None:
     assert position == 250
     assert duration == seekable > 250
 
-    status, shown = ask(page, "ranges", "")
+    status, shown = submit_and_read(page, "ranges", "")
     assert status.startswith("206 Partial Content · 96 bytes")
     assert "content-range: bytes 1005248-1005343/1600000" in shown
     assert [line[:7] for line in shown.split("\n")[-4:-1]] == ["0031415", "0031416", "0031417"]
 
 
-def test_events_go_on_where_the_connection_ended(page: Chrome) -> None:
-    ask(page, "events", "", "^10 events in 2 connections")
-    submit(page, "#events form")  # which stops it
+def test_events_card_continues_after_reconnection(page: Chrome) -> None:
+    submit_and_read(page, "events", "", "^10 events in 2 connections")
+    submit(page, "#events form")  # this stops the stream
 
     shown = read(page, "events", "Stopped")[1]
     ids = [int(number) for number in re.findall(r"id (\d+)", shown)]
@@ -226,30 +226,30 @@ def test_events_go_on_where_the_connection_ended(page: Chrome) -> None:
     assert page.find_element("css selector", "#events button").text == "Listen"
 
 
-def test_a_stream_arrives_in_pieces_and_can_be_left(page: Chrome) -> None:
+def test_streams_card_shows_chunks_and_can_be_aborted(page: Chrome) -> None:
     submit(page, "#streams form[action=stream]")
     page.execute_script(
         """const shown = document.querySelector("#streams pre");
-        return new Promise((give) => {
-            const look = () => /^4$/m.test(shown.textContent) && give();
+        return new Promise((resolve) => {
+            const look = () => /^4$/m.test(shown.textContent) && resolve();
             new MutationObserver(look).observe(shown, {subtree: true, characterData: true});
             look();
         });"""
     )
     assert "lift-off" not in page.find_element("css selector", "#streams pre").text
 
-    # What is asked next takes its place.
-    status, shown = ask(page, "streams", "[data-count]", "ms$")
+    # The next request replaces the aborted one.
+    status, shown = submit_and_read(page, "streams", "[data-count]", "ms$")
     assert "200001 rows" in status
     assert "content-disposition: attachment" in shown
     assert "lift-off" not in shown
 
 
-def test_the_second_answer_is_a_304_without_a_byte(page: Chrome) -> None:
-    first, poem = ask(page, "conditions", "[data-condition]")
-    second, nothing = ask(page, "conditions", "[data-condition]", "^304.*ms$")
-    read_again = ask(page, "conditions", "[data-forget]", "Forgotten")
-    third, _ = ask(page, "conditions", "[data-condition]")
+def test_conditions_card_gets_304_without_body(page: Chrome) -> None:
+    first, poem = submit_and_read(page, "conditions", "[data-condition]")
+    second, nothing = submit_and_read(page, "conditions", "[data-condition]", "^304.*ms$")
+    read_again = submit_and_read(page, "conditions", "[data-forget]", "Forgotten")
+    third, _ = submit_and_read(page, "conditions", "[data-condition]")
 
     assert first.startswith("200")
     assert "The tag you hold" in poem
@@ -260,10 +260,10 @@ def test_the_second_answer_is_a_304_without_a_byte(page: Chrome) -> None:
     assert third.startswith("200")
 
 
-def test_a_cookie_is_set_read_and_cleared(page: Chrome) -> None:
-    set_ = ask(page, "cookie", "[action=cookie]")[1]
-    read_ = ask(page, "cookie", "[action=cookie]", "ms$")[1]
-    cleared = ask(page, "cookie", '[action="cookie/clear"]')[1]
+def test_cookie_card_sets_reads_and_clears_cookie(page: Chrome) -> None:
+    set_ = submit_and_read(page, "cookie", "[action=cookie]")[1]
+    read_ = submit_and_read(page, "cookie", "[action=cookie]", "ms$")[1]
+    cleared = submit_and_read(page, "cookie", '[action="cookie/clear"]')[1]
 
     assert set_.endswith("You are Ada; Lovelace, 🐎, and were nobody before.\n")
     assert "were Ada; Lovelace, 🐎 before" in read_
@@ -274,24 +274,26 @@ def test_a_cookie_is_set_read_and_cleared(page: Chrome) -> None:
 @pytest.mark.parametrize(
     ("form", "status"), [("[data-json]", 400), ("[action=teapot]", 418), ("[action=nowhere]", 404)]
 )
-def test_an_error_is_a_problem_document(page: Chrome, form: str, status: int) -> None:
-    said, shown = ask(page, "errors", form)
+def test_errors_card_shows_problem_document(page: Chrome, form: str, status: int) -> None:
+    status_text, shown = submit_and_read(page, "errors", form)
 
-    assert said.startswith(str(status))
+    assert status_text.startswith(str(status))
     assert "content-type: application/problem+json" in shown
     assert document(shown)["status"] == status
 
 
-def test_json_keeps_its_integers_exact(page: Chrome) -> None:
+def test_json_integers_are_exact(page: Chrome) -> None:
     field = page.find_element("name", "json")
     field.clear()
     field.send_keys('{"big": 12345678901234567890123}')
 
-    assert "12345678901234567890123" in ask(page, "errors", "[data-json]", "^200.*ms$")[1]
+    assert (
+        "12345678901234567890123" in submit_and_read(page, "errors", "[data-json]", "^200.*ms$")[1]
+    )
 
 
-def test_twenty_fields_come_back_in_order(page: Chrome) -> None:
-    form = document(ask(page, "form", "")[1])
+def test_form_card_returns_twenty_fields_in_order(page: Chrome) -> None:
+    form = document(submit_and_read(page, "form", "")[1])
 
     assert form["count"] == 20
     assert form["fields"][0] == ["name", "Ada Lovelace"]
@@ -303,40 +305,42 @@ def test_twenty_fields_come_back_in_order(page: Chrome) -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_all_text_can_be_read(page: Chrome, mode: str, request: pytest.FixtureRequest) -> None:
-    look_like(page, request.node.callspec.params["page"], mode)
+def test_text_has_sufficient_contrast(
+    page: Chrome, mode: str, request: pytest.FixtureRequest
+) -> None:
+    emulate(page, request.node.callspec.params["page"], mode)
     for card, form in [("request", ""), ("errors", "[action=teapot]"), ("conditions", "")]:
-        ask(page, card, form)
+        submit_and_read(page, card, form)
 
     contrasts = page.execute_script(CONTRASTS)
     assert len(contrasts) > 80
     assert [found for found in contrasts if found[1] < 4.5] == []
 
 
-def test_nothing_is_cut_off_or_too_small_or_without_a_name(page: Chrome) -> None:
-    ask(page, "request", "")
-    ask(page, "form", "")
+def test_elements_are_visible_large_enough_and_labelled(page: Chrome) -> None:
+    submit_and_read(page, "request", "")
+    submit_and_read(page, "form", "")
 
-    assert page.execute_script(LEFT_OUT_OF_SIGHT) == []
+    assert page.execute_script(OVERFLOWING) == []
     assert page.execute_script(SMALL_TARGETS) == []
     assert page.execute_script(UNLABELLED) == []
     landmarks = "header, nav[aria-label], main, footer, section[aria-labelledby], [role=status]"
     assert len(page.find_elements("css selector", landmarks)) == 4 + 9 + 9
 
 
-def test_the_tab_key_goes_through_the_cards_in_order(page: Chrome) -> None:
-    ask(page, "request", "")  # whose answer can be scrolled, and so is a stop too
+def test_tab_key_visits_cards_in_order(page: Chrome) -> None:
+    submit_and_read(page, "request", "")  # its output is scrollable, and thus a tab stop
     page.execute_script("scrollTo(0, 0); document.activeElement.blur()")
     body = page.find_element("tag name", "body")
     stops: list[str] = []
     while len(stops) < 120:
         press_tab(page)
-        width, style, place, is_in_sight = page.execute_script(FOCUSED)
+        width, style, place, is_in_view = page.execute_script(FOCUSED)
         if place == "BODY":
             break
-        # The parts of a date, and of a player, are the browser's own.
+        # The browser styles the parts of a date input and of an audio player.
         assert (width >= 2 and style == "solid") or place in {"ranges", "form"}, (place, len(stops))
-        assert is_in_sight, (place, len(stops))
+        assert is_in_view, (place, len(stops))
         stops.append(place)
 
     assert stops[:2] == ["A", "NAV"]
@@ -353,23 +357,24 @@ def press_tab(page: Chrome) -> None:
         page.execute_cdp_cmd("Input.dispatchKeyEvent", key)
 
 
-def test_a_card_is_used_by_keyboard_alone(page: Chrome) -> None:
+def test_card_works_with_keyboard_only(page: Chrome) -> None:
     page.find_element("css selector", "#cookie input").send_keys(" x\n")
 
     assert "Ada; Lovelace, 🐎 x" in read(page, "cookie", "^200.*ms$")[1]
 
 
-def test_without_scripts_each_answer_is_a_page(
-    browser: Chrome, demo: Server, tmp_path: Path
-) -> None:
+def test_forms_work_without_scripts(browser: Chrome, demo: Server, tmp_path: Path) -> None:
     (tmp_path / "file.txt").write_bytes(b"data")
-    look_like(browser, "phone")
+    emulate(browser, "phone")
     browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
     try:
-        found = {card: answer_without_scripts(browser, demo, card, tmp_path) for card in PLAIN}
+        found = {
+            card: submit_without_scripts(browser, demo, card, tmp_path)
+            for card in CARDS_WITHOUT_SCRIPTS
+        }
     finally:
         browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
-        look_like(browser)
+        emulate(browser)
 
     assert hashlib.sha256(b"data").hexdigest() in found["upload"]
     assert found["cookie"].startswith("You are Ada; Lovelace")
@@ -377,15 +382,15 @@ def test_without_scripts_each_answer_is_a_page(
     assert json.loads(found["form"])["count"] == 20
 
 
-PLAIN = ("upload", "cookie", "errors", "form")
+CARDS_WITHOUT_SCRIPTS = ("upload", "cookie", "errors", "form")
 
 
-def answer_without_scripts(browser: Chrome, demo: Server, card: str, folder: Path) -> str:
-    """Press the first button of a card; give the text of the page that follows."""
+def submit_without_scripts(browser: Chrome, demo: Server, card: str, folder: Path) -> str:
+    """Press the first button of a card; return the text of the next page."""
     page = f"http://127.0.0.1:{demo.port}/"
     browser.get(page)
     if card == "upload":
         browser.find_element("name", "file").send_keys(str(folder / "file.txt"))
     browser.find_element("css selector", f"#{card} form:not(.live) button").click()
-    until(lambda: browser.current_url != page, f"answer to {card}")
+    until(lambda: browser.current_url != page, f"page of {card}")
     return browser.find_element("tag name", "body").text

@@ -1,4 +1,4 @@
-"""Chromium's EventSource listens to streams that break off, and reconnects."""
+"""EventSource in Chromium: event streams that end or break, and reconnections."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ import re
 from typing import TYPE_CHECKING
 
 from tests.browser.cutter import Cutter
-from tests.servers.served.browsed_events import EVENTS, IDS, NAMES
+from tests.servers.served.browser_events import EVENTS, IDS, NAMES
 
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome
 
     from tests.servers.harness import Server
 
-# Gives [type, data, last id] of each event as soon as the server has told the browser not to come
-# back, or `most` have come; and how often the stream was opened. In ASCII, so that nothing on its
-# way here changes it.
+# Resolve to [type, data, last id] of each event and the number of connections, once the server has
+# ended the reconnections or `limit` events have arrived. The JSON is ASCII, so that the driver does
+# not change lone surrogates or line breaks.
 LISTEN = r"""
-const [path, names, most] = arguments;
-return new Promise((give) => {
+const [path, names, limit] = arguments;
+return new Promise((resolve) => {
     const source = new EventSource(path);
     const seen = [];
     let opened = 0;
     const end = () => {
         source.close();
-        give(JSON.stringify([seen, opened]).replace(/[^\x20-\x7e]/g,
+        resolve(JSON.stringify([seen, opened]).replace(/[^\x20-\x7e]/g,
             (unit) => "\\u" + unit.charCodeAt(0).toString(16).padStart(4, "0")));
     };
     source.onopen = () => { opened += 1; };
@@ -33,7 +33,7 @@ return new Promise((give) => {
     for (const name of names)
         source.addEventListener(name, (event) => {
             seen.push([event.type, event.data, event.lastEventId]);
-            if (seen.length === most) end();
+            if (seen.length === limit) end();
         });
 });
 """
@@ -45,19 +45,17 @@ EXPECTED = [
 
 
 def listen(
-    browser: Chrome, port: int, path: str, most: int | None = None
+    browser: Chrome, port: int, path: str, limit: int | None = None
 ) -> tuple[list[list[str]], int]:
-    """Listen to a stream; give the events, and how often the browser connected."""
+    """Return the events of a stream, and the number of connections."""
     browser.get(f"http://127.0.0.1:{port}/page")
-    # And for what an event that is none would be called.
+    # "evil" is the type of events injected through data.
     names = [*NAMES, "evil"]
-    events, opened = json.loads(browser.execute_script(LISTEN, path, names, most))
+    events, opened = json.loads(browser.execute_script(LISTEN, path, names, limit))
     return events, opened
 
 
-def test_nothing_is_lost_or_doubled_where_the_server_ends_the_stream(
-    browser: Chrome, server: Server
-) -> None:
+def test_each_event_arrives_once_if_server_ends_stream(browser: Chrome, server: Server) -> None:
     events, opened = listen(browser, server.port, "/events?cut=97")
 
     assert len(EVENTS) == 1000
@@ -65,10 +63,8 @@ def test_nothing_is_lost_or_doubled_where_the_server_ends_the_stream(
     assert opened == 11
 
 
-def test_nothing_is_lost_or_doubled_where_the_connection_breaks_off(
-    browser: Chrome, server: Server
-) -> None:
-    # Wherever that is: within an event, a line, a character.
+def test_each_event_arrives_once_if_connection_breaks(browser: Chrome, server: Server) -> None:
+    # The connection breaks within an event, a line or a character.
     with Cutter(server.port, 333_333) as cutter:
         events, opened = listen(browser, cutter.port, "/events")
 
@@ -77,47 +73,46 @@ def test_nothing_is_lost_or_doubled_where_the_connection_breaks_off(
         assert cutter.cuts >= opened - 1
 
 
-def test_a_client_comes_back_as_soon_as_it_was_told_to(browser: Chrome, server: Server) -> None:
-    # The browser's own three seconds, twenty times, would be more than a script is given.
+def test_client_reconnects_after_retry_time(browser: Chrome, server: Server) -> None:
+    # Twenty times the three seconds that are the default of browsers exceed the time limit.
     events, opened = listen(browser, server.port, "/retried")
 
     assert events == [["message", str(number), str(number)] for number in range(20)]
     assert opened == 20
 
 
-def test_any_id_comes_back_and_an_empty_one_is_none(browser: Chrome, server: Server) -> None:
+def test_each_id_is_returned_and_empty_id_is_none(browser: Chrome, server: Server) -> None:
     events, _ = listen(browser, server.port, "/identified", len(IDS) + 2)
 
-    came = [None, *IDS, None]
+    received = [None, *IDS, None]
     sent = [*IDS, "", IDS[0]]
     assert [(json.loads(data), id_) for _, data, id_ in events] == [
-        ([last], id_) for last, id_ in zip(came, sent, strict=True)
+        ([last], id_) for last, id_ in zip(received, sent, strict=True)
     ]
 
 
-# Says the next word when the last one has come back, the first one when the stream is open.
-TALK = """
+# Publish the first word when the stream is open, and each further one when the last has arrived.
+PUBLISH = """
 const words = [...arguments];
-return new Promise((give, fail) => {
-    const source = new EventSource("/heard?by=page");
-    const heard = [];
-    const say = () => fetch("/said?by=page", {method: "POST", body: words[heard.length]});
-    source.onopen = say;
+return new Promise((resolve, reject) => {
+    const source = new EventSource("/subscribe?by=page");
+    const received = [];
+    const publish = () =>
+        fetch("/publish?by=page", {method: "POST", body: words[received.length]});
+    source.onopen = publish;
     source.onmessage = (event) => {
-        heard.push(event.data);
-        if (heard.length < words.length) return say();
+        received.push(event.data);
+        if (received.length < words.length) return publish();
         source.close();
-        give(heard);
+        resolve(received);
     };
-    source.onerror = () => fail(`broken off after ${heard}`);
+    source.onerror = () => reject(`error after ${received}`);
 });
 """
 
 
-def test_a_stream_opens_at_once_and_an_event_arrives_before_there_is_another(
-    browser: Chrome, server: Server
-) -> None:
+def test_each_event_arrives_before_next_is_sent(browser: Chrome, server: Server) -> None:
     browser.get(f"http://127.0.0.1:{server.port}/page")
 
     words = ["one", "two", "three", "bye"]
-    assert browser.execute_script(TALK, *words) == words
+    assert browser.execute_script(PUBLISH, *words) == words

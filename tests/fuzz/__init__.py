@@ -1,1 +1,1 @@
-"""Fuzz targets, for atheris: ``python -m tests.fuzz`` runs them for a minute."""
+"""Fuzz targets for atheris; ``python -m tests.fuzz`` runs them for a minute."""

@@ -1,7 +1,7 @@
-"""Fuzz for a while: ``python -m tests.fuzz [SECONDS [FOLDER OF BODIES]...]``, or for a minute.
+"""Run the fuzzer: ``python -m tests.fuzz [SECONDS [FOLDER OF BODIES]...]``; a minute by default.
 
-It starts from the bodies of our own tests, prints what it finds, and leaves no file behind. Where
-atheris is not installed, it says so and that is all.
+The initial corpus are the bodies of the unit tests. Findings are printed, and no file is left. If
+atheris is not installed, only a notice is printed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 
 from tests.support.form_bodies import CONTENT_TYPE, VALID
 
-# What chance takes long to come upon.
+# Words that random mutation would find late.
 WORDS = [
     "--X", "\\x0d\\x0a--X\\x0d\\x0a", "\\x0d\\x0a--X--", "\\x0d\\x0a\\x0d\\x0a", "\\x00\\x0a",
     "Content-Disposition: form-data; name=", "; filename=", "; filename*=UTF-8''", "\\x22", "\\x5c",
@@ -24,9 +24,9 @@ WORDS = [
 
 
 def main(seconds: str = "60", *folders: str) -> int:
-    """Fuzz for that many seconds, from those bodies too; give what the process exits with."""
+    """Fuzz for ``seconds``, also from the bodies in ``folders``; return the exit status."""
     if find_spec("atheris") is None:
-        print("atheris is not installed here: nothing was fuzzed")  # noqa: T201 - a program's word
+        print("atheris is not installed: no target was fuzzed")  # noqa: T201 - a program
         return 0
     with TemporaryDirectory() as folder:
         findings, bodies, words = (Path(folder) / part for part in ("findings", "bodies", "words"))

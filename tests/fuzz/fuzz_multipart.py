@@ -1,6 +1,6 @@
-"""Any bytes as a multipart form: an answer or an ``HTTPError``, and the same in any chunks.
+"""Fuzz target: each body is a form or an ``HTTPError``, independent of its chunks.
 
-``python -m tests.fuzz`` runs it for a while. It is a libFuzzer program, with libFuzzer's options::
+``python -m tests.fuzz`` runs it. It is a libFuzzer program with the options of libFuzzer::
 
     python -m tests.fuzz.fuzz_multipart -max_total_time=60 [FOLDER OF BODIES]
 """
@@ -29,9 +29,9 @@ LIMITS = Limits(
 
 
 def parse(boundary: str, chunks: list[bytes]) -> object:
-    """Give the form, :obj:`None` where it is refused.
+    """Return the items of the form, or ``None`` for an ``HTTPError``.
 
-    Of two faults in one chunk, the later one may be the one that is told.
+    The errors are not compared: which of two faults in one chunk is reported depends on the chunks.
     """
     items: list[tuple[str, str | None, str | bytes]] = []
     try:
@@ -57,10 +57,10 @@ def parse(boundary: str, chunks: list[bytes]) -> object:
 
 
 def check(data: bytes) -> None:
-    """Hold ``data`` to it: its first line is a Content-Type where it has one, the rest a body.
+    """Check one input: optionally a Content-Type and ``b"\\0\\n"``, then a body.
 
     Raises:
-        AssertionError: it is read in two ways.
+        AssertionError: the result depends on the chunks.
     """
     first, line_end, rest = data.partition(b"\0\n")
     content_type, body = (first.decode("latin-1"), rest) if line_end else (CONTENT_TYPE, data)
@@ -75,17 +75,17 @@ def check(data: bytes) -> None:
     for step in (size, 64):
         chunks = [body[start : start + step] for start in range(0, len(body), step)]
         if parse(boundary, chunks) != whole:
-            raise AssertionError(f"chunks of {step} bytes change what {body!r} is")
+            raise AssertionError(f"chunks of {step} bytes change the result of {body!r}")
 
 
 def main() -> None:
-    """Run under atheris."""
+    """Run the target under atheris."""
     atheris: Any = importlib.import_module("atheris")
     logging.disable()
     packages = ["asgikit", "python_multipart"]
     for name in [name for name in sys.modules if name.partition(".")[0] in packages]:
         del sys.modules[name]
-    # Once more, to follow what they do; to follow all that is loaded takes half a minute to begin.
+    # Import these packages again with instrumentation. To instrument all modules takes 30 seconds.
     with atheris.instrument_imports(include=packages):
         target = importlib.import_module("tests.fuzz.fuzz_multipart")
     atheris.Setup(sys.argv, target.check)

@@ -1,4 +1,4 @@
-"""The fuzz targets themselves: that they run, and that they see a fault."""
+"""The fuzz targets run, and they detect a fault."""
 
 from __future__ import annotations
 
@@ -15,36 +15,36 @@ from tests.support.form_bodies import VALID
 
 
 @pytest.mark.parametrize("name", VALID)
-def test_a_valid_form_passes(name: str) -> None:
+def test_target_accepts_valid_form(name: str) -> None:
     fuzz_multipart.check(VALID[name][0])
 
 
 @pytest.mark.property
 @given(st.sampled_from([data for data, _ in VALID.values()]), st.integers(0), st.binary())
-def test_a_form_with_a_hole_passes(data: bytes, at: int, patch: bytes) -> None:
+def test_target_accepts_damaged_form(data: bytes, at: int, patch: bytes) -> None:
     start = at % len(data)
     fuzz_multipart.check(data[:start] + patch + data[start + len(patch) :])
 
 
 @pytest.mark.property
 @given(st.text(max_size=80), st.binary())
-def test_any_content_type_passes(content_type: str, data: bytes) -> None:
+def test_target_accepts_each_content_type(content_type: str, data: bytes) -> None:
     fuzz_multipart.check(content_type.encode("latin-1", "replace") + b"\0\n" + data)
 
 
 @pytest.mark.parametrize("data", [b"a=1&b=%41", b"&" * 100])
-def test_an_urlencoded_form_passes(data: bytes) -> None:
+def test_target_accepts_urlencoded_form(data: bytes) -> None:
     fuzz_multipart.check(b"application/x-www-form-urlencoded\0\n" + data)
 
 
-def test_a_difference_between_chunkings_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_target_reports_difference_between_chunkings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fuzz_multipart, "parse", lambda _, chunks: len(chunks))
 
-    with pytest.raises(AssertionError, match="change what"):
+    with pytest.raises(AssertionError, match="change the result"):
         fuzz_multipart.check(b"ab" * 50)
 
 
-def test_the_runner_prints_what_was_found_and_leaves_nothing(
+def test_runner_prints_findings_and_leaves_no_file(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folders = []
@@ -67,10 +67,10 @@ def test_the_runner_prints_what_was_found_and_leaves_nothing(
     assert not folders[0].exists()
 
 
-def test_the_runner_does_nothing_where_atheris_is_not_installed(
+def test_runner_without_atheris_prints_notice(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(runner, "find_spec", lambda _: None)
 
     assert runner.main() == 0
-    assert "nothing was fuzzed" in capsys.readouterr().out
+    assert "no target was fuzzed" in capsys.readouterr().out

@@ -1,1 +1,1 @@
-"""asgikit inside other frameworks, adapters and clients, in process."""
+"""Apps inside of other frameworks, adapters and clients, in process."""

@@ -1,4 +1,4 @@
-"""The apps that are mounted: one from a scope, one from a request."""
+"""The apps that the frameworks mount."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from asgikit.types import ASGIApp, Scope
 
 
-def seed(scope: Scope) -> JSONResponse:
-    """Say what was asked."""
+def describe_scope(scope: Scope) -> JSONResponse:
+    """Return the method, the path and the query parameters as JSON."""
     request = Request(scope=scope)
     return JSONResponse(
         {
@@ -28,40 +28,40 @@ def seed(scope: Scope) -> JSONResponse:
 
 
 async def describe(request: Request) -> JSONResponse:
-    """Say what was asked, from the event loop."""
+    """Describe the request, on the event loop."""
     await anyio.lowlevel.checkpoint()
-    return seed(dict(request))
+    return describe_scope(dict(request))
 
 
 def describe_in_thread(request: Request) -> JSONResponse:
-    """Say what was asked, from a worker thread."""
-    return seed(dict(request))
+    """Describe the request, in a worker thread."""
+    return describe_scope(dict(request))
 
 
 async def echo(request: Request) -> Response:
-    """Send back what was sent."""
+    """Return the request body."""
     return Response(await request.body(), media_type="application/octet-stream")
 
 
-# What happened in the lifespan, of which only one is run at a time.
+# The events of the lifespan; one runs at a time.
 EVENTS: list[str] = []
 
 
 @asynccontextmanager
 async def lifespan() -> AsyncIterator[dict[str, Any]]:
-    """Note the start and the stop; hand a value to every request between."""
+    """Record the start and the end; share a value with requests by ``scope["state"]``."""
     EVENTS.append("started")
     yield {"greeting": "hello"}
     EVENTS.append("stopped")
 
 
 async def greet(request: Request) -> JSONResponse:
-    """Say what the lifespan handed over."""
+    """Return the value that the lifespan shares."""
     return JSONResponse({"greeting": request.state.greeting})
 
 
-DESCRIBING: dict[str, ASGIApp] = {
-    "function": to_asgi(seed),
+ADAPTED_APPS: dict[str, ASGIApp] = {
+    "function": to_asgi(describe_scope),
     "coroutine_handler": request_response(describe),
     "thread_handler": request_response(describe_in_thread),
 }

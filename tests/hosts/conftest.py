@@ -1,4 +1,4 @@
-"""One client for all hosts."""
+"""The HTTP client of the tests of hosts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def client_of() -> Callable[[Any], AbstractAsyncContextManager[httpx.AsyncClient]]:
-    """Open a client whose requests go straight into an app."""
+    """Return a function that opens an httpx client of an app, without a socket."""
 
     @asynccontextmanager
     async def open_client(app: Any) -> AsyncIterator[httpx.AsyncClient]:

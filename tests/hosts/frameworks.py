@@ -1,7 +1,7 @@
-"""How an app is hung into each framework: functions from an app to the framework's own.
+"""Functions that mount an app in each framework, and return the app of the framework.
 
-Each hangs it below ``/mounted``, beside a page ``/own`` that the framework answers itself. A
-framework is imported when it is asked for, so that one that is missing takes no other with it.
+The app is mounted below ``/mounted``, beside ``/own``, a page of the framework itself. The
+functions import their framework, so that a missing one skips only its own tests.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def _starlette(route: BaseRoute) -> ASGIApp:
 
 
 def starlette_mount(app: ASGIApp) -> ASGIApp:
-    """The app answers for everything below a prefix."""
+    """Mount the app below a prefix."""
     require("starlette")
     from starlette.routing import Mount
 
@@ -44,7 +44,7 @@ def starlette_mount(app: ASGIApp) -> ASGIApp:
 
 
 def starlette_route(app: ASGIApp) -> ASGIApp:
-    """The app is the endpoint of a route, which takes an instance for an ASGI app."""
+    """Use the app as the endpoint of a route; Starlette takes an instance for an ASGI app."""
     require("starlette")
     from starlette.routing import Route
 
@@ -52,7 +52,7 @@ def starlette_route(app: ASGIApp) -> ASGIApp:
 
 
 def fastapi_mount(app: ASGIApp) -> ASGIApp:
-    """The app answers for everything below a prefix."""
+    """Mount the app below a prefix."""
     require("fastapi")
     from fastapi import FastAPI
     from fastapi.responses import PlainTextResponse
@@ -81,19 +81,19 @@ def _litestar(app: Any, *paths: str, is_mount: bool) -> Any:
 
 
 def litestar_mount(app: Any) -> Any:
-    """The app answers for everything below a prefix."""
+    """Mount the app below a prefix."""
     return _litestar(app, "/mounted", is_mount=True)
 
 
 def litestar_handler(app: Any) -> Any:
-    """The app is the handler of some paths; an ``asgi`` handler takes none with parameters."""
+    """Use the app as an ``asgi`` handler, which has fixed paths without parameters."""
     return _litestar(app, "/mounted/café/a b", "/mounted/echo", is_mount=False)
 
 
 def beside_django(app: ASGIApp) -> ASGIApp:
-    """The project's ``asgi.py`` sends what is below a prefix to the app, and the rest to Django.
+    """Dispatch by prefix to the app or to Django, as in the ``asgi.py`` of a project.
 
-    Django has no mounting of its own for ASGI apps: it is done in front of it.
+    Django cannot mount ASGI apps itself.
     """
     require("django")
     # Django ships no types.
@@ -112,8 +112,8 @@ def beside_django(app: ASGIApp) -> ASGIApp:
     rest = get_asgi_application()
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
-        inside = scope["type"] == "http" and scope["path"].startswith("/mounted/")
-        await (app if inside else rest)(scope, receive, send)
+        is_mounted = scope["type"] == "http" and scope["path"].startswith("/mounted/")
+        await (app if is_mounted else rest)(scope, receive, send)
 
     return application
 
@@ -127,7 +127,7 @@ FRAMEWORKS: dict[str, Callable[[Any], Any]] = {
     "beside_django": beside_django,
 }
 
-# The path that a mounted app is given: Litestar takes the prefix off, and ends it with a slash.
+# The path that a mounted app sees: Litestar removes the prefix and appends a slash.
 PATHS = {
     "starlette_mount": "/mounted/café/a b",
     "starlette_route": "/mounted/café/a b",

@@ -1,4 +1,4 @@
-"""An event of an API gateway in, a dict out, on a loop that runs between the two alone."""
+"""Apps on AWS Lambda: Mangum runs the event loop for one event at a time."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.hosts.apps import DESCRIBING, ECHO, EVENTS, GREETING
+from tests.hosts.apps import ADAPTED_APPS, ECHO, EVENTS, GREETING
 from tests.servers.harness import require
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    # From an event to what becomes of it.
+    # Takes an event and returns a response dict.
     Function = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 @pytest.fixture
 def adapt() -> Iterator[Callable[..., Function]]:
-    """Make a Lambda function of an app, and the loop that it asks for."""
+    """Return a function that adapts an app to Lambda; set an event loop, which Mangum requires."""
     require("mangum")
     from mangum import Mangum
 
     def adapt_app(app: Any, lifespan: Any = "auto") -> Function:
         handler = Mangum(app, lifespan=lifespan)
-        context: Any = None  # of what the function runs in; nothing reads it here
+        context: Any = None  # the Lambda context, which no app reads here
         return lambda event: handler(event, context)
 
     loop = asyncio.new_event_loop()
@@ -38,7 +38,7 @@ def adapt() -> Iterator[Callable[..., Function]]:
 
 
 def event(method: str, path: str, query: str = "", body: bytes | None = None) -> dict[str, Any]:
-    """An event of API Gateway's HTTP API, payload format 2.0, as the trigger hands it over."""
+    """Return an event of the HTTP API of API Gateway, payload format 2.0."""
     extra = {} if body is None else {"body": base64.b64encode(body).decode()}
     return {
         "version": "2.0",
@@ -68,31 +68,31 @@ def event(method: str, path: str, query: str = "", body: bytes | None = None) ->
     }
 
 
-@pytest.mark.parametrize("name", DESCRIBING)
-def test_an_event_is_answered_with_a_dict(
+@pytest.mark.parametrize("name", ADAPTED_APPS)
+def test_event_returns_response_dict(
     adapt: Callable[..., Function], name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    function = adapt(DESCRIBING[name])
+    function = adapt(ADAPTED_APPS[name])
 
-    answer = function(event("GET", "/café", "x=1&y=a+b"))
+    response = function(event("GET", "/café", "x=1&y=a+b"))
 
-    assert answer["statusCode"] == 200
-    assert answer["isBase64Encoded"] is False
-    assert answer["headers"]["content-type"] == "application/json"
-    assert answer["body"] == '{"method":"GET","path":"/café","query_params":{"x":"1","y":"a b"}}'
+    assert response["statusCode"] == 200
+    assert response["isBase64Encoded"] is False
+    assert response["headers"]["content-type"] == "application/json"
+    assert response["body"] == '{"method":"GET","path":"/café","query_params":{"x":"1","y":"a b"}}'
     assert [record for record in caplog.records if record.levelname != "INFO"] == []
 
 
-def test_a_body_goes_through_base64_both_ways(adapt: Callable[..., Function]) -> None:
+def test_body_is_base64_in_both_directions(adapt: Callable[..., Function]) -> None:
     body = bytes(range(256))
 
-    answer = adapt(ECHO)(event("POST", "/", body=body))
+    response = adapt(ECHO)(event("POST", "/", body=body))
 
-    assert answer["isBase64Encoded"] is True
-    assert base64.b64decode(answer["body"]) == body
+    assert response["isBase64Encoded"] is True
+    assert base64.b64decode(response["body"]) == body
 
 
-def test_the_lifespan_runs_round_every_event(adapt: Callable[..., Function]) -> None:
+def test_lifespan_runs_for_each_event(adapt: Callable[..., Function]) -> None:
     EVENTS.clear()
     function = adapt(GREETING, lifespan="on")
 

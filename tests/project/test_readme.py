@@ -17,7 +17,7 @@ import pytest
 from asgikit import Limits, Request, request_response
 from asgikit.testing import exchange
 from examples import demo
-from tests.hosts.apps import DESCRIBING
+from tests.hosts.apps import ADAPTED_APPS
 from tests.hosts.frameworks import FRAMEWORKS
 from tests.project.pages import README as README_PATH
 from tests.project.pages import read_block, read_table
@@ -165,7 +165,7 @@ def test_docs_page_has_all_servers_hosts_and_structures() -> None:
     assert [row[0] for row in hosts[1:]][: len(HOSTS)] == list(HOSTS.values())
     # Nothing that the tests run is missing.
     assert list(HOSTS) == list(FRAMEWORKS)
-    assert list(SHAPES) == list(DESCRIBING)
+    assert list(SHAPES) == list(ADAPTED_APPS)
     named = [row.params["name"] for row in SERVER_ROWS if "name" in row.params]
     assert named == STRUCTURES
 
@@ -191,8 +191,8 @@ def test_readme_has_the_summary_of_the_docs_page() -> None:
 
 
 def test_outcomes_determine_cells_and_summary() -> None:
-    name = "servers/test_exchanges.py::test_every_structure_answers_alike"
-    lifespan = "servers/test_seed.py::test_a_lifespan_starts"
+    name = "servers/test_exchanges.py::test_adapted_app_of_each_structure_responds"
+    lifespan = "servers/test_minimal_app.py::test_lifespan_starts"
     first, second, third, *_ = (setup.name for setup in SETUPS)
     written = tables(
         [

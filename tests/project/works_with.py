@@ -33,7 +33,7 @@ class Outcome(NamedTuple):
     """The outcome of one test.
 
     Attributes:
-        test: its module and its name, such as ``servers/test_seed.py::test_one``.
+        test: its module and its name, such as ``servers/test_minimal_app.py::test_one``.
         params: its parameters, as text.
         outcome: ``passed``, ``failed`` or ``skipped``.
         reason: the reason of a skip.
@@ -61,11 +61,11 @@ class Row(NamedTuple):
     among: tuple[str, ...] = ()
 
 
-ANSWERS = r"servers/test_exchanges\.py::test_every_structure_answers_alike"
-BARE = r"servers/test_seed\.py::test_an_asgi_2_app_runs_bare"
+ANSWERS = r"servers/test_exchanges\.py::test_adapted_app_of_each_structure_responds"
+BARE = r"servers/test_minimal_app\.py::test_asgi2_app_runs_without_adapter"
 BARE_ON = tuple(setup.name for setup in SETUPS if setup.runs_asgi2)
 SERVER_ROWS = [
-    Row("unwrapped: function", BARE, {"app": "seed:app"}, BARE_ON),
+    Row("unwrapped: function", BARE, {"app": "minimal:app"}, BARE_ON),
     Row("unwrapped: closure", BARE, {"app": "structures:closure"}, BARE_ON),
     Row("unwrapped: `functools.partial`", BARE, {"app": "structures:partial"}, BARE_ON),
     Row("unwrapped: class", BARE, {"app": "structures:Structure"}, BARE_ON),
@@ -78,16 +78,16 @@ SERVER_ROWS = [
     Row("`to_asgi`: ASGI 3 app", ANSWERS, {"name": "asgi3"}),
     Row("`request_response`: `async def`", ANSWERS, {"name": "coroutine_handler"}),
     Row("`request_response`: `def`", ANSWERS, {"name": "thread_handler"}),
-    Row("lifespan", r"servers/test_seed\.py::test_a_lifespan.*", {}),
-    Row("bodies, limits, HEAD", r"servers/test_exchanges\.py::(?!test_every_structure).*", {}),
+    Row("lifespan", r"servers/test_minimal_app\.py::test_lifespan.*", {}),
+    Row("bodies, limits, HEAD", r"servers/test_exchanges\.py::(?!test_adapted_app).*", {}),
     Row("forms and uploads", r"servers/test_uploads\.py::.*", {}),
     Row("files and ranges", r"servers/test_files\.py::.*", {}),
     Row("client disconnects", r"servers/test_(?:disconnects|crowd)\.py::.*", {}),
     Row("errors, slow clients, shutdown", r"servers/test_faults\.py::.*", {}),
 ]
 
-MOUNTED = r"hosts/test_frameworks\.py::test_a_mounted_app_answers"
-READS = r"hosts/test_frameworks\.py::test_a_mounted_app_reads_a_body"
+MOUNTED = r"hosts/test_frameworks\.py::test_mounted_app_responds"
+READS = r"hosts/test_frameworks\.py::test_mounted_app_reads_body"
 HOSTS = {
     "starlette_mount": "Starlette, `Mount`",
     "starlette_route": "Starlette, `Route`",
@@ -101,8 +101,8 @@ SHAPES = {
     "coroutine_handler": "`request_response`, `async def`",
     "thread_handler": "`request_response`, `def`",
 }
-HTTPX = r"hosts/test_frameworks\.py::test_httpx_takes_an_app_as_its_transport"
-MANGUM = r"hosts/test_mangum\.py::test_an_event_is_answered_with_a_dict"
+HTTPX = r"hosts/test_frameworks\.py::test_httpx_transport_calls_app"
+MANGUM = r"hosts/test_mangum\.py::test_event_returns_response_dict"
 
 
 # The columns of the README's tables, each a summary of rows or columns above.
@@ -163,8 +163,8 @@ def tables(outcomes: Sequence[Outcome]) -> str:
         for host, label in HOSTS.items()
     ]
     for label, tests, body in (
-        ("httpx, as a transport", HTTPX, r"hosts/test_frameworks\.py::test_a_body_.*"),
-        ("Mangum, on AWS Lambda", MANGUM, r"hosts/test_mangum\.py::test_a_body_.*"),
+        ("httpx, as a transport", HTTPX, r"hosts/test_frameworks\.py::test_body_.*"),
+        ("Mangum, on AWS Lambda", MANGUM, r"hosts/test_mangum\.py::test_body_.*"),
     ):
         shapes = [cell(Row("", tests, {"name": shape}), outcomes, notes) for shape in SHAPES]
         hosts.append([label, *shapes, cell(Row("", body, {}), outcomes, notes)])

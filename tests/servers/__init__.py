@@ -1,1 +1,1 @@
-"""asgikit behind real servers, over real sockets."""
+"""Apps served by real ASGI servers, with requests over sockets."""

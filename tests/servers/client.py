@@ -1,4 +1,8 @@
-"""An HTTP/1.1 client on a raw socket: it sends what it is told, and can leave at any point."""
+"""An HTTP/1.1 client on a raw socket.
+
+It sends bytes without a check, so that a test can send malformed or partial requests, and it can
+close or reset the connection at any point.
+"""
 
 from __future__ import annotations
 
@@ -11,25 +15,25 @@ from typing import TYPE_CHECKING, Any, Self
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-# Seconds to wait for the next bytes, wide because the machine may be busy.
+# Time limit for the next bytes, in seconds; long because the machine may be busy.
 READ_BOUND = 20.0
 
 
 @dataclass
 class ReceivedResponse:
-    """What a server sent: the final response to one request."""
+    """The final response to one request; names of headers are in lower case."""
 
     status: int
     headers: list[tuple[str, str]] = field(default_factory=list)
     body: bytes = b""
 
     def get(self, name: str) -> str | None:
-        """The value of the field ``name`` (lower case), joined where it is repeated."""
+        """Return the header ``name`` (lower case); repeated values are joined by commas."""
         values = [value for key, value in self.headers if key == name]
         return ", ".join(values) if values else None
 
     def json(self) -> Any:
-        """The body read as JSON."""
+        """Return the body parsed as JSON."""
         return json.loads(self.body)
 
 
@@ -43,7 +47,7 @@ def _chunk(data: bytes) -> bytes:
 
 
 class Connection:
-    """A connection to a port of this machine; a context manager that closes it."""
+    """A connection to a port of localhost; a context manager that closes it."""
 
     def __init__(self, port: int) -> None:
         self._socket = socket.create_connection(("127.0.0.1", port), READ_BOUND)
@@ -56,39 +60,39 @@ class Connection:
         self.close()
 
     def close(self) -> None:
-        """End the connection as a client does that has what it wants."""
+        """Close the connection: the server receives a FIN."""
         self._file.close()
         self._socket.close()
 
     def reset(self) -> None:
-        """Break the connection off: the server's system sees RST, not FIN."""
+        """Reset the connection: the server receives an RST, not a FIN."""
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.close()
 
     def send(self, data: bytes) -> None:
-        """Send ``data`` as it is."""
+        """Send ``data`` unchanged."""
         self._socket.sendall(data)
 
     def send_head(self, method: str, target: str, *lines: str) -> None:
-        """Send the head of a request; ``lines`` are further field lines."""
+        """Send the head of a request; ``lines`` are further header lines."""
         self.send(_head(method, target, *lines))
 
     def send_chunk(self, chunk: bytes) -> None:
-        """Send a piece of a body in the chunked coding (RFC 9112, section 7.1), the last empty."""
+        """Send a chunk of the chunked coding (RFC 9112, section 7.1); the last one is empty."""
         self.send(_chunk(chunk))
 
     def request(
         self, method: str, target: str, *lines: str, body: bytes | Iterable[bytes] | None = None
     ) -> ReceivedResponse:
-        """Send a request and read its answer.
+        """Send a request, and return its response.
 
         Args:
-            method: of the request.
-            target: of the request, as it goes on the wire.
-            lines: further field lines.
-            body: bytes are sent with a Content-Length, an iterable of them chunked.
+            method: the request method.
+            target: the request target as sent on the wire.
+            lines: further header lines.
+            body: bytes are sent with a Content-Length, an iterable of bytes is sent chunked.
         """
-        # All of it at once: a server may answer, and close, before it has read the body.
+        # In one write: a server may respond and close before it has read the body.
         if body is None:
             self.send(_head(method, target, *lines))
         elif isinstance(body, bytes):
@@ -99,7 +103,7 @@ class Connection:
         return self.read_response(method)
 
     def request_websocket(self, target: str) -> ReceivedResponse:
-        """Ask for a websocket (RFC 6455, section 4.1)."""
+        """Request a websocket (RFC 6455, section 4.1), and return the response."""
         return self.request(
             "GET",
             target,
@@ -110,48 +114,48 @@ class Connection:
         )
 
     def read_head(self) -> ReceivedResponse:
-        """Read up to the empty line after the headers, past interim responses."""
-        answer = self._read_one_head()
-        while 100 <= answer.status < 200 and answer.status != 101:
-            answer = self._read_one_head()
-        return answer
+        """Read the head of a response; interim responses (1xx) before it are skipped."""
+        response = self._read_one_head()
+        while 100 <= response.status < 200 and response.status != 101:
+            response = self._read_one_head()
+        return response
 
     def _read_one_head(self) -> ReceivedResponse:
         line = self._file.readline()
         if not line:
-            raise ConnectionError("the server closed the connection without an answer")
-        answer = ReceivedResponse(int(line.split(b" ")[1]))
+            raise ConnectionError("the server closed the connection without a response")
+        response = ReceivedResponse(int(line.split(b" ")[1]))
         while line := self._file.readline().rstrip(b"\r\n"):
             name, _, value = line.decode("latin-1").partition(":")
-            answer.headers.append((name.lower(), value.strip()))
-        return answer
+            response.headers.append((name.lower(), value.strip()))
+        return response
 
     def read_response(self, method: str = "GET") -> ReceivedResponse:
-        """Read a response to a request by ``method``, its body to the end."""
-        answer = self.read_head()
-        length = answer.get("content-length")
-        if method == "HEAD" or answer.status in {101, 204, 304}:
+        """Read the response to a request with ``method``, with its whole body."""
+        response = self.read_head()
+        length = response.get("content-length")
+        if method == "HEAD" or response.status in {101, 204, 304}:
             pass
-        elif answer.get("transfer-encoding") == "chunked":
-            answer.body = b"".join(iter(self.read_chunk, b""))
+        elif response.get("transfer-encoding") == "chunked":
+            response.body = b"".join(iter(self.read_chunk, b""))
         elif length is not None:
-            answer.body = self._read_exactly(int(length))
+            response.body = self._read_exactly(int(length))
         else:
-            answer.body = self._file.read()
-        return answer
+            response.body = self._file.read()
+        return response
 
     def read_chunk(self) -> bytes:
-        """Read one chunk of a chunked body; empty is the last one."""
+        """Read one chunk of a chunked body; the last one is empty."""
         size = int(self._file.readline(), 16)
         data = self._read_exactly(size)
         self._read_exactly(2)
         return data
 
     def read_some(self) -> bytes:
-        """Read the next bytes as they are on the wire.
+        """Read the next bytes from the wire.
 
         Raises:
-            ConnectionError: there are none, the server has closed the connection.
+            ConnectionError: the server has closed the connection.
         """
         data = self._file.read1()
         if not data:

@@ -1,4 +1,4 @@
-"""The servers that tests ask: one per set-up for the whole run, or one of their own."""
+"""The servers of the tests: one per set-up for the whole run. Some tests start their own."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from tests.servers.harness import SETUPS, Server
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# The servers import these; here they would only be looked through for doctests.
+# Only the servers import these modules; pytest would search them for doctests.
 collect_ignore = ["served"]
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _end_servers_when_terminated() -> Iterator[None]:
-    """SIGTERM ends the run as an interrupt does: through the fixtures that end the servers."""
+    """Exit pytest on SIGTERM, so that the fixtures stop their servers."""
     before = signal.signal(signal.SIGTERM, lambda *_: pytest.exit("terminated"))
     yield
     signal.signal(signal.SIGTERM, before)
@@ -28,10 +28,10 @@ def _end_servers_when_terminated() -> Iterator[None]:
 def server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
-    """Every app of ``served`` behind each set-up; its log must be clean in the end."""
+    """Serve the apps of ``served.everything``; the log must be without problems at the end."""
     folder = tmp_path_factory.mktemp(request.param.name)
     with Server(request.param, "served.everything:app", folder) as server:
         yield server
-        obeyed = server.stop()
-    assert obeyed, server.setup.name
+        was_graceful = server.stop()
+    assert was_graceful, server.setup.name
     assert server.problems == [], server.setup.name

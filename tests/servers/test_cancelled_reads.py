@@ -31,11 +31,11 @@ def test_upload_with_cancelled_reads_loses_no_byte(setup: Setup, tmp_path: Path)
             size = 4000 + 9000 * number
             chunks = [body[start : start + size] for start in range(0, len(body), size)]
             with server.connect() as connection:
-                answer = connection.request(
+                response = connection.request(
                     "POST", "/", "Content-Type: multipart/form-data; boundary=X", body=chunks
                 )
-            assert answer.status == 200, answer.body
-            got = answer.json()
+            assert response.status == 200, response.body
+            got = response.json()
             assert (got["size"], got["sha256"]) == (SIZE, sha256(content).hexdigest())
             cancelled += got["cancelled"]
         assert server.problems == []

@@ -1,16 +1,18 @@
-"""What goes wrong between a server and an app, and what comes of it behind each set-up.
+"""Faults of apps and clients, on each server.
 
-The faults that are not here are elsewhere:
+Other faults are tested elsewhere:
 
-- uploads whose client leaves: ``test_disconnects`` (``stream()``), ``test_uploads`` (``form()``);
-  forms cut short: ``test_uploads``; many tiny messages: ``tests/test_body.py``;
-- polling for the disconnect: ``test_disconnects``; many clients at once: ``test_crowd``;
-- files that are missing, forbidden, no files, or grow, shrink or go while they are sent, and
-  clients that leave or stall meanwhile: ``test_files``; another file under the same name:
-  ``tests/test_files_sending.py``;
-- an answer before the body was read: ``test_exchanges``;
-- disk work off the event loop, reading after the end, cancellation at any moment, clients that
-  leave before the first chunk: ``tests/test_life_cycle.py``, ``tests/test_streaming.py``.
+- aborted uploads: ``test_disconnects`` (``stream()``), ``test_uploads``
+  (``form()``); truncated forms: ``test_uploads``; bodies of many tiny messages:
+  ``tests/unit/body``;
+- polls for a disconnect: ``test_disconnects``; many clients at the same time: ``test_crowd``;
+- files that are missing, forbidden or not regular, that grow, shrink or are deleted while they are
+  sent, and clients that disconnect or stall meanwhile: ``test_files``; files that are replaced:
+  ``tests/unit/responses/test_files_sending.py``;
+- responses sent before the body was read: ``test_exchanges``;
+- disk access off the event loop, reads after the end, cancellation at each await, disconnects
+  before the first chunk: ``tests/unit/test_life_cycle.py`` and
+  ``tests/unit/responses/test_streaming.py``.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.servers.harness import SETUPS, Server, Setup, until
+from tests.servers.harness import SETUPS, Server, Setup, measure_best, until
 from tests.servers.test_files import MiB, memory
 
 if TYPE_CHECKING:
@@ -33,24 +35,24 @@ BOOM = "Boom: on purpose"
 FILE = b'--X\r\nContent-Disposition: form-data; name="f"; filename="x"\r\n\r\n' + b"y" * 1_400_000
 MULTIPART = "Content-Type: multipart/form-data; boundary=X"
 
-# Seconds from the moment the app is told that its client left to the closing of the iterator; the
-# best of three tries, because the machine may be busy with something else for as long.
+# Seconds from the disconnect, as reported to the app, to the close of the iterator.
 CLOSE_BOUND = 0.1
-TRIES = 3
 
-# What a server decides by itself.
-LOSES_ERRORS = {
+# Reasons to skip a test on a server, by its name; the documentation lists them.
+KEEPS_CONNECTION_AFTER_ERROR = {
     "daphne": "daphne leaves the connection open after an error, and logs no later error"
 }
-READS_ALL = {"daphne": "daphne calls the app only after it has received the whole body"}
-NEVER_TOLD = {
+READS_WHOLE_BODY_FIRST = {
+    "daphne": "daphne calls the app only after it has received the whole body"
+}
+ENDS_WITHOUT_NOTICE = {
     "daphne": "daphne does not tell the app that it stops",
     "granian": "granian waits for its streams, or kills its worker without telling the app",
 }
-BUFFERS = {"daphne": "daphne buffers the whole response in memory"}
+BUFFERS_RESPONSE = {"daphne": "daphne buffers the whole response in memory"}
 
-# Seconds that a server waits for its streams when it is told to end.
-GRACE = {
+# The option for a graceful shutdown of at most one second.
+GRACEFUL_TIMEOUTS = {
     "uvicorn-h11-asyncio": "--timeout-graceful-shutdown=1",
     "uvicorn-httptools-uvloop": "--timeout-graceful-shutdown=1",
     "hypercorn-asyncio": "--graceful-timeout=1",
@@ -60,9 +62,9 @@ GRACE = {
 _numbers = count()
 
 
-def bounded(setup: Setup) -> Setup:
-    """Give ``setup`` with a bound on its end."""
-    options = GRACE.get(setup.name, "").split()
+def with_graceful_timeout(setup: Setup) -> Setup:
+    """Return ``setup`` with a time limit for its graceful shutdown."""
+    options = GRACEFUL_TIMEOUTS.get(setup.name, "").split()
     return dataclasses.replace(setup, arguments=(*setup.arguments, *options))
 
 
@@ -70,12 +72,12 @@ def bounded(setup: Setup) -> Setup:
 def server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Generator[Server]:
-    """The apps of ``served.faults``; in the end nothing that they opened is left."""
+    """Serve ``served.faults``; at the end, no file is open and no temporary file is left."""
     folder = tmp_path_factory.mktemp(f"faults-{request.param.name}")
-    with Server(bounded(request.param), "served.faults:app", folder) as server:
+    with Server(with_graceful_timeout(request.param), "served.faults:app", folder) as server:
         before = state(server)
         yield server
-        await_quiet(server, before)
+        wait_for_cleanup(server, before)
 
 
 def state(server: Server) -> Any:
@@ -83,18 +85,18 @@ def state(server: Server) -> Any:
         return connection.request("GET", "/state").json()
 
 
-def await_quiet(server: Server, before: Any) -> None:
-    """Wait until no more is open than there was."""
+def wait_for_cleanup(server: Server, before: Any) -> None:
+    """Wait until no more paths are open than before, and no temporary file is left."""
 
-    def is_quiet() -> bool:
+    def is_clean() -> bool:
         now = state(server)
         return len(now["open"]) <= len(before["open"]) and now["temporary"] == []
 
-    until(is_quiet, f"end of what {server.setup.name} opened", 15)
+    until(is_clean, f"clean-up of {server.setup.name}")
 
 
-def skip_where(server: Server, decides: dict[str, str]) -> None:
-    if reason := decides.get(server.setup.name):
+def skip_if(server: Server, reasons: dict[str, str]) -> None:
+    if reason := reasons.get(server.setup.name):
         pytest.skip(reason)
 
 
@@ -102,13 +104,13 @@ def name_marks(name: str) -> str:
     return f"{name}-{next(_numbers)}"
 
 
-def kinds(marks: list[str]) -> list[str]:
+def events(marks: list[str]) -> list[str]:
     return [mark.split(" ")[0] for mark in marks]
 
 
-def moment(marks: list[str], kind: str) -> float:
-    """Give the moment of a mark, by the one clock that all processes of a machine have."""
-    (mark,) = [mark for mark in marks if mark.startswith(kind)]
+def time_of(marks: list[str], event: str) -> float:
+    """Return the time of a mark; all processes of a machine have the same monotonic clock."""
+    (mark,) = [mark for mark in marks if mark.startswith(event)]
     return float(mark.split(" ")[-1])
 
 
@@ -119,35 +121,35 @@ def moment(marks: list[str], kind: str) -> float:
         ("raises_with_length", CHUNK, BOOM),
         ("raises_in_thread", CHUNK, BOOM),
         ("short", CHUNK * 2, "500 bytes less"),
-        # The second chunk would be too much, and the client gets nothing of it.
+        # The second chunk is too long, so no byte of it is sent.
         ("long", CHUNK, "500 bytes more"),
     ],
 )
-def test_an_error_in_a_stream_breaks_the_connection_and_is_logged_once(
+def test_stream_error_breaks_connection_and_is_logged_once(
     server: Server, name: str, sent: bytes, error: str
 ) -> None:
-    skip_where(server, LOSES_ERRORS)
+    skip_if(server, KEEPS_CONNECTION_AFTER_ERROR)
     marks = name_marks(name)
     before = server.log.count(error)
     with server.connect() as connection:
         connection.send_head("GET", f"/{name}?marks={marks}")
-        answer = connection.read_head()
-        assert answer.status == 200
+        response = connection.read_head()
+        assert response.status == 200
         server.wait_for_mark(marks, "background")
-        assert kinds(server.marks(marks)) == ["closed", "background"]
-        until(lambda: server.log.count(error) > before, "word of it in the log")
+        assert events(server.marks(marks)) == ["closed", "background"]
+        until(lambda: server.log.count(error) > before, "log line of the error")
         assert server.log.count(error) == before + 1
         received = b""
-        with pytest.raises(ConnectionError):  # noqa: PT012 - the last read is the one
+        with pytest.raises(ConnectionError):  # noqa: PT012 - the last read raises
             while True:
                 received += connection.read_some()
-    if answer.get("content-length") is None:
-        received = unchunked(received)
+    if response.get("content-length") is None:
+        received = join_chunks(received)
     assert received == sent
 
 
-def unchunked(data: bytes) -> bytes:
-    """Give what is in a chunked body, whose last chunk must not be there."""
+def join_chunks(data: bytes) -> bytes:
+    """Return the content of a chunked body, and check that its last chunk is missing."""
     body = b""
     while data:
         line, _, data = data.partition(b"\r\n")
@@ -158,34 +160,34 @@ def unchunked(data: bytes) -> bytes:
     return body
 
 
-def test_an_error_before_the_first_chunk_is_a_500(server: Server) -> None:
+def test_stream_error_before_first_chunk_gets_500(server: Server) -> None:
     marks = name_marks("raises_first")
     with server.connect() as connection:
         assert connection.request("GET", f"/raises_first?marks={marks}").status == 500
     server.wait_for_mark(marks, "background")
-    assert kinds(server.marks(marks)) == ["closed", "background"]
+    assert events(server.marks(marks)) == ["closed", "background"]
 
 
-def test_an_error_in_the_background_is_logged_once_and_the_connection_goes_on(
+def test_background_error_is_logged_once_and_connection_stays_open(
     server: Server,
 ) -> None:
     marks = name_marks("background")
     before = server.log.count(BOOM)
     with server.connect() as connection:
-        answer = connection.request("GET", f"/background?marks={marks}")
-        assert (answer.status, answer.body) == (200, b"answered")
+        response = connection.request("GET", f"/background?marks={marks}")
+        assert (response.status, response.body) == (200, b"response")
         server.wait_for_mark(marks, "background")
         assert connection.request("GET", "/state").status == 200
-    until(lambda: server.log.count(BOOM) > before, "word of it in the log")
+    until(lambda: server.log.count(BOOM) > before, "log line of the error")
     assert server.log.count(BOOM) == before + 1
 
 
 @pytest.mark.parametrize("reset", [False, True], ids=["close", "reset"])
 @pytest.mark.parametrize(
     "name",
-    ["endless", "restless", "idle", "silent", "endless_in_thread", "iterator", "async_iterator"],
+    ["endless", "unpaced", "idle", "silent", "endless_in_thread", "iterator", "async_iterator"],
 )
-def test_an_iterator_is_closed_within_100_ms_and_nothing_is_sent_any_more(
+def test_iterator_is_closed_within_100_ms_of_disconnect(
     server: Server, name: str, reset: bool
 ) -> None:
     def measure() -> float:
@@ -193,83 +195,83 @@ def test_an_iterator_is_closed_within_100_ms_and_nothing_is_sent_any_more(
         with server.connect() as connection:
             connection.send_head("GET", f"/{name}?marks={marks}")
             if name == "silent":
-                server.wait_for_mark(marks, "drawn")
+                server.wait_for_mark(marks, "started")
             else:
                 assert connection.read_head().status == 200
             if reset:
                 connection.reset()
         seen = server.wait_for_mark(marks, "background")
-        assert kinds(seen)[-3:] == ["left", "closed", "background"]
-        return moment(seen, "closed") - moment(seen, "left")
+        assert events(seen)[-3:] == ["disconnected", "closed", "background"]
+        return time_of(seen, "closed") - time_of(seen, "disconnected")
 
-    delays: list[float] = []
-    while not delays or (min(delays) > CLOSE_BOUND and len(delays) < TRIES):
-        delays.append(measure())
-    assert min(delays) <= CLOSE_BOUND
+    assert measure_best(measure, CLOSE_BOUND) <= CLOSE_BOUND
 
 
-def test_little_is_drawn_ahead_of_a_client_that_stalls(server: Server) -> None:
-    skip_where(server, BUFFERS)
+def test_stalled_client_stops_iteration_of_stream(server: Server) -> None:
+    skip_if(server, BUFFERS_RESPONSE)
     marks = name_marks("counted")
     with server.connect() as connection:
         before = memory(server)
         connection.send_head("GET", f"/counted?marks={marks}")
         assert connection.read_head().status == 200
-        drawn: list[int] = []
+        counts: list[int] = []
 
-        def stalls() -> bool:
-            drawn.append(len(server.marks(marks)))
-            # Some time without another chunk.
-            return len(drawn) > 50 and len(set(drawn[-50:])) == 1
+        def is_stalled() -> bool:
+            counts.append(len(server.marks(marks)))
+            # No further chunk in 50 polls.
+            return len(counts) > 50 and len(set(counts[-50:])) == 1
 
-        until(stalls, "stall")
-        # What the sockets of both sides take.
-        assert drawn[-1] * 64 * 1024 < 16 * MiB
+        until(is_stalled, "stall")
+        # The socket buffers of both sides.
+        assert counts[-1] * 64 * 1024 < 16 * MiB
         assert memory(server) - before < 3 * MiB
-    # hypercorn's send() on trio raises before its receive() tells.
-    seen = kinds(server.wait_for_mark(marks, "background"))
+    # On trio, send() of hypercorn raises before receive() reports the disconnect.
+    seen = events(server.wait_for_mark(marks, "background"))
     assert seen[-2:] == ["closed", "background"]
     assert "sent" not in seen
 
 
-def test_a_form_that_stops_coming_is_a_408_and_leaves_nothing(server: Server) -> None:
-    skip_where(server, READS_ALL)
+def test_form_that_stops_arriving_gets_408_and_leaves_no_file(server: Server) -> None:
+    skip_if(server, READS_WHOLE_BODY_FIRST)
     before = state(server)
     with server.connect() as connection:
         connection.send_head("POST", "/slow", MULTIPART, "Content-Length: 5000000")
         connection.send(FILE)
-        answer = connection.read_response()
-    assert (answer.status, answer.json()["title"]) == (408, "Request Timeout")
-    await_quiet(server, before)
+        response = connection.read_response()
+    assert (response.status, response.json()["title"]) == (408, "Request Timeout")
+    wait_for_cleanup(server, before)
 
 
-def test_a_disk_that_is_full_is_a_500_with_the_rest_unread_and_nothing_left(
+def test_full_disk_gets_500_and_leaves_no_file(
     server: Server,
 ) -> None:
-    skip_where(server, READS_ALL)
+    skip_if(server, READS_WHOLE_BODY_FIRST)
     before = state(server)
     logged = server.log.count("File too large")
     with server.connect() as connection:
         connection.send_head("POST", "/form", MULTIPART, "Content-Length: 50000000")
         try:
-            # 3.4 MB of a file of 50: the answer does not wait for the others.
+            # 3.4 MB of 50 MB: the response does not wait for the rest.
             connection.send(FILE + b"y" * 2_000_000)
             assert connection.read_response().status == 500
         except ConnectionError:
-            # A server may close rather than read on (RFC 9112, section 9.3).
+            # A server may close the connection instead of reading on (RFC 9112, section 9.3).
             assert not server.setup.drains_body
-    until(lambda: server.log.count("File too large") > logged, "word of it in the log")
-    await_quiet(server, before)
+    until(lambda: server.log.count("File too large") > logged, "log line of the error")
+    wait_for_cleanup(server, before)
 
 
 @pytest.mark.parametrize("setup", SETUPS, ids=[setup.name for setup in SETUPS])
-def test_a_server_that_ends_closes_what_it_streams(setup: Setup, tmp_path: Path) -> None:
-    if reason := NEVER_TOLD.get(setup.name):
+def test_server_shutdown_closes_streams(setup: Setup, tmp_path: Path) -> None:
+    if reason := ENDS_WITHOUT_NOTICE.get(setup.name):
         pytest.skip(reason)
     app = "served.faults:app"
-    with Server(bounded(setup), app, tmp_path) as server, server.connect() as connection:
+    with (
+        Server(with_graceful_timeout(setup), app, tmp_path) as server,
+        server.connect() as connection,
+    ):
         connection.send_head("GET", "/idle?marks=idle")
         assert connection.read_head().status == 200
         assert server.stop()
-    # A stream that is drawn in a thread may still be in it: uvicorn does not wait for that.
-    assert kinds(server.marks("idle")).count("closed") == 1
+    # Streams in worker threads are not tested: uvicorn does not wait for the thread.
+    assert events(server.marks("idle")).count("closed") == 1

@@ -1,4 +1,4 @@
-"""Files on the wire, and what happens to them while they are sent."""
+"""Files on the wire, and changes of them while they are sent."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ _numbers = count()
 def server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Generator[Server]:
-    """The folder ``files`` behind each set-up."""
+    """Serve the folder ``files``."""
     folder = tmp_path_factory.mktemp(f"files-{request.param.name}")
     (folder / "files").mkdir()
     with Server(request.param, "served.files:app", folder) as server:
         yield server
 
 
-def make(server: Server, content: bytes | int, name: str = "") -> str:
-    """Make a file for ``server`` to send, of a content or of a size; give its name."""
+def create(server: Server, content: bytes | int, name: str = "") -> str:
+    """Create a file with the content, or with that many zero bytes; return its name."""
     name = name or f"file-{next(_numbers)}"
     path = server.folder / "files" / name
     if isinstance(content, bytes):
@@ -50,15 +50,15 @@ def make(server: Server, content: bytes | int, name: str = "") -> str:
 
 
 @contextmanager
-def quiet(server: Server) -> Generator[None]:
-    """Nothing that happens here is worth an alarm to the server."""
+def without_problems(server: Server) -> Generator[None]:
+    """Check that the server logs no problem during the block."""
     before = len(server.problems)
     yield
     assert server.problems[before:] == []
 
 
 def processes(server: Server) -> list[Path]:
-    """Give the folders of /proc of all processes of ``server``."""
+    """Return the folders in /proc of all processes of ``server``."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(ProcessLookupError):
@@ -68,7 +68,7 @@ def processes(server: Server) -> list[Path]:
 
 
 def descriptors(server: Server, name: str) -> list[Path]:
-    """Give the descriptors that ``server`` has of the file ``name``."""
+    """Return the open descriptors of the file ``name`` in ``server``."""
     target = str(server.folder / "files" / name)
     return [
         link
@@ -81,19 +81,19 @@ def descriptors(server: Server, name: str) -> list[Path]:
 def read_link(link: Path) -> str:
     try:
         return os.readlink(link)
-    except FileNotFoundError:  # closed since
+    except FileNotFoundError:  # closed meanwhile
         return ""
 
 
 def memory(server: Server) -> int:
-    """Give the bytes that ``server`` holds in memory of its own."""
+    """Return the private memory of ``server`` in bytes."""
     status = "".join((process / "status").read_text() for process in processes(server))
     return sum(int(kilobytes) for kilobytes in re.findall(r"RssAnon:\s+(\d+) kB", status)) * 1024
 
 
-def test_the_answers_to_every_condition_and_range(server: Server) -> None:
-    name = make(server, b"0123456789", "digits.txt")
-    with server.connect() as connection, quiet(server):
+def test_ranges_and_preconditions_get_their_responses(server: Server) -> None:
+    name = create(server, b"0123456789", "digits.txt")
+    with server.connect() as connection, without_problems(server):
         target = f"/send/{name}"
         etag = connection.request("GET", target).get("etag")
         for lines, status, content_range, body in [
@@ -110,9 +110,9 @@ def test_the_answers_to_every_condition_and_range(server: Server) -> None:
             (['If-Match: "other"'], 412, None, b""),
             (["If-Match: *"], 200, None, b"0123456789"),
         ]:
-            answer = connection.request("GET", target, *lines)
-            assert (answer.status, answer.body) == (status, body), lines
-            assert answer.get("content-range") == content_range
+            response = connection.request("GET", target, *lines)
+            assert (response.status, response.body) == (status, body), lines
+            assert response.get("content-range") == content_range
         beyond = connection.request("GET", target, "Range: bytes=-0")
         assert (beyond.status, beyond.get("content-range")) == (416, "bytes */10")
         head = connection.request("HEAD", target, "Range: bytes=0-1")
@@ -124,24 +124,24 @@ def test_the_answers_to_every_condition_and_range(server: Server) -> None:
 
 @pytest.mark.parametrize("query", ["", "?plain"])
 @pytest.mark.parametrize("size", [0, 1, 100_000, 3 * MiB + 1])
-def test_a_file_arrives_as_it_is(server: Server, size: int, query: str) -> None:
+def test_file_arrives_unchanged(server: Server, size: int, query: str) -> None:
     content = os.urandom(size)
-    name = make(server, content)
-    with server.connect() as connection, quiet(server):
-        answer = connection.request("GET", f"/send/{name}{query}")
-        assert (answer.status, answer.get("content-length")) == (200, str(size))
-        assert answer.body == content
-        # On the same connection: nothing was left over.
+    name = create(server, content)
+    with server.connect() as connection, without_problems(server):
+        response = connection.request("GET", f"/send/{name}{query}")
+        assert (response.status, response.get("content-length")) == (200, str(size))
+        assert response.body == content
+        # The same connection: no byte of the first response is left on it.
         assert connection.request("HEAD", f"/send/{name}{query}").status == 200
         assert connection.request("GET", f"/send/{name}{query}").body == content
-    until(lambda: descriptors(server, name) == [], "end of the sending")
+    until(lambda: descriptors(server, name) == [], "close of the file")
 
 
-def test_a_folder_is_served(server: Server) -> None:
-    make(server, b"page", "index.html")
-    make(server, b"let a = 1", "app.js")
-    make(server, b"gz", "app.js.gz")
-    with server.connect() as connection, quiet(server):
+def test_static_files_are_served(server: Server) -> None:
+    create(server, b"page", "index.html")
+    create(server, b"let a = 1", "app.js")
+    create(server, b"gz", "app.js.gz")
+    with server.connect() as connection, without_problems(server):
         assert connection.request("GET", "/static/").body == b"page"
         redirect = connection.request("GET", "/static?a=%20")
         assert (redirect.status, redirect.get("location")) == (307, "/static/?a=%20")
@@ -154,93 +154,93 @@ def test_a_folder_is_served(server: Server) -> None:
             assert connection.request("GET", hostile).status in {400, 404}
 
 
-def test_what_is_no_file_is_a_404_at_once(server: Server) -> None:
+def test_path_that_is_not_regular_file_gets_404(server: Server) -> None:
     folder = server.folder / "files" / "odd"
     folder.mkdir()
     os.mkfifo(folder / "fifo")
-    # A path may be too long for the address of a socket.
+    # A path may be too long for the address of a Unix socket.
     descriptor = os.open(folder, os.O_PATH)
     with socket.socket(socket.AF_UNIX) as unix:
         unix.bind(f"/proc/self/fd/{descriptor}/socket")
     os.close(descriptor)
-    with server.connect() as connection, quiet(server):
+    with server.connect() as connection, without_problems(server):
         for name in ("odd", "odd/fifo", "odd/socket", "odd/none", "x" * 300):
             for query in ("", "?plain"):
-                answer = connection.request("GET", f"/send/{name}{query}")
-                assert answer.status == 404
-                assert answer.json()["title"] == "Not Found"
+                response = connection.request("GET", f"/send/{name}{query}")
+                assert response.status == 404
+                assert response.json()["title"] == "Not Found"
             assert connection.request("HEAD", f"/send/{name}").status == 404
 
 
-def test_what_must_not_be_read_is_a_403(server: Server) -> None:
-    make(server, b"secret", "forbidden")
-    with server.connect() as connection, quiet(server):
+def test_unreadable_file_gets_403(server: Server) -> None:
+    create(server, b"secret", "forbidden")
+    with server.connect() as connection, without_problems(server):
         assert connection.request("GET", "/send/forbidden?plain").status == 403
         assert connection.request("GET", "/static/forbidden").status == 403
         assert connection.request("GET", "/send/forbidden?plain").json()["title"] == "Forbidden"
 
 
-def test_a_file_deleted_before_it_is_sent_is_a_404(server: Server) -> None:
-    with server.connect() as connection, quiet(server):
+def test_file_deleted_before_sending_gets_404(server: Server) -> None:
+    with server.connect() as connection, without_problems(server):
         for query in ("", "&plain"):
-            name = make(server, b"0123456789")
-            answer = connection.request("GET", f"/send/{name}?happens=delete&before{query}")
-            assert answer.status == 404
+            name = create(server, b"0123456789")
+            response = connection.request("GET", f"/send/{name}?change=delete&before{query}")
+            assert response.status == 404
 
 
 @pytest.mark.parametrize("size", [1000, 3 * MiB])
-@pytest.mark.parametrize("happening", ["grow", "delete"])
-def test_a_file_that_grows_or_goes_is_sent_as_it_was(
-    server: Server, size: int, happening: str
+@pytest.mark.parametrize("change", ["grow", "delete"])
+def test_growing_or_deleted_file_is_sent_with_original_content(
+    server: Server, size: int, change: str
 ) -> None:
     content = os.urandom(size)
-    name = make(server, content)
-    with server.connect() as connection, quiet(server):
-        answer = connection.request("GET", f"/send/{name}?plain&happens={happening}")
-        assert answer.get("content-length") == str(size)
-        assert answer.body == content
-        # Not a byte more: it would be read as the head of the next answer.
+    name = create(server, content)
+    with server.connect() as connection, without_problems(server):
+        response = connection.request("GET", f"/send/{name}?plain&change={change}")
+        assert response.get("content-length") == str(size)
+        assert response.body == content
+        # The same connection: no further byte was sent.
         assert connection.request("GET", "/send/none").status == 404
 
 
-def test_a_file_that_shrinks_breaks_the_connection(server: Server) -> None:
+def test_shrinking_file_breaks_connection(server: Server) -> None:
     if server.setup.name == "daphne":
         pytest.skip("daphne leaves the connection open after an error")
-    name = make(server, 3 * MiB)
+    name = create(server, 3 * MiB)
     with server.connect() as connection:
-        connection.send_head("GET", f"/send/{name}?plain&happens=shrink&marks=shrunk")
+        connection.send_head("GET", f"/send/{name}?plain&change=shrink&marks=shrunk")
         with pytest.raises(ConnectionError):
             connection.read_response()
     server.wait_for_mark("shrunk", "background")
-    until(lambda: descriptors(server, name) == [], "end of the sending")
-    until(lambda: re.search("ContentLengthMismatch|shorter", server.log), "word of it in the log")
+    until(lambda: descriptors(server, name) == [], "close of the file")
+    until(lambda: re.search("ContentLengthMismatch|shorter", server.log), "log line of the error")
 
 
 @pytest.mark.parametrize(
-    "leave", [lambda c: c.close(), lambda c: c.reset()], ids=["close", "reset"]
+    "disconnect", [lambda c: c.close(), lambda c: c.reset()], ids=["close", "reset"]
 )
-def test_a_client_that_leaves_mid_file_ends_the_reading(
-    server: Server, leave: Callable[[Connection], None]
+def test_file_is_closed_after_client_disconnect(
+    server: Server, disconnect: Callable[[Connection], None]
 ) -> None:
-    name = make(server, 64 * MiB)
-    marks = f"left-{next(_numbers)}"
-    # granian notes each message that nobody is there for.
+    name = create(server, 64 * MiB)
+    marks = f"disconnected-{next(_numbers)}"
+    # granian would log each message sent after the disconnect.
     before = server.log.count("Traceback")
     with server.connect() as connection:
         connection.send_head("GET", f"/send/{name}?plain&marks={marks}")
         assert connection.read_head().status == 200
-        leave(connection)
+        disconnect(connection)
         assert server.wait_for_mark(marks, "background") == ["background"]
-        until(lambda: descriptors(server, name) == [], "end of the reading")
+        until(lambda: descriptors(server, name) == [], "close of the file")
     assert server.log.count("Traceback") == before
 
 
-def test_little_is_read_ahead_of_a_client_that_stalls(server: Server) -> None:
+def test_stalled_client_stops_reading_of_file(server: Server) -> None:
     if server.setup.name == "daphne":
         pytest.skip("daphne buffers the whole response in memory")
-    name = make(server, 64 * MiB)
+    name = create(server, 64 * MiB)
     with server.connect() as connection:
-        # So that what every sending needs is there.
+        # The first response loads modules and fills caches.
         assert (
             connection.request("GET", f"/send/{name}?plain", "Range: bytes=0-4000000").status == 206
         )
@@ -250,14 +250,14 @@ def test_little_is_read_ahead_of_a_client_that_stalls(server: Server) -> None:
         assert connection.read_head().status == 200
         seen = [-1]
 
-        def stalls() -> bool:
+        def is_stalled() -> bool:
             for link in descriptors(server, name):
                 information = (link.parent.parent / "fdinfo" / link.name).read_text()
                 seen.append(int(information.split("\n")[0].split("\t")[1]))
-            # Some time without a byte.
+            # No further byte in 50 polls.
             return len(seen) > 50 and len(set(seen[-50:])) == 1
 
-        until(stalls, "stall")
-        # What the sockets of both sides take, and a hop.
+        until(is_stalled, "stall")
+        # The socket buffers of both sides, and the bytes of one call in a worker thread.
         assert seen[-1] < 16 * MiB
         assert memory(server) - before < 3 * MiB

@@ -1,4 +1,4 @@
-"""A served file before REDbot, which knows what a resource on the web should answer."""
+"""REDbot checks the responses of served files for violations of HTTP."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 SETUP = next(setup for setup in SETUPS if setup.name == "uvicorn-h11-asyncio")
 
-# It asks four times.
+# Time limit in seconds for its four requests.
 BOUND = 60.0
 
 
 @pytest.mark.parametrize("target", ["/send/app.js", "/static/app.js", "/static/plain.txt"])
-def test_redbot_finds_nothing_bad(target: str, tmp_path: Path) -> None:
+def test_redbot_reports_no_bad_header_of_served_file(target: str, tmp_path: Path) -> None:
     require("redbot")
     files = tmp_path / "files"
     files.mkdir()
@@ -39,7 +39,7 @@ def test_redbot_finds_nothing_bad(target: str, tmp_path: Path) -> None:
 
 
 def check(url: str) -> list[Any]:
-    """Give what REDbot has to say of ``url``."""
+    """Return the notes of REDbot about ``url``."""
     program = f"{sys.exec_prefix}/bin/redbot"
     done = subprocess.run(
         [program, "-o", "har", url], check=True, capture_output=True, timeout=BOUND

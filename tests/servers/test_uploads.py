@@ -1,4 +1,4 @@
-"""Real clients upload files through real servers."""
+"""Uploads from real clients to real servers."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def by_curl(url: str, fields: dict[str, str], files: Files, folder: Path) -> Any
     for name, value in fields.items():
         arguments += ["--form-string", f"{name}={value}"]
     for number, (name, filename, data) in enumerate(files):
-        # curl reads a name that is quoted, and escapes in it.
+        # curl parses the name as a quoted string with escapes.
         path = folder / f"{number}"
         path.write_bytes(data)
         quoted = filename.replace("\\", "\\\\").replace('"', '\\"')
@@ -79,9 +79,9 @@ def by_httpx(url: str, fields: dict[str, str], files: Files, _: Path) -> Any:
     require("httpx")
     httpx = importlib.import_module("httpx")
     sent = [(name, (filename, data)) for name, filename, data in files]
-    answer = httpx.post(url, data=fields, files=sent, timeout=60, trust_env=False)
-    assert answer.status_code == 200, answer.text
-    return answer.json()
+    response = httpx.post(url, data=fields, files=sent, timeout=60, trust_env=False)
+    assert response.status_code == 200, response.text
+    return response.json()
 
 
 def by_aiohttp(url: str, fields: dict[str, str], files: Files, _: Path) -> Any:
@@ -89,16 +89,16 @@ def by_aiohttp(url: str, fields: dict[str, str], files: Files, _: Path) -> Any:
     aiohttp: Any = importlib.import_module("aiohttp")
 
     async def post() -> Any:
-        # As browsers do it: its default is to send names percent-encoded, which nobody decodes.
+        # As in browsers: by default aiohttp percent-encodes names, and no server decodes them.
         form = aiohttp.FormData(quote_fields=False, default_to_multipart=True)
         for name, value in fields.items():
             form.add_field(name, value)
         for name, filename, data in files:
-            # Much in one piece would hold up its loop, and it warns of that.
+            # aiohttp warns about large bytes objects, which block its event loop.
             form.add_field(name, io.BytesIO(data), filename=filename)
-        async with aiohttp.ClientSession() as session, session.post(url, data=form) as answer:
-            assert answer.status == 200, await answer.text()
-            return await answer.json()
+        async with aiohttp.ClientSession() as session, session.post(url, data=form) as response:
+            assert response.status == 200, await response.text()
+            return await response.json()
 
     return asyncio.run(post())
 
@@ -107,8 +107,8 @@ CLIENTS = pytest.mark.parametrize("post", [by_curl, by_httpx, by_aiohttp])
 READERS = pytest.mark.parametrize("reader", ["form", "parts"])
 
 
-def seen(fields: dict[str, str], files: Files) -> list[list[Any]]:
-    """What an app should have seen."""
+def expected(fields: dict[str, str], files: Files) -> list[list[Any]]:
+    """Return the items that the app should receive."""
     return [
         *([name, value] for name, value in fields.items()),
         *(
@@ -120,31 +120,31 @@ def seen(fields: dict[str, str], files: Files) -> list[list[Any]]:
 
 @CLIENTS
 @READERS
-def test_files_and_fields_arrive_as_they_were_sent(
+def test_files_and_fields_arrive_unchanged(
     server: Server, post: Client, reader: str, tmp_path: Path
 ) -> None:
     fields = {"text": "v", "ž text": "žluťoučký\n🐎", "empty": ""}
     files = [("file", name, DATA[: 1000 * number]) for number, name in enumerate(NAMES)]
     files.append(("large", "large.bin", DATA))
 
-    answer = post(f"http://127.0.0.1:{server.port}/{reader}", fields, files, tmp_path)
+    response = post(f"http://127.0.0.1:{server.port}/{reader}", fields, files, tmp_path)
 
-    assert answer == seen(fields, files)
+    assert response == expected(fields, files)
 
 
 @CLIENTS
 @READERS
-def test_many_files_arrive_in_one_field(
+def test_many_files_of_one_field_arrive(
     server: Server, post: Client, reader: str, tmp_path: Path
 ) -> None:
     files = [("file", name, data) for name, data in TWENTY]
 
-    answer = post(f"http://127.0.0.1:{server.port}/{reader}", {}, files, tmp_path)
+    response = post(f"http://127.0.0.1:{server.port}/{reader}", {}, files, tmp_path)
 
-    assert answer == seen({}, files)
+    assert response == expected({}, files)
 
 
-def test_a_large_file_arrives_whole(server: Server, tmp_path: Path) -> None:
+def test_large_file_arrives_complete(server: Server, tmp_path: Path) -> None:
     if not server.setup.streams_body:
         pytest.skip(f"{server.setup.name} is slow with a body of this size")
     if shutil.which("curl") is None:
@@ -166,7 +166,7 @@ def test_a_large_file_arrives_whole(server: Server, tmp_path: Path) -> None:
         assert json.loads(run.stdout) == [["f", "large", 80 * len(DATA), digest.hexdigest()]]
 
 
-def test_uploads_that_break_off_leave_nothing_behind(server: Server) -> None:
+def test_aborted_uploads_leave_no_file(server: Server) -> None:
     head = b'--X\r\nContent-Disposition: form-data; name="f"; filename="x"\r\n\r\n'
     before = state(server)["open"]
     for number in range(20):
@@ -185,21 +185,21 @@ def test_uploads_that_break_off_leave_nothing_behind(server: Server) -> None:
         now = state(server)
         return bool(now["open"] <= before and now["temporary"] == [])
 
-    until(is_quiet, "end of what the uploads opened", 15)
+    until(is_quiet, "end of the files of the uploads")
 
 
-def test_a_form_that_is_cut_short_is_refused_and_the_connection_goes_on(server: Server) -> None:
+def test_truncated_form_gets_400_and_connection_stays_open(server: Server) -> None:
     cut = b'--X\r\nContent-Disposition: form-data; name="f"; filename="x"\r\n\r\ndata\r\n--X-'
     with server.connect() as connection:
         for reader in ("form", "parts"):
-            answer = connection.request(
+            response = connection.request(
                 "POST",
                 f"/{reader}",
                 "Content-Type: multipart/form-data; boundary=X",
                 body=cut,
             )
-            assert answer.status == 400
-            assert "closing delimiter" in answer.json()["detail"]
-        answer = connection.request("POST", "/form", "Content-Type: text/plain", body=b"v")
-        assert answer.status == 415
-        assert answer.get("accept") == "application/x-www-form-urlencoded, multipart/form-data"
+            assert response.status == 400
+            assert "closing delimiter" in response.json()["detail"]
+        response = connection.request("POST", "/form", "Content-Type: text/plain", body=b"v")
+        assert response.status == 415
+        assert response.get("accept") == "application/x-www-form-urlencoded, multipart/form-data"

@@ -1,1 +1,1 @@
-"""The apps that the servers serve, each named to them as ``served.module:name``."""
+"""The apps that the servers run, as ``served.module:name``."""

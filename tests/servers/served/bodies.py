@@ -1,4 +1,4 @@
-"""Handlers that read a body, or do not."""
+"""Handlers that read a request body in different ways."""
 
 from __future__ import annotations
 
@@ -30,46 +30,48 @@ if TYPE_CHECKING:
 
 @request_response
 async def echo(request: Request) -> Response:
-    """Send back what was sent."""
+    """Return the request body."""
     return Response(await request.body(), media_type="application/octet-stream")
 
 
 @request_response(limits=Limits(max_body_size=1000))
 async def limited(request: Request) -> Response:
-    """Refuse more than a thousand bytes."""
+    """Read a body of at most 1000 bytes."""
     return Response(await request.body())
 
 
 @request_response
 async def unread(request: Request) -> Response:
-    """Answer without a look at the body."""
+    """Respond without reading the body."""
     return PlainTextResponse("unread")
 
 
 @request_response
 async def polled(request: Request) -> Response:
-    """Read a body with polls for the disconnect before, between and after the reads.
+    """Read a body, and poll for a disconnect before, between and after the reads.
 
-    Every read leaves a mark: how many bytes there were up to then.
+    The mark of each read is the number of bytes read so far.
     """
     marks = marks_of(request)
     digest = hashlib.sha256()
     size = 0
-    left = await request.is_disconnected()
+    is_disconnected = await request.is_disconnected()
     async for chunk in request.stream():
         digest.update(chunk)
         size += len(chunk)
         marks.add(size)
         for _ in range(3):
-            left |= await request.is_disconnected()
+            is_disconnected |= await request.is_disconnected()
             await anyio.sleep(0.001)
-    left |= await request.is_disconnected()
-    return JSONResponse({"size": size, "sha256": digest.hexdigest(), "left": left})
+    is_disconnected |= await request.is_disconnected()
+    return JSONResponse(
+        {"size": size, "sha256": digest.hexdigest(), "is_disconnected": is_disconnected}
+    )
 
 
 @request_response
 async def aborted(request: Request) -> Response:
-    """Ask for a body that will not come whole."""
+    """Read a body until the client disconnects."""
     marks = marks_of(request)
     try:
         async for _ in request.stream():
@@ -85,13 +87,13 @@ async def _endpoint(request: starlette.requests.Request) -> starlette.responses.
     return starlette.responses.Response(body, headers={"x-seen": request.headers["x-seen"]})
 
 
-_behind = Starlette(routes=[Route("/replayed", _endpoint, methods=["POST"])])
+_inner = Starlette(routes=[Route("/replayed", _endpoint, methods=["POST"])])
 
 
 @to_asgi
 async def replayed(scope: Scope, receive: Receive, send: Send) -> None:
-    """A middleware that reads the body, in front of a Starlette app that reads it again."""
+    """Read the body in a middleware, and replay it to a Starlette app."""
     request = Request(scope, receive, send)
     seen = (b"x-seen", b"%d" % len(await request.body()))
     scope = {**scope, "headers": [*scope["headers"], seen]}
-    await _behind(scope, request.replay(), send)
+    await _inner(scope, request.replay(), send)

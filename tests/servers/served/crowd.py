@@ -1,4 +1,4 @@
-"""Streams for a crowd, and what is open of them in this process."""
+"""Streams for many clients, and ``/state``: the streams and descriptors that are open."""
 
 from __future__ import annotations
 
@@ -25,32 +25,32 @@ LARGE = CHUNK * 50
 
 
 async def busy() -> AsyncGenerator[bytes]:
-    """A chunk every now and then."""
+    """Yield a chunk every 50 ms."""
     while True:
         yield CHUNK
         await anyio.sleep(0.05)
 
 
 async def idle() -> AsyncGenerator[bytes]:
-    """One chunk, and nothing ever after."""
+    """Yield one chunk, then wait forever."""
     yield CHUNK
     await anyio.sleep_forever()
 
 
 async def silent() -> AsyncGenerator[bytes]:
-    """Nothing at all."""
+    """Wait forever before the first chunk."""
     await anyio.sleep_forever()
     yield CHUNK
 
 
-async def restless() -> AsyncGenerator[bytes]:
-    """A large chunk whenever there is room for one."""
+async def unpaced() -> AsyncGenerator[bytes]:
+    """Yield large chunks without a wait."""
     while True:
         yield LARGE
 
 
 def in_thread() -> Generator[bytes]:
-    """A chunk every now and then, out of a thread."""
+    """Yield a chunk every 50 ms, from a worker thread."""
     while True:
         yield CHUNK
         time.sleep(0.05)
@@ -60,14 +60,14 @@ STREAMS: dict[str, Callable[[], Any]] = {
     "busy": busy,
     "idle": idle,
     "silent": silent,
-    "restless": restless,
+    "unpaced": unpaced,
     "in_thread": in_thread,
 }
 _codes = {function.__code__: name for name, function in STREAMS.items()}
 
 
 def _open_streams() -> list[str]:
-    """Give the names of the generators that have not come to their end."""
+    """Return the names of the generators that are not closed."""
     names = []
     for thing in gc.get_objects():
         if isinstance(thing, AsyncGenerator | Generator):
@@ -81,21 +81,21 @@ def _open_streams() -> list[str]:
 def _open_descriptors() -> list[str]:
     links = []
     for name in os.listdir("/proc/self/fd"):
-        # The descriptor of that folder itself is gone by now.
+        # The descriptor of /proc/self/fd itself is closed by now.
         with suppress(OSError):
             links.append(os.readlink(f"/proc/self/fd/{name}"))
     return links
 
 
 def _memory() -> int:
-    """Give the bytes that this process holds in memory of its own."""
+    """Return the private memory of this process in bytes."""
     kilobytes = re.findall(r"RssAnon:\s+(\d+) kB", Path("/proc/self/status").read_text())
     return int(kilobytes[0]) * 1024
 
 
 @request_response
 async def app(request: Request) -> Response:
-    """Give the stream that the path names; or tell what is open."""
+    """Respond with the stream that the path names; ``/state`` lists the open ones."""
     if request.path != "/state":
         return StreamingResponse(STREAMS[request.path[1:]]())
     gc.collect()

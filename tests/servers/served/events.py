@@ -1,4 +1,4 @@
-"""Events that tell when they were sent."""
+"""An event stream with the times of sending as data."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @request_response
 async def app(request: Request) -> Response:
-    """Send as many as the query says; behind a proxy that may keep them, if it says ``kept``."""
+    """Send ``count`` events; with ``buffered`` in the query, a proxy may buffer them."""
     count = int(request.query_params["count"])
     marks = marks_of(request)
 
@@ -29,5 +29,5 @@ async def app(request: Request) -> Response:
         finally:
             marks.add("closed")
 
-    headers = {"X-Accel-Buffering": "yes"} if "kept" in request.query_params else None
+    headers = {"X-Accel-Buffering": "yes"} if "buffered" in request.query_params else None
     return EventSourceResponse(events(), headers=headers)

@@ -1,4 +1,4 @@
-"""All the apps of this folder behind one server: the first segment of the path names one."""
+"""The apps of several modules in one; the first segment of the path selects one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from asgikit import PlainTextResponse, to_asgi
 
-from . import bodies, leaving
+from . import bodies, disconnects
 from .structures import STRUCTURES
 
 if TYPE_CHECKING:
@@ -14,24 +14,24 @@ if TYPE_CHECKING:
 
 APPS: dict[str, ASGIApp] = {
     **STRUCTURES,
-    "response": to_asgi(PlainTextResponse("as ever")),
+    "response": to_asgi(PlainTextResponse("shared")),
     "echo": bodies.echo,
     "limited": bodies.limited,
     "unread": bodies.unread,
     "polled": bodies.polled,
     "aborted": bodies.aborted,
     "replayed": bodies.replayed,
-    "whole": leaving.whole,
-    "endless": leaving.endless,
-    "idle": leaving.idle,
-    "endless_sync": leaving.endless_sync,
-    "noticed": leaving.noticed,
-    "noticed_early": leaving.noticed_early,
-    "waited": leaving.waited,
+    "finite": disconnects.finite,
+    "endless": disconnects.endless,
+    "idle": disconnects.idle,
+    "endless_sync": disconnects.endless_sync,
+    "polled_after_body": disconnects.polled_after_body,
+    "polled_within_body": disconnects.polled_within_body,
+    "waited_after_body": disconnects.waited_after_body,
 }
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
-    """Hand the call on as it is; any of the apps can answer for the lifespan."""
+    """Dispatch by the first segment of the path; one of the apps handles the lifespan."""
     name = "function" if scope["type"] == "lifespan" else scope["path"].split("/")[1]
     await APPS[name](scope, receive, send)

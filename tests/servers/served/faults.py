@@ -1,6 +1,7 @@
-"""What goes wrong between a server and an app, a path each; the query names a file of marks.
+"""Failing apps, and apps for failing clients: one path each, with a query parameter ``marks``.
 
-The garbage collector is off: what is closed, somebody has closed. No file may be over 2 MiB.
+The garbage collector is off, so that only code closes iterators and files. A file cannot grow over
+2 MiB, so that uploads can fill the disk.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ LARGE = b"x" * 64 * 1024
 
 
 class Boom(Exception):
-    """An error of the app's own."""
+    """An error that the app raises."""
 
     def __str__(self) -> str:
         return "on purpose"
@@ -48,84 +49,84 @@ class Boom(Exception):
 
 @contextmanager
 def closing(marks: Marks) -> Iterator[None]:
-    """Around what a generator does: note that it was closed, and when."""
+    """Add a mark with the time of the close of a generator."""
     try:
         yield
     finally:
         marks.add(f"closed at {time.monotonic()}")
 
 
-# Streams that go wrong by themselves.
+# Streams that fail.
 
 
 async def raises(marks: Marks) -> AsyncIterator[bytes]:
-    """One chunk, and an error."""
+    """Yield one chunk, then raise an error."""
     with closing(marks):
         yield CHUNK
         raise Boom
 
 
 async def fail() -> None:
-    """Do that."""
+    """Raise an error from an await."""
     raise Boom
 
 
 async def raises_first(marks: Marks) -> AsyncIterator[bytes]:
-    """An error in the place of the first chunk."""
+    """Raise an error before the first chunk."""
     with closing(marks):
         await fail()
         yield CHUNK
 
 
 def raises_in_thread(marks: Marks) -> Iterator[bytes]:
-    """One chunk, and an error."""
+    """Yield one chunk, then raise an error."""
     with closing(marks):
         yield CHUNK
         raise Boom
 
 
 async def two_chunks(marks: Marks) -> AsyncIterator[bytes]:
-    """2000 bytes, whatever was promised."""
+    """Yield 2000 bytes; Content-Length differs."""
     with closing(marks):
         yield CHUNK
         yield CHUNK
 
 
-# Streams whose client leaves.
+# Streams for clients that disconnect.
 
 
 async def endless(marks: Marks) -> AsyncIterator[bytes]:
-    """A chunk every now and then."""
+    """Yield a chunk every 10 ms."""
     with closing(marks):
         while True:
             yield CHUNK
             await anyio.sleep(0.01)
 
 
-async def restless(marks: Marks) -> AsyncIterator[bytes]:
-    """A chunk after the other, with no wait of its own."""
+async def unpaced(marks: Marks) -> AsyncIterator[bytes]:
+    """Yield chunks without a wait."""
     with closing(marks):
         while True:
             yield CHUNK
 
 
 async def idle(marks: Marks) -> AsyncIterator[bytes]:
-    """One chunk, and nothing ever after."""
+    """Yield one chunk, then wait forever."""
     with closing(marks):
         yield CHUNK
         await anyio.sleep_forever()
 
 
 async def silent(marks: Marks) -> AsyncIterator[bytes]:
-    """Nothing at all."""
+    """Wait forever before the first chunk."""
     with closing(marks):
-        marks.add("drawn")
+        marks.add("started")
         await anyio.sleep_forever()
         yield CHUNK
 
 
 def endless_in_thread(marks: Marks) -> Iterator[bytes]:
-    """A chunk every now and then."""
+    """Yield a chunk every 10 ms."""
     with closing(marks):
         while True:
             yield CHUNK
@@ -133,7 +134,7 @@ def endless_in_thread(marks: Marks) -> Iterator[bytes]:
 
 
 class Chunks:
-    """An iterator that is no generator, but has something to close."""
+    """An iterator with ``close``, but not a generator."""
 
     def __init__(self, marks: Marks) -> None:
         self._marks = marks
@@ -146,13 +147,13 @@ class Chunks:
         return CHUNK
 
     def close(self) -> None:
-        """Note it."""
+        """Add the mark of the close."""
         with closing(self._marks):
             pass
 
 
 class AsyncChunks:
-    """The same, asynchronous."""
+    """An async iterator with ``aclose``, but not a generator."""
 
     def __init__(self, marks: Marks) -> None:
         self._marks = marks
@@ -165,13 +166,13 @@ class AsyncChunks:
         return CHUNK
 
     async def aclose(self) -> None:
-        """Note it."""
+        """Add the mark of the close."""
         with closing(self._marks):
             pass
 
 
 async def counted(marks: Marks) -> AsyncIterator[bytes]:
-    """64 MiB, with a mark for each chunk that is drawn."""
+    """Yield 64 MiB, with a mark for each chunk."""
     with closing(marks):
         for number in range(1024):
             marks.add(number)
@@ -191,44 +192,44 @@ def _stream(chunks: Callable[[Marks], Any], content_length: int | None = None) -
     return handler
 
 
-# The others.
+# Other handlers.
 
 
 @request_response
 async def background(request: Request) -> Response:
-    """Answer, and fail after it."""
+    """Respond, and raise an error in the background task."""
     marks = marks_of(request)
 
-    async def note_and_fail() -> None:
+    async def mark_and_fail() -> None:
         marks.add("background")
         await fail()
 
-    return PlainTextResponse("answered", background=note_and_fail)
+    return PlainTextResponse("response", background=mark_and_fail)
 
 
 @request_response(limits=Limits(body_timeout=0.2, spool_size=0))
 async def slow(request: Request) -> Response:
-    """Read a form that stops coming."""
+    """Read a form that stops arriving."""
     await request.form()
     return Response()
 
 
 @request_response
 async def form(request: Request) -> Response:
-    """Read a form, and close nothing: that is not the handler's to do."""
+    """Read a form and leave its files open: the adapter closes them."""
     await request.form()
     return Response()
 
 
 @request_response
 async def state(_: Request) -> Response:
-    """Tell what this process has open, and what lies in its temporary folder."""
+    """Return the open paths of this process and the content of the temporary folder."""
     links = []
     for name in os.listdir("/proc/self/fd"):
-        # The descriptor of that folder itself is gone by now.
+        # The descriptor of /proc/self/fd itself is closed by now.
         with suppress(OSError):
             links.append(os.readlink(f"/proc/self/fd/{name}"))
-    # Sockets are the server's: hypercorn leaves its own to the garbage collector.
+    # Sockets belong to the server, and hypercorn leaves them to the garbage collector.
     links = [link for link in links if not link.startswith("socket:")]
     return JSONResponse({"open": links, "temporary": os.listdir(tempfile.gettempdir())})
 
@@ -241,7 +242,7 @@ APPS: dict[str, ASGIApp] = {
     "short": _stream(two_chunks, 2500),
     "long": _stream(two_chunks, 1500),
     "endless": _stream(endless),
-    "restless": _stream(restless),
+    "unpaced": _stream(unpaced),
     "idle": _stream(idle),
     "silent": _stream(silent),
     "endless_in_thread": _stream(endless_in_thread),
@@ -256,24 +257,24 @@ APPS: dict[str, ASGIApp] = {
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
-    """Hand the call on to what the path names; note what is sent to a client that has left."""
+    """Dispatch by the path; add marks for the disconnect and for messages sent after it."""
     if scope["type"] == "lifespan":
         return await state(scope, receive, send)
     marks = Marks(scope["query_string"].decode().removeprefix("marks="))
-    left = False
+    is_disconnected = False
 
-    async def listen() -> Message:
-        nonlocal left
+    async def receive_and_mark() -> Message:
+        nonlocal is_disconnected
         message = await receive()
-        if message["type"] == "http.disconnect" and not left:
-            left = True
-            marks.add(f"left at {time.monotonic()}")
+        if message["type"] == "http.disconnect" and not is_disconnected:
+            is_disconnected = True
+            marks.add(f"disconnected at {time.monotonic()}")
         return message
 
-    async def speak(message: Message) -> None:
-        if left:
+    async def send_and_mark(message: Message) -> None:
+        if is_disconnected:
             marks.add("sent")
         await send(message)
 
-    await APPS[scope["path"][1:]](scope, listen, speak)
+    await APPS[scope["path"][1:]](scope, receive_and_mark, send_and_mark)
     return None

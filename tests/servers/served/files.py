@@ -1,4 +1,4 @@
-"""Files of the folder ``files``, and what may happen to them while they are sent."""
+"""Responses with files of the folder ``files``, which may change while they are sent."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 FILES = Path("files")
 FILES.mkdir(exist_ok=True)
 static = StaticFiles(FILES, html=True, cache_control="max-age=60")
-brief = StaticFiles(FILES, cache_control="max-age=1")
+short_lived = StaticFiles(FILES, cache_control="max-age=1")
 
 _open = os.open
 
 
 def _open_or_refuse(path: Any, *arguments: Any, **named: Any) -> int:
-    # Whoever runs this may be root, to whom nothing is forbidden.
+    # Root may open each file, so the error is raised here.
     if str(path).endswith("forbidden"):
         raise PermissionError(13, "Permission denied", path)
     return _open(path, *arguments, **named)
@@ -44,7 +44,7 @@ def _shrink(path: Path) -> None:
     os.truncate(path, 1000)
 
 
-HAPPENINGS: dict[str, Callable[[Path], None]] = {
+CHANGES: dict[str, Callable[[Path], None]] = {
     "grow": _grow,
     "shrink": _shrink,
     "delete": Path.unlink,
@@ -52,39 +52,39 @@ HAPPENINGS: dict[str, Callable[[Path], None]] = {
 
 
 async def _send(scope: Scope, receive: Receive, send: Send) -> None:
-    """Send a file; the query says what happens to it, and when."""
+    """Send a file; the query selects a change of it, before or while it is sent."""
     request = Request(scope, receive, send)
     path = FILES / request.path.removeprefix("/send/")
     query = request.query_params
-    happening = HAPPENINGS.get(query.get("happens", ""))
+    change = CHANGES.get(query.get("change", ""))
     if "plain" in query:
-        # Even where the server would send it.
+        # Without the pathsend extension, so that asgikit reads the file.
         scope = {**scope, "extensions": {}}
     background = None
     if "marks" in query:
         marks = marks_of(request)
-        background = lambda: marks.add("background")  # noqa: E731 - one line says it all
+        background = lambda: marks.add("background")  # noqa: E731 - a short callback
 
-    async def interfere(message: Message) -> None:
-        nonlocal happening
-        if happening is not None and message["type"] == "http.response.body":
-            happening(path)
-            happening = None
+    async def send_and_change(message: Message) -> None:
+        nonlocal change
+        if change is not None and message["type"] == "http.response.body":
+            change(path)
+            change = None
         await send(message)
 
     response = FileResponse(path, background=background)
-    if "before" in query and happening is not None:
-        happening(path)
-        happening = None
-    await response(scope, receive, interfere)
+    if "before" in query and change is not None:
+        change(path)
+        change = None
+    await response(scope, receive, send_and_change)
 
 
 @to_asgi
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
-    """Send one file, or serve the folder, by the first segment of the path."""
+    """Send one file or serve the folder, depending on the first segment of the path."""
     if scope["type"] == "http" and scope["path"].startswith("/send/"):
         await _send(scope, receive, send)
-    elif scope["type"] == "http" and scope["path"].startswith("/static/brief/"):
-        await brief({**scope, "root_path": "/static/brief"}, receive, send)
+    elif scope["type"] == "http" and scope["path"].startswith("/static/short-lived/"):
+        await short_lived({**scope, "root_path": "/static/short-lived"}, receive, send)
     else:
         await static({**scope, "root_path": "/static"}, receive, send)

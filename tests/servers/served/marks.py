@@ -1,4 +1,4 @@
-"""How an app tells the test what happened in it: files in its working directory."""
+"""Marks: lines that an app writes to a file, and that its test reads."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ if TYPE_CHECKING:
 
 
 class Marks:
-    """A file that grows by a line for everything that happens."""
+    """A file of marks in the working directory of the server."""
 
     def __init__(self, name: str) -> None:
         self._path = Path(name)
 
     def add(self, line: object) -> None:
-        """Write one more line."""
+        """Append a line."""
         with self._path.open("a") as file:
             file.write(f"{line}\n")
 
 
 def marks_of(request: Request) -> Marks:
-    """The file that the query of ``request`` names."""
+    """Return the file named by the query parameter ``marks``."""
     return Marks(request.query_params["marks"])

@@ -1,4 +1,4 @@
-"""One app in every shape an ASGI app has: all of them answer as :func:`served.seed.app` does."""
+"""Each structure of an ASGI app; all respond as :func:`served.minimal.app` does."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import anyio.lowlevel
 
 from asgikit import JSONResponse, Request, Response, request_response, to_asgi
 
-from . import seed
+from . import minimal
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -19,46 +19,46 @@ if TYPE_CHECKING:
 
 
 def closure(scope: Scope) -> Callable[[Receive, Send], Awaitable[None]]:
-    """A function that gives the instance: a coroutine function that knows the scope."""
+    """Return the ASGI 2 instance, a closure over the scope."""
 
     async def instance(receive: Receive, send: Send) -> None:
-        await seed.app(scope)(scope, receive, send)
+        await minimal.app(scope)(scope, receive, send)
 
     return instance
 
 
-def _curry(answer: Callable[[Scope], Response], scope: Scope) -> functools.partial[Awaitable[None]]:
-    return functools.partial(answer(scope), scope)
+def _bind(respond: Callable[[Scope], Response], scope: Scope) -> functools.partial[Awaitable[None]]:
+    return functools.partial(respond(scope), scope)
 
 
-# Twice partial: the app, and the instance it gives.
-partial = functools.partial(_curry, seed.app)
+# The app is a partial, and so is the instance that it returns.
+partial = functools.partial(_bind, minimal.app)
 
 
 class Structure:
-    """A class whose instances are the ASGI instances."""
+    """An ASGI 2 app as a class."""
 
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
 
     async def __call__(self, receive: Receive, send: Send) -> None:
-        await seed.app(self.scope)(self.scope, receive, send)
+        await minimal.app(self.scope)(self.scope, receive, send)
 
 
 async def factory(scope: Scope) -> JSONResponse:
-    """A coroutine function from a scope to a response."""
+    """Return a response from a coroutine function that gets the scope."""
     await anyio.lowlevel.checkpoint()
-    return seed.app(scope)
+    return minimal.app(scope)
 
 
 def delegate(scope: Scope) -> ASGIApp:
-    """A function that gives an ASGI 3 app."""
+    """Return an ASGI 3 app."""
     return asgi3
 
 
 async def asgi3(scope: Scope, receive: Receive, send: Send) -> None:
-    """An ASGI 3 app."""
-    await seed.app(scope)(scope, receive, send)
+    """Respond as an ASGI 3 app."""
+    await minimal.app(scope)(scope, receive, send)
 
 
 def _describe(request: Request) -> JSONResponse:
@@ -73,20 +73,20 @@ def _describe(request: Request) -> JSONResponse:
 
 @request_response
 async def coroutine_handler(request: Request) -> JSONResponse:
-    """A handler on the event loop."""
+    """Respond from the event loop."""
     await anyio.lowlevel.checkpoint()
     return _describe(request)
 
 
 @request_response()
 def thread_handler(request: Request) -> JSONResponse:
-    """A handler in a worker thread, which may call back into the loop."""
+    """Respond from a worker thread that calls into the event loop."""
     anyio.from_thread.run(anyio.sleep, 0)
     return _describe(request)
 
 
 STRUCTURES: dict[str, ASGIApp] = {
-    "function": seed.everywhere,
+    "function": minimal.adapted,
     "closure": to_asgi(closure),
     "partial": to_asgi(partial),
     "class": to_asgi(Structure),

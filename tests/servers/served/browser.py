@@ -1,4 +1,4 @@
-"""What a browser is pointed at: a page with a form, the handlers of uploads, streams of events."""
+"""The apps for tests in a browser: a page with a form, uploads, and event streams."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from asgikit import HTMLResponse, Response, to_asgi
 
-from . import browsed_events, uploads
+from . import browser_events, uploads
 
 if TYPE_CHECKING:
     from asgikit.types import ASGIApp, Receive, Scope, Send
@@ -23,14 +23,14 @@ PAGE = """<!doctype html>
 
 APPS: dict[str, ASGIApp] = {
     **uploads.APPS,
-    **browsed_events.APPS,
+    **browser_events.APPS,
     "page": to_asgi(HTMLResponse(PAGE)),
-    # Browsers ask for it by themselves.
+    # Browsers request it for each page.
     "favicon.ico": to_asgi(Response(status_code=204)),
 }
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
-    """Hand the call on to the app that the first segment of the path names."""
+    """Dispatch by the first segment of the path."""
     name = "page" if scope["type"] == "lifespan" else scope["path"].split("/")[1]
     await APPS[name](scope, receive, send)

@@ -1,4 +1,4 @@
-"""Apps for hostile requests, and one that tells whether the event loop is free."""
+"""Apps for hostile requests, and ``/ping``, which measures delays of the event loop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The plainest app there is: a function from a scope to a response."""
+"""The smallest app: a function that gets the scope and returns a response."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def app(scope: Scope) -> JSONResponse:
-    """Say what was asked."""
+    """Return the method, the path and the query parameters as JSON."""
     request = Request(scope=scope)
     return JSONResponse(
         {
@@ -27,12 +27,12 @@ def app(scope: Scope) -> JSONResponse:
     )
 
 
-everywhere = to_asgi(app)
+adapted = to_asgi(app)
 
 
 @asynccontextmanager
 async def lifespan() -> AsyncIterator[dict[str, Any]]:
-    """Leave a mark at the start and one at the stop; hand a value to every request between."""
+    """Add a mark at the start and at the end; share a value with requests by ``scope["state"]``."""
     marks = Marks("lifespan")
     marks.add("started")
     yield {"greeting": "hello"}
@@ -41,5 +41,5 @@ async def lifespan() -> AsyncIterator[dict[str, Any]]:
 
 @to_asgi(lifespan=lifespan)
 def with_lifespan(scope: Scope) -> JSONResponse:
-    """Say what the lifespan handed over."""
+    """Return the value that the lifespan shares."""
     return JSONResponse({"greeting": Request(scope).state.greeting})

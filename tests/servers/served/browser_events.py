@@ -1,4 +1,4 @@
-"""Streams of events that end early, and go on where the client says it has come to."""
+"""Event streams that end early and continue at the Last-Event-ID of the client."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     from anyio.streams.memory import MemoryObjectSendStream
 
-# What a client might take for the framing, or for nothing.
-AWKWARD = [
+# Data that resembles the framing or an empty event.
+AMBIGUOUS = [
     "",
     " ",
     "  two spaces  ",
@@ -33,15 +33,15 @@ AWKWARD = [
 ]
 NAMES = ["message", "tick", "žluťoučký 🐎", "a: b", " a", "data"]
 
-# Every character there is, in as many pieces as are missing to a thousand.
+# All characters of Unicode, in as many pieces as make a thousand events with those above.
 _CHARACTERS = "".join(map(chr, [*range(0xD800), *range(0xE000, 0x110000)]))
-_SIZE = -(-len(_CHARACTERS) // (1000 - len(AWKWARD)))
-DATA = AWKWARD + [_CHARACTERS[at : at + _SIZE] for at in range(0, len(_CHARACTERS), _SIZE)]
+_SIZE = -(-len(_CHARACTERS) // (1000 - len(AMBIGUOUS)))
+DATA = AMBIGUOUS + [_CHARACTERS[at : at + _SIZE] for at in range(0, len(_CHARACTERS), _SIZE)]
 
 EVENTS = [
     ServerSentEvent(
         data,
-        # Without a name it is a "message".
+        # An event without a name is a "message".
         event=NAMES[number % len(NAMES)] if number % len(NAMES) else None,
         id=str(number),
         comment="a\r\ndata: evil\rdata: evil\n\ndata: evil\n" if number % 10 == 0 else None,
@@ -52,25 +52,25 @@ EVENTS = [
 IDS = ["0", "a b", "é", "☃ 🐎", "a:b", '"\\%41;,', "a,b"]
 
 
-async def _each(events: Sequence[ServerSentEvent]) -> AsyncIterator[ServerSentEvent]:
+async def _iterate(events: Sequence[ServerSentEvent]) -> AsyncIterator[ServerSentEvent]:
     for event in events:
         yield event
 
 
 @request_response
 async def events(request: Request) -> Response:
-    """Send the next ``cut`` events; after the last one there is nothing to come back for."""
+    """Send the next ``cut`` events; after the last one, a 204 ends the reconnections."""
     last = request.last_event_id
     first = 0 if last is None else int(last) + 1
     if first == len(EVENTS):
         return Response(status_code=204)
     cut = int(request.query_params.get("cut", len(EVENTS)))
-    return EventSourceResponse(_each(EVENTS[first : first + cut]), retry=1)
+    return EventSourceResponse(_iterate(EVENTS[first : first + cut]), retry=1)
 
 
 @request_response
 async def retried(request: Request) -> Response:
-    """Send one event at a time; the first one alone says how soon to come back."""
+    """Send one event per connection; only the first has a reconnection time."""
     number = 0 if request.last_event_id is None else int(request.last_event_id) + 1
     if number == 20:
         return Response(status_code=204)
@@ -80,25 +80,25 @@ async def retried(request: Request) -> Response:
 
 @request_response
 async def identified(request: Request) -> Response:
-    """Tell the id that came back; send the next one, and in the end an empty one."""
+    """Send the received Last-Event-ID as data, with the next id; the last id is empty."""
     last = request.last_event_id
     number = 0 if last is None else IDS.index(last) + 1
     id_ = IDS[number] if number < len(IDS) else ""
     return EventSourceResponse([ServerSentEvent([last], id=id_)], retry=1)
 
 
-_LISTENERS: dict[str, MemoryObjectSendStream[str]] = {}
+_SUBSCRIPTIONS: dict[str, MemoryObjectSendStream[str]] = {}
 
 
 @request_response
-async def heard(request: Request) -> Response:
-    """Send what ``said`` is given, until a "bye"."""
-    speak, hear = anyio.create_memory_object_stream[str](1)
-    _LISTENERS[request.query_params["by"]] = speak
+async def subscribe(request: Request) -> Response:
+    """Send the texts that :func:`publish` gets as events, until a "bye"."""
+    publisher, subscriber = anyio.create_memory_object_stream[str](1)
+    _SUBSCRIPTIONS[request.query_params["by"]] = publisher
 
     async def texts() -> AsyncIterator[str]:
-        with speak, hear:
-            async for text in hear:
+        with publisher, subscriber:
+            async for text in subscriber:
                 yield text
                 if text == "bye":
                     return
@@ -107,9 +107,9 @@ async def heard(request: Request) -> Response:
 
 
 @request_response
-async def said(request: Request) -> Response:
-    """Pass the body on to the one who listens."""
-    await _LISTENERS[request.query_params["by"]].send(await request.text())
+async def publish(request: Request) -> Response:
+    """Send the request body to the subscriber."""
+    await _SUBSCRIPTIONS[request.query_params["by"]].send(await request.text())
     return Response(status_code=204)
 
 
@@ -117,6 +117,6 @@ APPS = {
     "events": events,
     "retried": retried,
     "identified": identified,
-    "heard": heard,
-    "said": said,
+    "subscribe": subscribe,
+    "publish": publish,
 }

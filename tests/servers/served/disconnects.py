@@ -1,4 +1,4 @@
-"""Handlers whose client leaves; each tells what it saw in the file that its query names."""
+"""Handlers for clients that disconnect; marks record the observed events."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ CHUNK = b"x" * 1000
 
 
 @request_response
-async def whole(request: Request) -> Response:
-    """A stream that ends by itself."""
+async def finite(request: Request) -> Response:
+    """Send a stream of 100 chunks."""
 
     async def chunks() -> AsyncIterator[bytes]:
         for number in range(100):
@@ -35,7 +35,7 @@ async def whole(request: Request) -> Response:
 
 @request_response
 async def endless(request: Request) -> Response:
-    """An async generator that never ends."""
+    """Send an async generator that never ends."""
     marks = marks_of(request)
 
     async def chunks() -> AsyncIterator[bytes]:
@@ -51,7 +51,7 @@ async def endless(request: Request) -> Response:
 
 @request_response
 async def idle(request: Request) -> Response:
-    """An async generator that waits for what never comes."""
+    """Send an async generator that waits forever after its first chunk."""
     marks = marks_of(request)
 
     async def chunks() -> AsyncIterator[bytes]:
@@ -66,7 +66,7 @@ async def idle(request: Request) -> Response:
 
 @request_response
 async def endless_sync(request: Request) -> Response:
-    """A generator that never ends."""
+    """Send a sync generator that never ends."""
     marks = marks_of(request)
 
     def chunks() -> Iterator[bytes]:
@@ -80,40 +80,40 @@ async def endless_sync(request: Request) -> Response:
     return StreamingResponse(chunks(), background=lambda: marks.add("background"))
 
 
-async def _notice(request: Request, marks: Marks) -> None:
+async def _poll_disconnect(request: Request, marks: Marks) -> None:
     marks.add("ready")
     with anyio.move_on_after(10):
-        while not await request.is_disconnected():  # noqa: ASYNC110 - polling is what is tried
+        while not await request.is_disconnected():  # noqa: ASYNC110 - the test is about polling
             await anyio.sleep(0.002)
         marks.add(time.monotonic())
-        marks.add("left")
+        marks.add("disconnected")
 
 
 @request_response
-async def noticed(request: Request) -> Response:
-    """Poll after the body."""
+async def polled_after_body(request: Request) -> Response:
+    """Poll for the disconnect after the body was read."""
     await request.body()
-    await _notice(request, marks_of(request))
+    await _poll_disconnect(request, marks_of(request))
     return Response()
 
 
 @request_response
-async def noticed_early(request: Request) -> Response:
-    """Poll when the body is there in part."""
+async def polled_within_body(request: Request) -> Response:
+    """Poll for the disconnect while a part of the body is missing."""
     async with aclosing(request.stream()) as chunks:
         await anext(chunks)
-        await _notice(request, marks_of(request))
+        await _poll_disconnect(request, marks_of(request))
     return Response()
 
 
 @request_response
-async def waited(request: Request) -> Response:
-    """Wait for the client to leave."""
+async def waited_after_body(request: Request) -> Response:
+    """Wait for the disconnect."""
     marks = marks_of(request)
     await request.body()
     marks.add("ready")
     with anyio.move_on_after(10):
         await request.wait_disconnected()
         marks.add(time.monotonic())
-        marks.add("left")
+        marks.add("disconnected")
     return Response()
