@@ -1,4 +1,17 @@
-"""Entity tags and preconditions (:rfc:`9110`, sections 8.8.3 and 13): 304, 412 or go on."""
+"""Entity tags and preconditions (:rfc:`9110`, sections 8.8.3 and 13): 304, 412 or go on.
+
+A precondition compares a validator of the request with one of the selected representation. They are
+evaluated in the order of section 13.2.2:
+
+1. If-Match compares entity tags strongly; without it, If-Unmodified-Since compares dates. If the
+   condition is false, the response is a 412.
+2. If-None-Match compares entity tags weakly. If one matches, GET and HEAD get a 304, other methods
+   a 412. Without it, If-Modified-Since compares dates for GET and HEAD alone, and gives a 304.
+3. If-Range decides whether Range is obeyed; see :mod:`asgikit.http.ranges`.
+
+A malformed header is never the reason for a wrong 304 and never lets a write through that it was to
+guard: a malformed list of entity tags matches nothing, and a malformed date is ignored.
+"""
 
 from __future__ import annotations
 
@@ -35,13 +48,12 @@ _parse_entity_tag = re.compile(_ENTITY_TAG).fullmatch
 
 # If-Match   = "*" / #entity-tag
 #
-# Commas and white space are taken with the tag that follows them, in one step however many there
-# are.
+# Commas and white space before a tag are matched in one step, however many they are.
 _ELEMENT = re.compile(rf"[ \t,]*+{_ENTITY_TAG}[ \t]*+(?:,|\Z)")
 
-# What tells of a representation that a 304 does not have. What guides a cache stays, and what
-# belongs to the exchange (section 15.4.5): a cookie that was renewed, or who may read the answer.
-_OF_REPRESENTATION = frozenset(
+# Headers that describe the content, which a 304 does not have. Headers for caches stay
+# (section 15.4.5), and so do those that concern the exchange, such as Set-Cookie and CORS headers.
+_CONTENT_HEADERS = frozenset(
     {
         b"accept-ranges",
         b"content-disposition",
@@ -55,7 +67,7 @@ _OF_REPRESENTATION = frozenset(
 
 
 class ETag(NamedTuple):
-    """An entity tag (section 8.8.3): the text between its quotes, and whether it is weak."""
+    """An entity tag (section 8.8.3): the text between its DQUOTEs, and whether it is weak."""
 
     value: str
     weak: bool = False
@@ -64,7 +76,7 @@ class ETag(NamedTuple):
         return format_etag(self.value, weak=self.weak)
 
     def matches_strongly(self, other: ETag) -> bool:
-        """Compare byte for byte (section 8.8.3.2): a weak tag equals nothing.
+        """Return whether both tags are strong and equal (section 8.8.3.2).
 
         >>> ETag("1").matches_strongly(ETag("1")), ETag("1", weak=True).matches_strongly(ETag("1"))
         (True, False)
@@ -72,7 +84,7 @@ class ETag(NamedTuple):
         return not self.weak and not other.weak and self.value == other.value
 
     def matches_weakly(self, other: ETag) -> bool:
-        """Compare by meaning (section 8.8.3.2): weak or not, the same text is the same.
+        """Return whether both tags have the same text, weak or not (section 8.8.3.2).
 
         >>> ETag("1", weak=True).matches_weakly(ETag("1"))
         True
@@ -81,29 +93,29 @@ class ETag(NamedTuple):
 
 
 class EntityTags(NamedTuple):
-    """An ``If-Match`` or ``If-None-Match`` field: a list of tags, or any there is (``*``).
+    """The value of If-Match or If-None-Match: a list of tags, or ``*``, which matches any tag.
 
-    A field that is malformed is neither, and so it matches nothing.
+    A malformed value has no tags and matches nothing.
     """
 
     tags: tuple[ETag, ...]
     any: bool = False
 
     def matches_strongly(self, etag: ETag | None) -> bool:
-        """Tell whether the field is ``*`` or names ``etag``, by strong comparison."""
+        """Return whether the value is ``*`` or has ``etag``, by strong comparison."""
         if etag is None or self.any:
             return self.any
         return any(tag.matches_strongly(etag) for tag in self.tags)
 
     def matches_weakly(self, etag: ETag | None) -> bool:
-        """Tell whether the field is ``*`` or names ``etag``, by weak comparison."""
+        """Return whether the value is ``*`` or has ``etag``, by weak comparison."""
         if etag is None or self.any:
             return self.any
         return any(tag.matches_weakly(etag) for tag in self.tags)
 
 
 def parse_etag(text: str) -> ETag | None:
-    """Read an entity tag; :obj:`None` where it is malformed (section 8.8.3).
+    """Parse an entity tag (section 8.8.3); return ``None`` if it is malformed.
 
     >>> parse_etag('W/"1"')
     ETag(value='1', weak=True)
@@ -113,10 +125,11 @@ def parse_etag(text: str) -> ETag | None:
 
 
 def format_etag(value: str, *, weak: bool = False) -> str:
-    """Write an entity tag (section 8.8.3).
+    """Format an entity tag (section 8.8.3).
 
     Raises:
-        ValueError: ``value`` has a DQUOTE, a space or another character that no tag can hold.
+        ValueError: ``value`` has a DQUOTE, white space, a control character or a character outside
+            of ISO-8859-1.
 
     >>> format_etag("1", weak=True)
     'W/"1"'
@@ -129,10 +142,10 @@ def format_etag(value: str, *, weak: bool = False) -> str:
 
 
 def parse_etag_list(text: str) -> EntityTags:
-    """Read ``If-Match`` or ``If-None-Match`` (sections 13.1.1 and 13.1.2).
+    """Parse If-Match or If-None-Match (sections 13.1.1 and 13.1.2).
 
-    One malformed member makes the whole field match nothing: then If-None-Match costs an answer in
-    full and never a false 304, and If-Match fails and never overwrites what it was to protect.
+    If one element is malformed, the whole value matches nothing. If-None-Match then gives a
+    needless 200 but no wrong 304, and If-Match fails instead of letting a write overwrite another.
 
     >>> parse_etag_list('"1", W/"2"').tags
     (ETag(value='1', weak=False), ETag(value='2', weak=True))
@@ -148,7 +161,7 @@ def parse_etag_list(text: str) -> EntityTags:
         match = _ELEMENT.match(text, position)
         if match is None:
             return EntityTags(())
-        # Each turn takes two DQUOTEs at the least.
+        # Each match consumes at least two DQUOTEs, so the loop ends.
         position = match.end()
         tags.append(ETag(match[2], match[1] is not None))
     return EntityTags(tuple(tags))
@@ -166,22 +179,22 @@ def evaluate_preconditions(
     exists: bool = True,
     now: datetime | float | None = None,
 ) -> int | None:
-    """Evaluate a request's preconditions in their order (section 13.2.2).
+    """Evaluate the preconditions of a request in their order (section 13.2.2).
 
     Args:
-        method: of the request, upper-case.
-        if_match: the field as sent, repeated ones joined by ``", "``; :obj:`None` where absent.
-        if_unmodified_since: likewise.
-        if_none_match: likewise.
-        if_modified_since: likewise.
-        etag: of the representation as it is now.
-        last_modified: of the same; an aware datetime or POSIX seconds.
-        exists: whether there is a representation at all.
-        now: when the request came. Only dates of the obsolete RFC 850 format need it, and are no
-            dates without.
+        method: The method of the request in upper case.
+        if_match: The header as sent, repeated lines joined by ``", "``; ``None`` if it is absent.
+        if_unmodified_since: Likewise.
+        if_none_match: Likewise.
+        if_modified_since: Likewise.
+        etag: The entity tag of the current representation.
+        last_modified: Its modification date, as an aware datetime or POSIX seconds.
+        exists: Whether there is a current representation.
+        now: The time of the request, for dates of the obsolete RFC 850 format; without it, such a
+            date is ignored.
 
     Returns:
-        304 or 412, the status to answer with; or :obj:`None` to do what was asked.
+        The status of the response, 304 or 412; ``None`` if the request is to be performed.
 
     Raises:
         ValueError: ``last_modified`` is a datetime without a time zone.
@@ -189,11 +202,11 @@ def evaluate_preconditions(
     >>> evaluate_preconditions(method="GET", if_none_match='"1", "2"', etag=ETag("2"))
     304
     """
-    # These select no representation that a condition could be about (section 13.2.1).
+    # These methods do not select a representation, so preconditions are ignored (section 13.2.1).
     if method in ("CONNECT", "OPTIONS", "TRACE"):
         return None
     if not exists:
-        # Nothing is there that could match; nothing has a date.
+        # If-Match is false without a representation; the other conditions hold or are ignored.
         return None if if_match is None else 412
 
     if if_match is not None:
@@ -202,29 +215,29 @@ def evaluate_preconditions(
     elif _is_modified_since(if_unmodified_since, last_modified, now) is True:
         return 412
 
-    reads = method in ("GET", "HEAD")
+    is_read = method in ("GET", "HEAD")
     if if_none_match is not None:
-        return _evaluate_if_none_match(parse_etag_list(if_none_match), etag, reads=reads)
-    if reads and _is_modified_since(if_modified_since, last_modified, now) is False:
+        return _evaluate_if_none_match(parse_etag_list(if_none_match), etag, is_read=is_read)
+    if is_read and _is_modified_since(if_modified_since, last_modified, now) is False:
         return 304
     return None
 
 
-def _evaluate_if_none_match(tags: EntityTags, etag: ETag | None, *, reads: bool) -> int | None:
+def _evaluate_if_none_match(tags: EntityTags, etag: ETag | None, *, is_read: bool) -> int | None:
     if tags.matches_weakly(etag):
-        return 304 if reads else 412
-    # A field that names nothing is malformed. A read is then answered in full; a write that was to
-    # be guarded is refused, as nobody can tell against what.
-    return None if reads or tags.tags else 412
+        return 304 if is_read else 412
+    # A value without tags is malformed. A read is then answered in full. A write is refused,
+    # because the condition that was to guard it is unknown.
+    return None if is_read or tags.tags else 412
 
 
 def _is_modified_since(
     field: str | None, last_modified: datetime | float | None, now: datetime | float | None
 ) -> bool | None:
-    """Tell whether there was a change after the date in ``field``; :obj:`None`: nobody knows.
+    """Return whether the representation changed after the date in ``field``.
 
-    Without a date of the representation, or with something that is no date, a condition is ignored
-    (sections 13.1.3 and 13.1.4).
+    ``None`` means that the condition is ignored (sections 13.1.3 and 13.1.4): the header is absent
+    or no date, or the representation has no modification date.
     """
     if field is None or last_modified is None:
         return None
@@ -233,7 +246,7 @@ def _is_modified_since(
 
 
 def _whole_seconds(when: datetime | float) -> int:
-    # Last-Modified went out without its fraction, so the fraction is not compared either.
+    # Last-Modified is sent without fractions of a second, so they are not compared.
     if isinstance(when, datetime):
         if when.utcoffset() is None:
             raise ValueError(f"last_modified needs a time zone, such as datetime.UTC: {when!r}")
@@ -248,16 +261,16 @@ def if_range_matches(
     last_modified: datetime | float | None = None,
     now: datetime | float | None = None,
 ) -> bool:
-    """Tell whether ``If-Range`` names the representation as it is now (section 13.1.5).
+    """Return whether If-Range names the current representation (section 13.1.5).
+
+    If it does, the ranges are sent; otherwise the whole representation is.
 
     Args:
-        value: the field.
-        etag: of the representation, compared strongly.
-        last_modified: of the same, an aware datetime or POSIX seconds; it must be the very date.
-        now: when the request came; see :func:`evaluate_preconditions`.
-
-    Returns:
-        Whether to send the ranges asked for; all of the representation where not.
+        value: The value of the header.
+        etag: The entity tag of the current representation, compared strongly.
+        last_modified: Its modification date, as an aware datetime or POSIX seconds. The date in
+            ``value`` must be equal, neither earlier nor later.
+        now: The time of the request; see :func:`evaluate_preconditions`.
 
     Raises:
         ValueError: ``last_modified`` is a datetime without a time zone.
@@ -270,24 +283,25 @@ def if_range_matches(
     date = parse_http_date(strip_ows(value), now=now)
     if date is None or last_modified is None:
         return False
-    # A date is strong where the origin knows that nothing changed twice in that second
-    # (section 8.8.2.2). The 60 seconds that section suggests are for those who see no more of a
-    # representation than Date and Last-Modified; we hold the file, and have no clock here. So the
-    # exact date is enough, and an earlier or a later one is not.
+    # A date is a strong validator if the origin knows that the representation did not change twice
+    # in that second (section 8.8.2.2). The 60 seconds of that section are for recipients that see
+    # Date and Last-Modified alone. This module has no clock, so an equal date is sufficient.
     return _whole_seconds(date) == _whole_seconds(last_modified)
 
 
 def not_modified_headers(raw: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """Take the fields of an answer 200 that its 304 carries (section 15.4.5), in order.
+    """Select the headers of a 200 that the 304 in its place has (section 15.4.5), in order.
+
+    Headers that describe the content are left out, and Last-Modified if there is an ETag.
 
     Args:
-        raw: lower-case names and values.
+        raw: Lower-case names and values.
 
     >>> not_modified_headers([(b"etag", b'"1"'), (b"content-length", b"10")])
     [(b'etag', b'"1"')]
     """
-    kept = [field for field in raw if field[0] not in _OF_REPRESENTATION]
-    # Last-Modified is of use to a cache only where there is no ETag.
+    kept = [header for header in raw if header[0] not in _CONTENT_HEADERS]
+    # A cache needs Last-Modified only without an ETag.
     if any(name == b"etag" for name, _ in kept):
-        return [field for field in kept if field[0] != b"last-modified"]
+        return [header for header in kept if header[0] != b"last-modified"]
     return kept

@@ -1,6 +1,7 @@
 """HTTP dates (:rfc:`9110`, section 5.6.7): one format out, three formats in.
 
-No clock: whoever reads a date that depends on today says when today is.
+The two-digit year of the obsolete RFC 850 format depends on the current year. There is no clock in
+this module, so the caller passes the time of receipt.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _DAYS_LONG = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
-# A look-up takes a fifth of the time that a format of two digits takes: 0.6 us for a date.
+# Looking up two digits is faster than formatting them.
 _TWO_DIGITS = tuple(f"{n:02}" for n in range(100))
 _MONTH_NUMBERS = {name: number for number, name in enumerate(_MONTHS, 1)}
 # "00" to "99", and the " 0" to " 9" of asctime.
@@ -48,14 +49,14 @@ _is_asctime_date = re.compile(
 
 
 def format_http_date(when: datetime | float) -> str:
-    """Write an IMF-fixdate; fractions of a second are cut off.
+    """Format a date as IMF-fixdate, without fractions of a second.
 
     Args:
-        when: an aware datetime, of any time zone, or POSIX seconds.
+        when: An aware datetime of any time zone, or POSIX seconds.
 
     Raises:
         TypeError: ``when`` is neither.
-        ValueError: a naive datetime, or a year beyond 1 to 9999.
+        ValueError: The datetime is naive, or its year in UTC is not from 1 to 9999.
 
     >>> format_http_date(784111777)
     'Sun, 06 Nov 1994 08:49:37 GMT'
@@ -84,16 +85,16 @@ def _utc(when: object) -> datetime:
 
 
 def parse_http_date(text: str, *, now: datetime | float | None = None) -> datetime | None:
-    """Read an HTTP date in any of the three formats; case counts.
+    """Parse an HTTP date in any of the three formats, which are case-sensitive.
 
     Args:
-        text: a field value without white space around it.
-        now: when it was received, as an aware datetime or POSIX seconds. Only the obsolete RFC 850
-            format, with its two digits of a year, needs it, and without ``now`` is not read.
+        text: The value of a header, without surrounding white space.
+        now: The time of receipt, as an aware datetime or POSIX seconds. It resolves the two-digit
+            year of the obsolete RFC 850 format. Without it, a date of that format is ``None``.
 
     Returns:
-        An aware datetime in UTC; or :obj:`None` where ``text`` is no date, or one that no calendar
-        has. The name of the day is not compared with the date: it adds nothing to it.
+        An aware datetime in UTC; ``None`` if ``text`` is malformed or names no day of the calendar.
+        The day of the week is not compared with the date.
 
     >>> parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT")
     datetime.datetime(1994, 11, 6, 8, 49, 37, tzinfo=datetime.timezone.utc)
@@ -110,8 +111,8 @@ def parse_http_date(text: str, *, now: datetime | float | None = None) -> dateti
     today = _utc(now)
     year = today.year - today.year % 100 + _NUMBERS[match["year"]]
     date = _datetime(match, year)
-    # A date more than 50 years ahead means the last year gone by with these digits. A 29 February
-    # may be none in this century and one in the last.
+    # A date more than 50 years ahead means the last year in the past with these digits. There may
+    # be a 29 February in the last century but not in this one.
     if date is None or (year - 50, *date.timetuple()[1:6]) > today.timetuple()[:6]:
         date = _datetime(match, year - 100)
     return date
@@ -124,8 +125,8 @@ def _datetime(match: re.Match[str], year: int) -> datetime | None:
     minute = _NUMBERS[match["minute"]]
     second = _NUMBERS[match["second"]]
     if (hour, minute, second) == (23, 59, 60):
-        # A leap second is read as the one before it: a date that is too early makes us send
-        # content once more, one that is too late keeps it from a client.
+        # A leap second is read as the second before it. A date that is too early causes a needless
+        # 200; a date that is too late causes a wrong 304.
         second = 59
     try:
         return datetime(year, month, day, hour, minute, second, tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""Parameter values in any script (:rfc:`8187`): ``name*=UTF-8''...``."""
+"""Extended parameter values in UTF-8 (:rfc:`8187`): ``name*=UTF-8''...``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["format_ext_value", "parse_ext_value"]
 # attr-char   = ALPHA / DIGIT / "!" / "#" / "$" / "&" / "+" / "-" / "."
 #             / "^" / "_" / "`" / "|" / "~"
 #
-# The charset is UTF-8: the RFC asks for no other, and none is for a client to choose.
+# The RFC requires UTF-8 alone, and a client must not choose a codec of the server.
 _parse = re.compile(
     r"(?i:utf-8)'[0-9A-Za-z-]*+'((?:[!#$&+.^_`|~0-9A-Za-z-]|%[0-9A-Fa-f]{2})*+)"
 ).fullmatch
@@ -22,7 +22,10 @@ _has_control = re.compile(r"[\x00-\x1f\x7f]").search
 
 
 def parse_ext_value(value: str) -> str | None:
-    """Read an extended value; :obj:`None` where it is malformed, or has a control character.
+    """Parse an extended value (section 3.2).
+
+    Returns:
+        The text; ``None`` if the value is malformed, is not UTF-8 or has a control character.
 
     >>> parse_ext_value("UTF-8'en'%C2%A3%20rates")
     '£ rates'
@@ -34,12 +37,12 @@ def parse_ext_value(value: str) -> str | None:
         decoded = unquote_to_bytes(match[1]).decode("utf-8")
     except UnicodeDecodeError:
         return None
-    # What could not come in a quoted string does not come in by percent either.
+    # A quoted string cannot hold control characters, so percent-encoded ones are refused as well.
     return None if _has_control(decoded) else decoded
 
 
 def format_ext_value(text: str) -> str:
-    """Write an extended value, which is never quoted.
+    """Format an extended value (section 3.2), which is sent without DQUOTEs.
 
     Raises:
         ValueError: ``text`` has a surrogate, which UTF-8 cannot encode.

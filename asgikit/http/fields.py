@@ -1,4 +1,4 @@
-"""Short fields, of a word or several (:rfc:`9110`): Allow, Content-Language, Retry-After."""
+"""Short headers (:rfc:`9110`): Allow, Content-Language, Retry-After; and headers to forward."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ __all__ = [
 
 # Language-Tag   = langtag / privateuse / grandfathered             (RFC 5646, section 2.1)
 #
-# All of them have this shape, which is that of a range.
+# Each language tag has the shape of a language range.
 _is_language_tag = re.compile(r"[A-Za-z]{1,8}+(?:-[A-Za-z0-9]{1,8}+)*+").fullmatch
 
 # Headers of one connection. Those of the first lines are removed before a message is forwarded
@@ -45,18 +45,18 @@ _CONNECTION_HEADERS = frozenset(
     }
 )
 
-# More seconds than these, 68 years, nobody waits.
-_LONGEST = 2**31
+# Seconds, 68 years: larger numbers are read as this one.
+_MAX_DELAY = 2**31
 
 
 def format_retry_after(when: datetime | float) -> str:
-    """Write Retry-After (section 10.2.3).
+    """Format Retry-After (section 10.2.3).
 
     Args:
-        when: seconds from now, rounded up; or an aware datetime.
+        when: Seconds from now, rounded up; or an aware datetime.
 
     Raises:
-        ValueError: seconds that are negative or no number, or a datetime without a time zone.
+        ValueError: The seconds are negative, NaN or over 2**31, or the datetime has no time zone.
 
     >>> format_retry_after(120), format_retry_after(0.5)
     ('120', '1')
@@ -64,36 +64,40 @@ def format_retry_after(when: datetime | float) -> str:
     # Retry-After = HTTP-date / delay-seconds
     if isinstance(when, datetime):
         return format_http_date(when)
-    if not 0 <= when <= _LONGEST:
+    if not 0 <= when <= _MAX_DELAY:
         raise ValueError(f"Retry-After is 0 to 2**31 seconds from now, not {when!r}")
     return str(math.ceil(when))
 
 
 def parse_retry_after(text: str, *, now: datetime | float | None = None) -> datetime | int | None:
-    """Read Retry-After (section 10.2.3).
+    """Parse Retry-After (section 10.2.3).
+
+    Args:
+        text: The value of the header.
+        now: The time of receipt, for dates of an obsolete format; see
+            :func:`~asgikit.http.dates.parse_http_date`.
 
     Returns:
-        Seconds, or a date, or :obj:`None` where it is neither. ``now`` is as of
-        :func:`~asgikit.http.dates.parse_http_date`.
+        Seconds, at most 2**31; or a date; ``None`` if the value is neither.
 
     >>> parse_retry_after("120"), parse_retry_after("soon")
     (120, None)
     """
     text = strip_ows(text)
     seconds = parse_digits(text)
-    return parse_http_date(text, now=now) if seconds is None else min(seconds, _LONGEST)
+    return parse_http_date(text, now=now) if seconds is None else min(seconds, _MAX_DELAY)
 
 
 def format_allow(*methods: str) -> str:
-    """Write Allow (section 10.2.1), which every 405 has.
+    """Format Allow (section 10.2.1), which each 405 must have.
 
     Raises:
-        ValueError: a method is no token.
+        ValueError: A method is no token.
 
     >>> format_allow("GET", "HEAD")
     'GET, HEAD'
     """
-    # Allow = #method; an empty one allows nothing at all.
+    # Allow = #method. An empty list means that no method is allowed.
     for method in methods:
         if not is_token(method):
             raise ValueError(f"a method is a token, not {method!r}")
@@ -101,7 +105,9 @@ def format_allow(*methods: str) -> str:
 
 
 def parse_allow(text: str) -> list[str]:
-    """Read Allow (section 10.2.1); methods are case-sensitive.
+    """Parse Allow (section 10.2.1) into its methods, which are case-sensitive.
+
+    Elements that are no tokens are left out.
 
     >>> parse_allow("GET, HEAD, ,PUT")
     ['GET', 'HEAD', 'PUT']
@@ -110,7 +116,9 @@ def parse_allow(text: str) -> list[str]:
 
 
 def parse_content_language(field: str) -> list[str]:
-    """Read Content-Language (section 8.5); what is no language tag is left out.
+    """Parse Content-Language (section 8.5) into its language tags.
+
+    Malformed tags are left out.
 
     >>> parse_content_language("mi, en")
     ['mi', 'en']
@@ -119,10 +127,10 @@ def parse_content_language(field: str) -> list[str]:
 
 
 def format_content_language(*tags: str) -> str:
-    """Write Content-Language (section 8.5): the languages of those whom the content is for.
+    """Format Content-Language (section 8.5): the languages of the intended audience.
 
     Raises:
-        ValueError: there is no tag, or one that is none.
+        ValueError: There is no tag, or a tag is malformed.
 
     >>> format_content_language("mi", "en")
     'mi, en'

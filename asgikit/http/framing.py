@@ -1,4 +1,4 @@
-"""How a response's fields describe its content (:rfc:`9110`, sections 6.4, 8.3 and 8.6)."""
+"""Status, Content-Type and Content-Length of a response (:rfc:`9110`, sections 6.4, 8.3, 8.6)."""
 
 from __future__ import annotations
 
@@ -19,17 +19,13 @@ __all__ = [
 
 
 def check_status(status_code: int) -> None:
-    """Refuse what is no status code (section 15).
-
-    Raises:
-        ValueError: it has not three digits.
-    """
+    """Raise :exc:`ValueError` unless a status code has three digits (section 15)."""
     if not 100 <= status_code <= 999:
         raise ValueError(f"a status code has three digits, unlike {status_code!r}")
 
 
 def has_content(status_code: int) -> bool:
-    """Tell whether content may follow (section 6.4.1).
+    """Return whether a response with this status may have content (section 6.4.1).
 
     >>> has_content(200), has_content(204)
     (True, False)
@@ -37,13 +33,13 @@ def has_content(status_code: int) -> bool:
     return status_code not in (204, 205, 304) and status_code >= 200
 
 
-# The app's own, and few: checking one takes 0.6 us.
+# The arguments come from the app, so that there are few of them.
 @lru_cache(maxsize=256)
 def format_type(media_type: str, charset: str) -> tuple[bytes, bytes]:
-    """Write Content-Type; text says its charset (section 8.3.2).
+    """Format Content-Type, with the charset if the type is text (section 8.3.2).
 
     Raises:
-        ValueError: it could not be sent.
+        ValueError: The media type has a character that cannot be sent.
 
     >>> format_type("text/html", "utf-8")
     (b'content-type', b'text/html; charset=utf-8')
@@ -55,7 +51,7 @@ def format_type(media_type: str, charset: str) -> tuple[bytes, bytes]:
 
 @lru_cache(maxsize=1024)
 def format_length(size: int) -> tuple[bytes, bytes]:
-    """Write Content-Length for ``size`` bytes.
+    """Format Content-Length for ``size`` bytes.
 
     >>> format_length(12)
     (b'content-length', b'12')
@@ -64,10 +60,10 @@ def format_length(size: int) -> tuple[bytes, bytes]:
 
 
 def promised_length(headers: Iterable[tuple[bytes, bytes]]) -> int | None:
-    """Give the bytes that Content-Length promises, if it promises any.
+    """Return the Content-Length of a response in bytes; ``None`` if it has none.
 
     Raises:
-        ContentLengthMismatch: it cannot be kept, since it is no number, or there are two.
+        ContentLengthMismatch: The value is no number, or the header is repeated.
     """
     lengths = [value.decode("latin-1") for name, value in headers if name == b"content-length"]
     if not lengths:
@@ -79,10 +75,14 @@ def promised_length(headers: Iterable[tuple[bytes, bytes]]) -> int | None:
 
 
 def check_length(headers: Iterable[tuple[bytes, bytes]], size: int) -> None:
-    """Hold a body of ``size`` bytes against the Content-Length it has.
+    """Compare Content-Length, if there is one, with the size of the body.
+
+    Args:
+        headers: Lower-case names and values of the response.
+        size: The size of the body in bytes.
 
     Raises:
-        ContentLengthMismatch: it promises another length.
+        ContentLengthMismatch: They differ.
     """
     promised = promised_length(headers)
     if promised is not None and promised != size:

@@ -1,4 +1,11 @@
-"""The words HTTP fields are made of (:rfc:`9110`, section 5): tokens, quoted strings, lists."""
+"""Grammar shared by HTTP headers (:rfc:`9110`, section 5): tokens, quoted strings, lists.
+
+The other modules of this package build their patterns from :data:`TOKEN` and
+:data:`QUOTED_STRING`. Each repeat is possessive (``*+``) and stands next to no other unbounded
+repeat that matches the same characters, so that matching takes linear time.
+
+Functions take text that ASGI bytes were decoded to as ISO-8859-1, and trim nothing but SP and HTAB.
+"""
 
 from __future__ import annotations
 
@@ -40,8 +47,8 @@ TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]++"  # noqa: S105 - a pattern
 # qdtext         = HTAB / SP / %x21 / %x23-5B / %x5D-7E / obs-text
 # quoted-pair    = "\" ( HTAB / SP / VCHAR / obs-text )
 #
-# obs-text is any character from %x80 on, so that text decoded as UTF-8 reads as well. Said by what
-# is left out, since a range up to %x10FFFF takes 5 ms to compile.
+# obs-text is any character from %x80 on, so that text decoded as UTF-8 matches as well. The class
+# is written as a complement, because a range up to %x10FFFF compiles slowly.
 _QDTEXT = r'[^"\\\x00-\x08\x0a-\x1f\x7f]*+'
 _QUOTED = rf"{_QDTEXT}(?:\\[^\x00-\x08\x0a-\x1f\x7f]{_QDTEXT})*+"
 QUOTED_STRING = rf'"({_QUOTED})"'
@@ -57,15 +64,15 @@ def _parameter(bare: str) -> re.Pattern[str]:
 
 _PARAMETER = _parameter(TOKEN)
 
-# Clients send more than tokens without DQUOTEs (boundary=----=_Part:1), or nothing at all
-# (charset=). All that is visible can be told apart but a DQUOTE, ",", ";" and "\".
+# Clients send values without DQUOTEs that are no tokens (boundary=----=_Part:1) or are empty
+# (charset=). Visible ASCII is accepted except for DQUOTE, ",", ";" and "\".
 _LOOSE_PARAMETER = _parameter(r"[!#-+\x2d-:<-\[\]-~]*+")
 
 # #element       => [ element ] *( OWS "," OWS [ element ] )
 #
-# An element is split off whole, so a comma inside a quoted string is its own. A quoted string that
-# does not close is taken as far as it reads, for the element's own reader to refuse: to give it up
-# and look again behind its DQUOTE would take quadratic time.
+# A comma inside a quoted string does not end the element. A quoted string without its closing
+# DQUOTE extends as far as it matches, and the parser of the element refuses it. Backtracking to the
+# opening DQUOTE would take quadratic time.
 _ELEMENT = re.compile(rf'(?:[^",]++|"{_QUOTED}"?+)++')
 
 _QUOTED_PAIR = re.compile(r"\\(.)", re.DOTALL)
@@ -76,13 +83,13 @@ _is_token_bytes = re.compile(TOKEN.encode()).fullmatch
 # field-value    = *field-content
 # field-content  = field-vchar [ 1*( SP / HTAB / field-vchar ) field-vchar ]
 #
-# CR, LF and NUL would let a value end its line and start another one (section 5.5); the other
-# control characters are of no use to anybody.
+# CR, LF and NUL could end the line and start another header (section 5.5). Other control characters
+# have no use in a header.
 _is_field_value = re.compile(rb"[\t\x20-\x7e\x80-\xff]*+").fullmatch
 
 
 def is_token(text: str) -> bool:
-    """Tell whether ``text`` is a token (section 5.6.2).
+    """Return whether ``text`` is a token (section 5.6.2).
 
     >>> is_token("text"), is_token("a b"), is_token("")
     (True, False, False)
@@ -91,7 +98,7 @@ def is_token(text: str) -> bool:
 
 
 def strip_ows(text: str) -> str:
-    r"""Take optional white space off both ends (section 5.6.3): SP and HTAB, nothing else.
+    r"""Remove optional white space from both ends: SP and HTAB alone (section 5.6.3).
 
     >>> strip_ows(" a\xa0 ")
     'a\xa0'
@@ -100,14 +107,14 @@ def strip_ows(text: str) -> str:
 
 
 def parse_digits(text: str, *, most: int = 19) -> int | None:
-    """Read ``1*DIGIT``: ASCII digits alone, no sign, no underscore, no other script.
+    """Parse ``1*DIGIT``: ASCII digits without a sign or an underscore.
 
     Args:
-        text: what to read.
-        most: more digits than this are not read: 19 hold any size in bytes.
+        text: The digits. Leading zeros are accepted.
+        most: The number of digits accepted. 19 digits hold any size in bytes.
 
     Returns:
-        The number, or :obj:`None` where ``text`` is none.
+        The number; ``None`` if ``text`` is empty, has another character or more digits.
 
     >>> parse_digits("010"), parse_digits("+1"), parse_digits("1_0"), parse_digits("")
     (10, None, None, None)
@@ -118,10 +125,10 @@ def parse_digits(text: str, *, most: int = 19) -> int | None:
 
 
 def format_quoted_string(text: str) -> str:
-    r"""Write ``text`` as a quoted string (section 5.6.4).
+    r"""Format ``text`` as a quoted string (section 5.6.4).
 
     Raises:
-        ValueError: it has a control character, which no quoted string can hold.
+        ValueError: ``text`` has a control character other than HTAB.
 
     >>> print(format_quoted_string('say "hi"'))
     "say \"hi\""
@@ -133,7 +140,10 @@ def format_quoted_string(text: str) -> str:
 
 
 def unquote_pairs(text: str) -> str:
-    r"""Undo the quoted pairs between the DQUOTEs of a quoted string.
+    r"""Replace each quoted pair by its second character (section 5.6.4).
+
+    Args:
+        text: The characters between the DQUOTEs of a quoted string.
 
     >>> unquote_pairs(r'say \"hi\"')
     'say "hi"'
@@ -144,17 +154,17 @@ def unquote_pairs(text: str) -> str:
 def parse_parameters(
     text: str, start: int = 0, *, loose: bool = False
 ) -> list[tuple[str, str]] | None:
-    """Read ``; name=value`` to the end of ``text`` (section 5.6.6).
+    """Parse ``; name=value`` up to the end of ``text`` (section 5.6.6).
 
     Args:
-        text: a field value, or a part of one.
-        start: where its first ``;`` is, or the white space before that.
-        loose: a value without DQUOTEs need be no token, as clients send it: any visible characters
-            of ASCII but a comma, a semicolon and a backslash, or none at all.
+        text: The value of a header, or an element of a list.
+        start: The position of the first ``;``, or of the white space before it.
+        loose: Whether a value without DQUOTEs may be empty or any visible ASCII characters except
+            for a comma, a semicolon and a backslash. Some clients send such values.
 
     Returns:
-        Lower-case names with their values, in order, repeated names kept; or :obj:`None` where
-        ``text`` is malformed.
+        Lower-case names with their values in order, repeated names kept; ``None`` if ``text`` is
+        malformed.
 
     >>> parse_parameters('text/html; charset="utf-8"; q=1', 9)
     [('charset', 'utf-8'), ('q', '1')]
@@ -166,7 +176,7 @@ def parse_parameters(
         match = parameter.match(text, start)
         if match is None:
             return None
-        # Each turn takes a ";" at the least.
+        # Each match consumes at least one ";", so the loop ends.
         start = match.end()
         name, bare, quoted = match.group("name", "bare", "quoted")
         if name is not None:
@@ -175,14 +185,15 @@ def parse_parameters(
 
 
 def join_lines(values: Sequence[bytes], separator: bytes = b", ") -> str | None:
-    """Join the lines of one field, which are one list (section 5.3).
+    """Join the lines of one header, which are one list (section 5.3).
 
     Args:
-        values: of the lines, as ASGI has them.
-        separator: what no value has, for a field that is no list.
+        values: The values of the lines in bytes.
+        separator: Bytes between the values. For a header that is no list, choose bytes that its
+            grammar refuses.
 
     Returns:
-        The text of the field; or :obj:`None` where there is no line.
+        The value, decoded as ISO-8859-1; ``None`` if ``values`` is empty.
 
     >>> join_lines([b"gzip", b"br;q=0.5"]), join_lines([])
     ('gzip, br;q=0.5', None)
@@ -196,10 +207,10 @@ def find_header(
     """Return the value of a header, its lines joined as one list (section 5.3).
 
     Args:
-        headers: The headers of a message, as ASGI has them.
+        headers: The headers of an ASGI message.
         name: The name in lower case.
-        max_size: Bytes of the value. A parser's work grows with it, and not every server has a
-            limit.
+        max_size: The limit in bytes. The work of a parser grows with the value, and not every
+            server limits it.
 
     Returns:
         The value; ``None`` if the header is absent or longer than ``max_size``.
@@ -234,7 +245,7 @@ def header_pairs(
 
 
 def split_list(text: str) -> list[str]:
-    """Split a comma-separated list (section 5.6.1); empty elements are left out.
+    """Split a comma-separated list into its elements, without empty ones (section 5.6.1).
 
     >>> split_list('a, , "b,c"')
     ['a', '"b,c"']
@@ -244,15 +255,17 @@ def split_list(text: str) -> list[str]:
 
 
 def check_field(name: str | bytes, value: str | bytes) -> tuple[bytes, bytes]:
-    """Encode a header field for ASGI: the one door through which fields leave (section 5.5).
+    """Check a header and encode it for ASGI (section 5.5).
+
+    Each header that asgikit sends passes through this function.
 
     Returns:
-        The lower-case name and the value without white space around it, in ISO-8859-1.
+        The name in lower case and the value without surrounding white space, in ISO-8859-1.
 
     Raises:
-        TypeError: one of them is neither ``str`` nor ``bytes``.
-        ValueError: the name is no token; or the value has CR, LF, NUL or another control
-            character, or one beyond ISO-8859-1.
+        TypeError: The name or the value is neither ``str`` nor ``bytes``.
+        ValueError: The name is no token, the value has a control character other than HTAB, or
+            either has a character outside of ISO-8859-1.
 
     >>> check_field("X-Answer", "42")
     (b'x-answer', b'42')
@@ -266,14 +279,14 @@ def check_field(name: str | bytes, value: str | bytes) -> tuple[bytes, bytes]:
     return raw_name.lower(), raw_value.strip(b" \t")
 
 
-def _encode(text: object, what: str) -> bytes:
+def _encode(text: object, part: str) -> bytes:
     if isinstance(text, str):
         try:
             return text.encode("latin-1")
         except UnicodeEncodeError as error:
             raise ValueError(
-                f"a header field {what} is ISO-8859-1, which cannot hold {text!r}"
+                f"a header field {part} is ISO-8859-1, which cannot hold {text!r}"
             ) from error
     if isinstance(text, bytes):
         return text
-    raise TypeError(f"a header field {what} is str or bytes, not {type(text).__name__}: {text!r}")
+    raise TypeError(f"a header field {part} is str or bytes, not {type(text).__name__}: {text!r}")

@@ -1,4 +1,4 @@
-"""Media types (:rfc:`9110`, section 8.3.1): Content-Type, its parameters, and a file's own type."""
+"""Media types (:rfc:`9110`, section 8.3.1): Content-Type, and the types of files by their names."""
 
 from __future__ import annotations
 
@@ -21,16 +21,18 @@ _TYPE = re.compile(rf"[ \t]*+({TOKEN})/({TOKEN})")
 
 @dataclass(frozen=True, slots=True)
 class MediaType:
-    """A media type; ``str()`` writes it as a field value, which :func:`parse_media_type` reads.
+    """A media type with its parameters.
+
+    ``str()`` formats it as the value of a header; :func:`parse_media_type` parses that.
 
     Args:
-        type: a token; kept in lower case, as it means the same in any.
-        subtype: a token; likewise.
-        parameters: values by name, the names likewise; becomes an immutable mapping.
+        type: A token, kept in lower case, since its case has no meaning.
+        subtype: A token, kept in lower case.
+        parameters: Values by name, the names kept in lower case; becomes an immutable mapping.
 
     Raises:
-        ValueError: a type, a subtype or a name is no token; a value has a control character; or
-            a parameter has two values, where ``name*`` (:rfc:`8187`) is another one of ``name``.
+        ValueError: The type, the subtype or a name is no token; a value has a control character; or
+            a parameter has two values, be it as ``name`` and ``name*`` (:rfc:`8187`).
 
     >>> html = MediaType("text", "html", {"charset": "UTF-8"})
     >>> str(html), html.essence, html.charset
@@ -56,7 +58,7 @@ class MediaType:
         object.__setattr__(self, "parameters", MappingProxyType(parameters))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # A view of a mapping does not pickle.
+        # A mapping proxy cannot be pickled.
         return MediaType, (self.type, self.subtype, dict(self.parameters))
 
     def __str__(self) -> str:
@@ -68,24 +70,26 @@ class MediaType:
 
     @property
     def essence(self) -> str:
-        """The type and the subtype alone: ``"text/html"``."""
+        """The type and the subtype without parameters: ``"text/html"``."""
         return f"{self.type}/{self.subtype}"
 
     @property
     def charset(self) -> str | None:
-        """The ``charset`` in lower case; :obj:`None` where absent or empty."""
+        """The ``charset`` in lower case; ``None`` if it is absent or empty."""
         return self.parameters.get("charset", "").lower() or None
 
 
 def parse_media_type(text: str) -> MediaType | None:
-    """Read a media type.
+    """Parse a media type (section 8.3.1).
+
+    A parameter without DQUOTEs need not be a token, since some clients send other characters.
 
     Args:
-        text: a Content-Type field value.
+        text: The value of Content-Type.
 
     Returns:
-        The media type; or :obj:`None` where ``text`` is malformed, or gives a parameter two
-        different values: whichever we took, somebody before us may have gone by the other one.
+        The media type; ``None`` if ``text`` is malformed, or has two different values for one
+        parameter. A proxy may have used the first value and asgikit the second, so neither is safe.
 
     >>> parse_media_type('multipart/form-data; boundary="a b"').parameters["boundary"]
     'a b'

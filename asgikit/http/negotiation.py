@@ -1,6 +1,15 @@
-"""What a client would rather have (:rfc:`9110`, section 12.5): media types, codings, languages.
+"""Content negotiation (:rfc:`9110`, section 12.5): Accept, Accept-Encoding and Accept-Language.
 
-A member of a field that is malformed counts for nothing, and the others for what they say.
+A header is a list of ranges, each with a weight from 0 (not acceptable) to 1. The app has offers:
+media types, codings or languages. For each offer:
+
+1. The most specific range that matches the offer decides: ``text/html`` before ``text/*`` before
+   ``*/*``, a name before ``*``, ``de-CH`` before ``de``.
+2. The weight of that range is the quality of the offer. Without a match it is 0.
+3. Offers are ranked by quality, then by how specific the range was, then in the order of the app.
+
+An absent header accepts each offer with quality 1. A malformed element of a header is ignored, and
+the other elements count.
 """
 
 from __future__ import annotations
@@ -9,7 +18,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import NamedTuple, TypeVar, overload
 
 from asgikit.http.grammar import (
@@ -39,33 +48,33 @@ T = TypeVar("T")
 # weight         = OWS ";" OWS "q=" qvalue
 # qvalue         = ( "0" [ "." 0*3DIGIT ] ) / ( "1" [ "." 0*3("0") ] )
 #
-# Java's own client leaves out the zero before the point, and programs that count in floating point
-# send up to 17 digits behind it, of which three count.
+# Java's client omits the zero before the point. Programs that compute weights in floating point
+# send up to 17 digits, of which three count.
 _is_weight = re.compile(r"0?\.[0-9]{1,17}|0\.?|1(?:\.0{0,17})?").fullmatch
 
 # media-range    = ( "*/*" / ( type "/" "*" ) / ( type "/" subtype ) ) parameters
 #
-# Java's own client sends "*" for "*/*".
+# Java's client sends "*" for "*/*".
 _MEDIA_RANGE = re.compile(rf"({TOKEN})/({TOKEN})|\*(?=[ \t;]|\Z)")
 
 # codings        = content-coding / "identity" / "*"
 _CODING = re.compile(TOKEN)
 
-# Names alone, as browsers send them: each is as good as the others.
+# Names without weights, as browsers send them.
 _are_coding_names = re.compile(r"[a-z]++(?: *+, *+[a-z]++)*+").fullmatch
 
 # language-range = (1*8ALPHA *("-" 1*8alphanum)) / "*"              (RFC 4647, section 2.1)
 _LANGUAGE_RANGE = re.compile(r"[A-Za-z]{1,8}+(?:-[A-Za-z0-9]{1,8}+)*+|\*")
 
-# Older names of the same (section 8.4.1).
-_SAME_CODING = {"x-gzip": "gzip", "x-compress": "compress"}
+# Older names of codings (section 8.4.1).
+_CODING_ALIASES = {"x-gzip": "gzip", "x-compress": "compress"}
 
-# The least weight that is one.
-_LEAST = 0.001
+# The lowest weight above 0.
+_MIN_QUALITY = 0.001
 
 
 class Preference(NamedTuple):
-    """A member of a field: a range or a name, and its weight from 0 to 1."""
+    """An element of a header: a range or a name, and its weight from 0 to 1."""
 
     value: str
     quality: float
@@ -75,18 +84,18 @@ class Preference(NamedTuple):
 
 
 class _Weight(NamedTuple):
-    """How good an offer is; the greater one is the better."""
+    """The rank of an offer: its quality, then how specific the range is that decided."""
 
     quality: float
     specificity: tuple[int, ...] = ()
 
 
 class MediaRange(NamedTuple):
-    """A member of Accept: a type and a subtype, of which each may be ``*``, in lower case.
+    """An element of Accept: a type and a subtype in lower case; each may be ``*``.
 
     Attributes:
-        parameters: that a media type must have to be meant, their names in lower case.
-        quality: its weight, from 0 to 1.
+        parameters: The parameters that a media type must have to match, their names in lower case.
+        quality: The weight from 0 to 1.
     """
 
     type: str
@@ -99,7 +108,7 @@ class MediaRange(NamedTuple):
 
     @property
     def value(self) -> str:
-        """The range as text, without its weight."""
+        """The range as text without its weight."""
         parameters = [
             f";{name}={value if is_token(value) else format_quoted_string(value)}"
             for name, value in self.parameters
@@ -108,7 +117,7 @@ class MediaRange(NamedTuple):
 
     @property
     def specificity(self) -> tuple[bool, bool, int]:
-        """How much it says: of two that mean a media type, the greater one counts."""
+        """A sort key: of the ranges that match a media type, the one with the greatest decides."""
         return self.type != "*", self.subtype != "*", len(self.parameters)
 
     def matches(self, media_type: MediaType) -> bool:
@@ -133,52 +142,55 @@ class MediaRange(NamedTuple):
 
 
 class Preferences(ABC):
-    """What a client would rather have; iterating gives what it names, the best first."""
+    """The elements of a header and their weights.
+
+    Iteration yields the acceptable elements, those with the highest weight first.
+    """
 
     __slots__ = ()
 
     @abstractmethod
     def quality(self, offer: str) -> float:
-        """Give the weight of ``offer``, from 0 for what is not acceptable to 1."""
+        """Return the weight of ``offer``, from 0 (not acceptable) to 1."""
 
     @abstractmethod
     def _weigh(self, offer: str) -> _Weight:
-        """Give the weight of ``offer``, and how clearly it is meant."""
+        """Return the weight of ``offer``, and how specific the range is that decided."""
 
     @abstractmethod
     def _members(self) -> Iterable[Preference]:
-        """Give what was named, in order."""
+        """Return the elements of the header in order."""
 
     def __iter__(self) -> Iterator[Preference]:
-        """Give what the client named, the best first; not what it refused."""
-        named = [member for member in self._members() if member.quality > 0]
-        return iter(sorted(named, key=_by_quality))
+        """Iterate over the acceptable elements, those with the highest weight first."""
+        acceptable = [member for member in self._members() if member.quality > 0]
+        return iter(sorted(acceptable, key=attrgetter("quality"), reverse=True))
 
     def __contains__(self, offer: str) -> bool:
-        """Tell whether ``offer`` is acceptable."""
+        """Return whether ``offer`` is acceptable."""
         return self.quality(offer) > 0
 
     def rank(self, offers: Iterable[str]) -> list[str]:
-        """Give those of ``offers`` that are acceptable, the best first.
+        """Return the acceptable ``offers``, the best one first.
 
         Args:
-            offers: what there is. Of two that are as good, the one that is meant more clearly
-                comes first (who accepts ``text/html, */*`` has named HTML), and then their order
-                decides.
+            offers: The offers of the app. Of two with the same quality, the one that a more
+                specific range matched comes first: ``text/html, */*`` prefers HTML. Otherwise their
+                order decides.
 
         Raises:
-            TypeError: ``offers`` is one text.
+            TypeError: ``offers`` is a ``str``.
         """
         return self._rank(offers, 0)
 
-    def _rank(self, offers: Iterable[str], bound: float) -> list[str]:
+    def _rank(self, offers: Iterable[str], min_quality: float) -> list[str]:
         if isinstance(offers, str):
             raise TypeError(f"there are several offers, such as [{offers!r}]")
         weighed = [(self._weigh(offer), offer) for offer in offers]
         return [
             offer
             for weight, offer in sorted(weighed, key=itemgetter(0), reverse=True)
-            if weight.quality > 0 and weight.quality >= bound
+            if weight.quality > 0 and weight.quality >= min_quality
         ]
 
     @overload
@@ -186,14 +198,14 @@ class Preferences(ABC):
     @overload
     def best_match(self, offers: Iterable[str], default: T) -> str | T: ...
     def best_match(self, offers: Iterable[str], default: T | None = None) -> str | T | None:
-        """Give the one of ``offers`` that the client would rather have.
+        """Return the best of ``offers``, as :meth:`rank` orders them.
 
         Args:
-            offers: what there is; between equals as for :meth:`rank`.
-            default: what to give where none is acceptable.
+            offers: The offers of the app.
+            default: The result if no offer is acceptable.
 
         Raises:
-            TypeError: ``offers`` is one text.
+            TypeError: ``offers`` is a ``str``.
         """
         ranked = self.rank(offers)
         return ranked[0] if ranked else default
@@ -204,7 +216,7 @@ class Preferences(ABC):
 
 @dataclass(frozen=True, slots=True)
 class Accept(Preferences):
-    """An Accept field (section 12.5.1); without a member, any media type is as good as any other.
+    """The value of Accept (section 12.5.1); without elements, each media type has quality 1.
 
     >>> accept = parse_accept("text/html, application/json;q=0.9, */*;q=0.1")
     >>> accept.best_match(["application/json", "text/html"]), accept.quality("image/png")
@@ -217,23 +229,25 @@ class Accept(Preferences):
         return [Preference(one.value, one.quality) for one in self.ranges]
 
     def quality(self, offer: str) -> float:
-        """Give the weight of a media type, by the most specific range that it is of.
+        """Return the weight of the most specific range that matches a media type.
 
         Raises:
-            ValueError: ``offer`` is no media type.
+            ValueError: ``offer`` is no media type, or has a ``*``.
         """
         return self._weigh(offer).quality
 
     def _weigh(self, offer: str) -> _Weight:
         media_type = parse_media_type(offer)
         if media_type is None or "*" in media_type.essence:
-            raise ValueError(f"what is offered is a media type, not {offer!r}")
+            raise ValueError(f"an offer is a media type such as 'text/html', not {offer!r}")
         if not self.ranges:
             return _Weight(1.0)
+        own = media_type.parameters
         matches = [
-            (_specificity(media_range, media_type), media_range.quality)
-            for media_range in self.ranges
-            if media_range.matches(media_type)
+            # A charset that the media type does not have makes a range no more specific.
+            ((*each.specificity[:2], sum(name in own for name, _ in each.parameters)), each.quality)
+            for each in self.ranges
+            if each.matches(media_type)
         ]
         specificity, quality = max(matches, default=((), 0.0))
         return _Weight(quality, specificity)
@@ -241,10 +255,10 @@ class Accept(Preferences):
 
 @dataclass(frozen=True, slots=True)
 class AcceptEncoding(Preferences):
-    """An Accept-Encoding field (section 12.5.3).
+    """The value of Accept-Encoding (section 12.5.3).
 
     Attributes:
-        codings: in lower case; :obj:`None` where the field is absent, and the client said nothing.
+        codings: The codings in lower case; ``None`` if the header is absent.
 
     >>> parse_accept_encoding("gzip, br;q=0.5").best_match(["br", "gzip", "identity"])
     'gzip'
@@ -256,9 +270,10 @@ class AcceptEncoding(Preferences):
         return self.codings or ()
 
     def quality(self, offer: str) -> float:
-        """Give the weight of a content coding, or of ``identity``, which is none.
+        """Return the weight of a content coding or of ``identity``.
 
-        Where the field is absent, any coding is acceptable. Where it names none, none is.
+        If the header is absent, each coding has quality 1. If it has no elements, only ``identity``
+        is acceptable.
         """
         return self._weigh(offer).quality
 
@@ -266,18 +281,18 @@ class AcceptEncoding(Preferences):
         if self.codings is None:
             return _Weight(1.0)
         name = offer.lower()
-        name = _SAME_CODING.get(name, name)
-        for wanted in (name, "*"):
-            weights = [quality for value, quality in self.codings if value == wanted]
+        name = _CODING_ALIASES.get(name, name)
+        for element in (name, "*"):
+            weights = [quality for value, quality in self.codings if value == element]
             if weights:
-                return _Weight(max(weights), (wanted == name,))
-        # No coding is acceptable unless it is refused, and all that is asked for is better.
-        return _Weight(_LEAST if name == "identity" else 0.0)
+                return _Weight(max(weights), (element == name,))
+        # Identity is acceptable unless it is excluded, but each requested coding is better.
+        return _Weight(_MIN_QUALITY if name == "identity" else 0.0)
 
     def preferred(self, offers: Iterable[str]) -> list[str]:
-        """Give those of ``offers`` that the client would rather have than none, the best first.
+        """Return the ``offers`` with at least the quality of ``identity``, the best one first.
 
-        A client that says nothing may accept any, but what it surely can read is no coding.
+        If the header is absent, the result is empty: the client may not support any coding.
 
         >>> parse_accept_encoding("gzip, identity;q=0.5, br;q=0.1").preferred(["br", "gzip"])
         ['gzip']
@@ -291,7 +306,7 @@ class AcceptEncoding(Preferences):
 
 @dataclass(frozen=True, slots=True)
 class AcceptLanguage(Preferences):
-    """An Accept-Language field (section 12.5.4); without a member, any language will do.
+    """The value of Accept-Language (section 12.5.4); without elements, each tag has quality 1.
 
     >>> parse_accept_language("de-CH, en;q=0.5").best_match(["en", "de"])
     'de'
@@ -303,41 +318,37 @@ class AcceptLanguage(Preferences):
         return self.ranges
 
     def quality(self, offer: str) -> float:
-        """Give the weight of a language tag.
+        """Return the weight of a language tag.
 
-        The longest range that begins the tag counts (basic filtering, :rfc:`4647`, section 3.3.1:
-        ``de`` means ``de-CH``). Where there is none, a range that begins with the tag does (lookup,
-        section 3.4: who reads ``de-CH`` reads ``de``), unless that range is refused; and then
-        ``*``.
+        The longest range that is a prefix of the tag decides: ``de`` matches ``de-CH`` (basic
+        filtering, :rfc:`4647`, section 3.3.1). Otherwise an acceptable range that the tag is a
+        prefix of decides: ``de-CH`` matches ``de`` (lookup, section 3.4). Otherwise ``*`` decides.
         """
         return self._weigh(offer).quality
 
     def _weigh(self, offer: str) -> _Weight:
         if not self.ranges:
             return _Weight(1.0)
-        # gettext's folders, and many an app with them, write de_AT.
+        # gettext names its folders de_AT.
         tag = offer.lower().replace("_", "-") + "-"
         longest, filtered = 0, 0.0
-        looked_up, others = 0.0, 0.0
+        looked_up, wildcard = 0.0, 0.0
         for value, quality in self.ranges:
-            wanted = value.lower() + "-"
+            prefix = value.lower() + "-"
             if value == "*":
-                others = max(others, quality)
-            elif tag.startswith(wanted):
-                longest, filtered = max((longest, filtered), (len(wanted), quality))
-            elif wanted.startswith(tag):
+                wildcard = max(wildcard, quality)
+            elif tag.startswith(prefix):
+                longest, filtered = max((longest, filtered), (len(prefix), quality))
+            elif prefix.startswith(tag):
                 looked_up = max(looked_up, quality)
         if longest:
             return _Weight(filtered, (longest == len(tag), longest))
-        # Lookup comes to the longer tag first: who reads zh-Hant-TW, to zh-Hant before zh.
-        return _Weight(looked_up, (False, len(tag))) if looked_up else _Weight(others)
+        # Lookup truncates a range step by step, so zh-Hant-TW finds zh-Hant before zh.
+        return _Weight(looked_up, (False, len(tag))) if looked_up else _Weight(wildcard)
 
 
 def parse_accept(field: str | None) -> Accept:
-    """Read Accept (section 12.5.1).
-
-    Args:
-        field: repeated ones joined by ``", "``; :obj:`None` where absent.
+    """Parse Accept (section 12.5.1), repeated lines joined by ``", "``; ``None`` if absent.
 
     >>> parse_accept("text/*;q=0.3, text/html;level=1").quality("text/html")
     0.3
@@ -356,10 +367,7 @@ def parse_accept(field: str | None) -> Accept:
 
 
 def parse_accept_encoding(field: str | None) -> AcceptEncoding:
-    """Read Accept-Encoding (section 12.5.3).
-
-    Args:
-        field: repeated ones joined by ``", "``; :obj:`None` where absent.
+    """Parse Accept-Encoding (section 12.5.3), repeated lines joined by ``", "``; ``None`` if absent.
 
     >>> "gzip" in parse_accept_encoding("gzip;q=0, *"), "br" in parse_accept_encoding("")
     (False, False)
@@ -368,35 +376,33 @@ def parse_accept_encoding(field: str | None) -> AcceptEncoding:
     if field is None:
         return AcceptEncoding(None)
     codings = [
-        Preference(_SAME_CODING.get(value.lower(), value.lower()), quality)
+        Preference(_CODING_ALIASES.get(value.lower(), value.lower()), quality)
         for value, quality in _parse_weighted(field, _CODING)
     ]
     return AcceptEncoding(tuple(codings))
 
 
 def prefer_codings(field: str | None, offers: Sequence[str]) -> list[str]:
-    """Give those of ``offers`` that a client would rather have than none, the best first.
+    """Return the ``offers`` with at least the quality of ``identity``, the best one first.
 
-    As :meth:`AcceptEncoding.preferred` does, but for what browsers send in a tenth of the time.
+    The result is that of :meth:`AcceptEncoding.preferred`. Names without weights, as browsers send
+    them, are compared without a parser.
 
     Args:
-        field: Accept-Encoding, as for :func:`parse_accept_encoding`.
-        offers: codings by their names of today, in lower case; not ``identity``.
+        field: The value of Accept-Encoding, as for :func:`parse_accept_encoding`.
+        offers: Codings by their current names in lower case, without ``identity``.
 
     >>> prefer_codings("gzip, deflate, br", ["zstd", "br", "gzip"])
     ['br', 'gzip']
     """
     if field is not None and _are_coding_names(field):
-        named = field.replace(" ", "").split(",")
-        return [offer for offer in offers if offer in named]
+        names = field.replace(" ", "").split(",")
+        return [offer for offer in offers if offer in names]
     return parse_accept_encoding(field).preferred(offers)
 
 
 def parse_accept_language(field: str | None) -> AcceptLanguage:
-    """Read Accept-Language (section 12.5.4).
-
-    Args:
-        field: repeated ones joined by ``", "``; :obj:`None` where absent.
+    """Parse Accept-Language (section 12.5.4), repeated lines joined by ``", "``; ``None`` if absent.
 
     >>> list(parse_accept_language("da, en-gb;q=0.8"))[1]
     Preference(value='en-gb', quality=0.8)
@@ -414,11 +420,11 @@ def _parse_weighted(field: str, word: re.Pattern[str]) -> Iterator[Preference]:
 
 
 def _read_weight(member: str, start: int) -> tuple[tuple[tuple[str, str], ...], float] | None:
-    """Read what follows a range: its parameters, and its weight wherever it is among them."""
+    """Parse the parameters after a range, and the weight, which may stand between them."""
     if start == len(member):
         return (), 1.0
     pairs = parse_parameters(member, start, loose=True)
-    # Which of two values counts, nobody can tell.
+    # A parameter with two different values is ambiguous.
     if pairs is None or len(dict(pairs)) < len(set(pairs)):
         return None
     parameters = dict(pairs)
@@ -429,20 +435,10 @@ def _read_weight(member: str, start: int) -> tuple[tuple[tuple[str, str], ...], 
     return tuple(normal), round(float(weight), 3)
 
 
-def _specificity(media_range: MediaRange, media_type: MediaType) -> tuple[bool, bool, int]:
-    # A charset that the media type does not have makes a range no more specific.
-    shared = sum(name in media_type.parameters for name, _ in media_range.parameters)
-    return (*media_range.specificity[:2], shared)
-
-
 def _normal(name: str, value: str) -> str:
-    # What other parameters mean in another case is theirs to say (section 8.3.1).
+    # Other parameters may be case-sensitive (section 8.3.1).
     return value.lower() if name == "charset" else value
 
 
 def _format_weight(quality: float) -> str:
     return "" if quality == 1 else f";q={quality:.3f}".rstrip("0").rstrip(".")
-
-
-def _by_quality(preference: Preference) -> float:
-    return -preference.quality

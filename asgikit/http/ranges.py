@@ -1,4 +1,17 @@
-"""Byte ranges (:rfc:`9110`, section 14): which slices of a file to send, and their framing."""
+"""Byte ranges (:rfc:`9110`, section 14): the parts of a representation to send, and their framing.
+
+A Range header goes through three steps:
+
+1. :func:`parse_ranges_specifier` reads its syntax into :class:`RangeSpec` values, with inclusive
+   ends as in the header. A malformed header, or one with too many ranges, is ignored.
+2. :meth:`RangeSpec.resolve` intersects each range with the size of the representation, and gives a
+   half-open :class:`Span`. If no range overlaps it, the response is a 416.
+3. :func:`parse_range` merges overlapping spans, and ignores the header if the spans ask for more
+   bytes than the representation has (section 17.15).
+
+One span is sent as a 206 with Content-Range. Several are sent as ``multipart/byteranges``, framed
+by :func:`format_byte_ranges`.
+"""
 
 from __future__ import annotations
 
@@ -36,8 +49,8 @@ _UNIT = re.compile(rf"({TOKEN})=")
 # int-range        = first-pos "-" [ last-pos ]
 # suffix-range     = "-" suffix-length
 #
-# Commas and white space are taken with the range that follows them, in one step however many there
-# are. An other-range belongs to a unit that we do not know, so it is read as malformed.
+# Commas and white space before a range are matched in one step, however many they are. An
+# other-range belongs to an unknown unit, so it counts as malformed.
 _RANGE_SPEC = re.compile(r"[ \t,]*+(?:([0-9]++)-([0-9]*+)|-([0-9]++))[ \t]*+(?:,|\Z)")
 
 # Content-Range    = range-unit SP ( range-resp / unsatisfied-range )
@@ -48,55 +61,56 @@ _UNSATISFIED_RANGE = re.compile(r"\*/([0-9]++)").fullmatch
 
 # boundary         = 0*69<bchars> bcharsnospace        (RFC 2046, section 5.1.1)
 #
-# Only those that are token characters as well, so that Content-Type needs no quotes.
+# Token characters alone are accepted, so that Content-Type needs no DQUOTEs.
 _is_boundary = re.compile(r"[0-9A-Za-z'+_.-]{1,70}").fullmatch
 
-# The RFC puts no bound on the digits. What takes more than 19 of them lies beyond any file.
-_BEYOND = 10**19
+# The RFC does not limit the digits. A position of more than 19 digits is beyond the end of any
+# file.
+_BEYOND_ANY_SIZE = 10**19
 
 
 class Span(NamedTuple):
-    """A slice of a representation in bytes, half-open: ``content[start:stop]``."""
+    """A half-open range of a representation in bytes: ``content[start:stop]``."""
 
     start: int
     stop: int
 
 
 class RangeSpec(NamedTuple):
-    """One range as it was asked for, both ends inclusive (section 14.1.1).
+    """One range of a Range header, with inclusive ends in bytes (section 14.1.1).
 
-    ``(0, 499)`` are the first 500 bytes, ``(500, None)`` all from the 501st, and ``(None, 500)``
-    the last 500.
+    ``(0, 499)`` is the first 500 bytes, ``(500, None)`` is all bytes from position 500 on, and
+    ``(None, 500)`` is the last 500 bytes.
     """
 
     first: int | None
     last: int | None
 
     def resolve(self, size: int) -> Span | None:
-        """Give what there is of it in ``size`` bytes; :obj:`None` where there is nothing.
+        """Return the span within ``size`` bytes; ``None`` if the range does not overlap them.
 
         >>> RangeSpec(None, 500).resolve(2000)
         Span(start=1500, stop=2000)
         """
         first, last = self
         if first is None:
-            # A suffix longer than the representation is all of it (section 14.1.2).
+            # A suffix longer than the representation means all of it (section 14.1.2).
             first, last = max(size - (last or 0), 0), None
         stop = size if last is None else min(last + 1, size)
         return Span(first, stop) if first < stop else None
 
 
 class RangesSpecifier(NamedTuple):
-    """A ``Range`` field before the size is known: a lower-case unit, and one range or more."""
+    """The value of a Range header: a lower-case unit, and at least one range."""
 
     unit: str
     ranges: list[RangeSpec]
 
 
 class ContentRange(NamedTuple):
-    """A ``Content-Range`` field in bytes (section 14.4).
+    """The value of a Content-Range header in bytes (section 14.4).
 
-    ``span`` is :obj:`None` in an answer 416, ``size`` where the whole size is not known.
+    ``span`` is ``None`` in a 416. ``size`` is ``None`` if the complete length is unknown.
     """
 
     span: Span | None
@@ -106,13 +120,13 @@ class ContentRange(NamedTuple):
 class ByteRanges(NamedTuple):
     """The framing of a ``multipart/byteranges`` body (section 14.6).
 
-    The body is each of ``part_headers`` and then the bytes of its span, and ``closing`` in the end.
+    The body is, for each span, its part headers and its bytes, and then ``closing``.
 
     Attributes:
-        content_type: of the response.
-        part_headers: what goes before each span, delimiter and blank line included.
-        closing: what goes after the last one.
-        content_length: of all of it, in bytes.
+        content_type: The Content-Type of the response.
+        part_headers: For each span, the delimiter, the headers of its part and an empty line.
+        closing: The closing delimiter.
+        content_length: The length of the body in bytes.
     """
 
     content_type: str
@@ -122,15 +136,15 @@ class ByteRanges(NamedTuple):
 
 
 def parse_ranges_specifier(value: str, *, limit: int = 16) -> RangesSpecifier | None:
-    """Read a ``Range`` field of any unit that counts as bytes do (section 14.1.1).
+    """Parse a Range header whose unit has numeric positions, as bytes have (section 14.1.1).
 
     Args:
-        value: the field.
-        limit: more ranges than this are not read.
+        value: The value of the header.
+        limit: The number of ranges accepted.
 
     Returns:
-        What it asks for; or :obj:`None` where it is malformed or over the limit. Positions of more
-        than 19 digits come out as ``10**19``.
+        The unit and its ranges; ``None`` if the value is malformed or has more ranges. A position
+        of more than 19 digits is returned as ``10**19``.
 
     >>> parse_ranges_specifier("bytes=-500")
     RangesSpecifier(unit='bytes', ranges=[RangeSpec(first=None, last=500)])
@@ -143,13 +157,13 @@ def parse_ranges_specifier(value: str, *, limit: int = 16) -> RangesSpecifier | 
     position, stop = match.end(), len(value.rstrip(OWS + ","))
     while position < stop:
         spec = _RANGE_SPEC.match(value, position)
-        # The work ends at the limit, whatever the length of the field (section 17.15).
+        # The limit bounds the work for a long value (section 17.15).
         if spec is None or len(ranges) >= limit:
             return None
-        # Each turn takes a "-" at the least.
+        # Each match consumes at least one "-", so the loop ends.
         position = spec.end()
         first, last, suffix = map(_position, spec.groups())
-        # A last position before the first makes the field invalid (section 14.1.1).
+        # A range whose last position is before its first makes the header invalid (section 14.1.1).
         if first is not None and last is not None and last < first:
             return None
         ranges.append(RangeSpec(first, last if suffix is None else suffix))
@@ -160,46 +174,46 @@ def _position(digits: str | None) -> int | None:
     if not digits:
         return None
     number = parse_digits(digits.lstrip("0") or "0")
-    return _BEYOND if number is None else number
+    return _BEYOND_ANY_SIZE if number is None else number
 
 
 def parse_range(value: str, size: int, *, limit: int = 16) -> list[Span] | None:
-    """Resolve a ``Range`` field against a representation of ``size`` bytes (section 14.2).
+    """Resolve a Range header against a representation of ``size`` bytes (section 14.2).
 
     Args:
-        value: the field.
-        size: of the representation, in bytes.
-        limit: more ranges than this are an attack or a mistake.
+        value: The value of the header.
+        size: The size of the representation in bytes.
+        limit: The number of ranges accepted.
 
     Returns:
-        Non-empty spans within ``[0, size)``, in the order asked for, overlapping ones merged; or
-        :obj:`None` when the field must be ignored and all of it sent.
+        Non-empty spans within ``[0, size)`` in the order of the header, overlapping ones merged;
+        ``None`` if the header is to be ignored and the whole representation sent.
 
     Raises:
-        RangeNotSatisfiable: every range lies beyond ``size``.
+        RangeNotSatisfiable: Each range begins at or after ``size``.
 
     >>> parse_range("bytes=0-499, -1", 1000)
     [Span(start=0, stop=500), Span(start=999, stop=1000)]
     """
     specifier = parse_ranges_specifier(value, limit=limit)
-    # A unit we do not know makes the field as if absent (section 14.2).
+    # A Range header with an unknown unit is ignored (section 14.2).
     if specifier is None or specifier.unit != "bytes":
         return None
-    # No Content-Range can name a slice of nothing, and some clients send a Range with every
-    # request: they get their empty file, not an error.
+    # No Content-Range can describe a part of an empty representation. Some clients send Range with
+    # each request, so the response is a 200 and not a 416.
     if size == 0:
         return None
     spans = [span for spec in specifier.ranges if (span := spec.resolve(size)) is not None]
     if not spans:
         raise RangeNotSatisfiable(size)
-    # Ranges that ask for more than there is are cheaper to answer with all of it (section 17.15).
+    # Overlapping ranges could multiply the bytes to send (section 17.15).
     if sum(stop - start for start, stop in spans) > size:
         return None
     return _merge(spans) if len(spans) > 1 else spans
 
 
 def _merge(spans: list[Span]) -> list[Span]:
-    """Join the spans that overlap, in the place of the first; keep the order (section 15.3.7.2)."""
+    """Merge overlapping spans, each in the place of its first one (section 15.3.7.2)."""
     merged: list[Span] = []
     for start, stop in sorted(spans):
         if merged and start < merged[-1].stop:
@@ -207,15 +221,19 @@ def _merge(spans: list[Span]) -> list[Span]:
         else:
             merged.append(Span(start, stop))
     starts = [span.start for span in merged]
-    # Each span lies in the last merged one that starts no later than it does.
+    # Each span lies in the last merged span that does not start after it.
     return list(dict.fromkeys(merged[bisect_right(starts, start) - 1] for start, _ in spans))
 
 
 def format_content_range(span: Span, size: int | None) -> str:
-    """Write the ``Content-Range`` of an answer 206 (section 14.4).
+    """Format the Content-Range of a 206 (section 14.4).
+
+    Args:
+        span: The bytes that are sent.
+        size: The size of the representation in bytes; ``None`` if it is unknown.
 
     Raises:
-        ValueError: the span is empty, or not within ``size`` bytes.
+        ValueError: The span is empty, or not within ``size`` bytes.
 
     >>> format_content_range(Span(0, 500), 1000)
     'bytes 0-499/1000'
@@ -227,10 +245,13 @@ def format_content_range(span: Span, size: int | None) -> str:
 
 
 def format_unsatisfied_range(size: int) -> str:
-    """Write the ``Content-Range`` of an answer 416 (section 14.4).
+    """Format the Content-Range of a 416 (section 14.4).
+
+    Args:
+        size: The size of the representation in bytes.
 
     Raises:
-        ValueError: the size is negative.
+        ValueError: The size is negative.
 
     >>> format_unsatisfied_range(1000)
     'bytes */1000'
@@ -241,11 +262,11 @@ def format_unsatisfied_range(size: int) -> str:
 
 
 def parse_content_range(value: str) -> ContentRange | None:
-    """Read a ``Content-Range`` field (section 14.4).
+    """Parse a Content-Range header (section 14.4).
 
     Returns:
-        Its span and size; or :obj:`None` where it is malformed, contradicts itself, or counts in
-        another unit than bytes.
+        The span and the size; ``None`` if the value is malformed, contradicts itself or has another
+        unit than bytes.
 
     >>> parse_content_range("bytes 0-499/1000")
     ContentRange(span=Span(start=0, stop=500), size=1000)
@@ -264,7 +285,7 @@ def parse_content_range(value: str) -> ContentRange | None:
     size = None if match[3] is None else parse_digits(match[3])
     if first is None or last is None or (match[3] is not None and size is None):
         return None
-    # A last position before the first, or not within the size, makes the field invalid.
+    # The header is invalid if the last position is before the first or not within the size.
     if last < first or (size is not None and last >= size):
         return None
     return ContentRange(Span(first, last + 1), size)
@@ -273,17 +294,17 @@ def parse_content_range(value: str) -> ContentRange | None:
 def format_byte_ranges(
     spans: Sequence[Span], size: int, *, media_type: str | None, boundary: str
 ) -> ByteRanges:
-    r"""Frame several spans as ``multipart/byteranges`` (section 14.6).
+    r"""Format the framing of several spans as ``multipart/byteranges`` (section 14.6).
 
     Args:
-        spans: what to send, in this order.
-        size: of the whole representation, in bytes.
-        media_type: of the whole representation; it is repeated in each part.
-        boundary: what separates the parts. The content must not have it: take a random one.
+        spans: The spans in the order in which they are sent.
+        size: The size of the representation in bytes.
+        media_type: The media type of the representation, repeated in each part; ``None`` for none.
+        boundary: The boundary. It must not occur in the content, so choose a random one.
 
     Raises:
-        ValueError: there are no spans, one is not within ``size``, or the boundary or the media
-            type cannot be written.
+        ValueError: There are no spans, a span is not within ``size``, or the boundary or the media
+            type cannot be sent.
 
     >>> framed = format_byte_ranges([Span(0, 2), Span(5, 9)], 10, media_type=None, boundary="x")
     >>> framed.part_headers[1], framed.closing
@@ -300,7 +321,7 @@ def format_byte_ranges(
     part_headers: list[bytes] = []
     for number, span in enumerate(spans):
         content_range = format_content_range(span, size).encode("ascii")
-        # The CRLF before a delimiter belongs to it, and not to the part before (RFC 2046, 5.1.1).
+        # The CRLF before a delimiter belongs to the delimiter (RFC 2046, section 5.1.1).
         lead = b"\r\n" if number else b""
         part_headers.append(b"%b%bContent-Range: %b\r\n\r\n" % (lead, start_of_part, content_range))
     closing = b"\r\n" + delimiter + b"--\r\n"

@@ -1,7 +1,17 @@
-"""What to send of a representation (:rfc:`9110`, sections 13 and 14): all, slices, or none of it.
+"""Choose between 200, 206, 304 and 412 for a representation (:rfc:`9110`, sections 13 and 14).
 
-The request's preconditions and ranges meet the response's own fields and size here, in bytes as
-ASGI has both. Nothing is read and nothing is sent.
+:func:`select` compares the request's conditional headers with the validators, the size and the
+status of the response that the app made, and returns a :class:`Selection`. Nothing is read or sent
+here. The steps are those of section 13.2.2:
+
+1. Preconditions apply only if the status would be 200 and the method is GET or HEAD. They give a
+   304 or a 412 without a body, with some of the headers of the 200.
+2. Range applies only to GET. If If-Range is there, it must match the validators.
+3. If ranges are obeyed, the response is a 206 with one span or with ``multipart/byteranges``. If no
+   range overlaps the representation, :exc:`~asgikit.exceptions.RangeNotSatisfiable` is raised.
+4. Otherwise the whole representation is sent with the status of the app.
+
+A response with its body in memory uses step 1 alone: :func:`answer_precondition`.
 """
 
 from __future__ import annotations
@@ -35,7 +45,7 @@ __all__ = [
 
 RawHeaders = list[tuple[bytes, bytes]]
 
-# The fields of a request that choose between the answers.
+# The headers of a request that select the response.
 _CONDITIONAL_HEADERS = frozenset(
     {
         b"if-match",
@@ -47,8 +57,8 @@ _CONDITIONAL_HEADERS = frozenset(
     }
 )
 
-# The fields that tell of a content, and for how long to keep it.
-_OF_CONTENT = frozenset(
+# Headers that describe the content of a response and how long caches may store it.
+_CONTENT_HEADERS = frozenset(
     {
         b"accept-ranges",
         b"cache-control",
@@ -65,17 +75,18 @@ _OF_CONTENT = frozenset(
     }
 )
 
-_MADE_HERE = (b"content-length", b"content-range")
+# Headers that follow from the selection.
+_FRAMING_HEADERS = (b"content-length", b"content-range")
 _ACCEPT_RANGES = (b"accept-ranges", b"bytes")
 
 
 class Selection(NamedTuple):
-    """An answer, ready to be sent.
+    """A response to send.
 
     Attributes:
-        status_code: of the answer.
-        headers: all of its fields, Content-Length among them.
-        segments: its body, in order: bytes as they are, and slices of the representation.
+        status_code: The status.
+        headers: The headers, with Content-Length.
+        segments: The body in order: bytes, and spans of the representation.
     """
 
     status_code: int
@@ -84,34 +95,32 @@ class Selection(NamedTuple):
 
 
 def has_conditional_headers(request_headers: Iterable[tuple[bytes, bytes]]) -> bool:
-    """Tell whether a request has a precondition or a range, which few have.
+    """Return whether a request has a precondition or a Range header.
 
     >>> has_conditional_headers([(b"host", b"example.com")])
     False
     """
-    for name, _ in request_headers:  # noqa: SIM110 - any() takes twice as long
+    for name, _ in request_headers:  # noqa: SIM110 - any() with a generator is slower
         if name in _CONDITIONAL_HEADERS:
             return True
     return False
 
 
 def read_conditional_headers(request_headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, str]:
-    """Return the preconditions and the range of a request, by lower-case name.
+    """Return the preconditions and the Range header of a request by lower-case name.
 
-    A header over 8 KiB is left out.
+    A header over 8 KiB is left out, which means that it is ignored.
 
     >>> read_conditional_headers([(b"host", b"example.com"), (b"range", b"bytes=0-1")])
     {b'range': 'bytes=0-1'}
     """
-    conditional_headers: dict[bytes, list[bytes]] = {}
+    lines: dict[bytes, list[bytes]] = {}
     for name, value in request_headers:
         if name in _CONDITIONAL_HEADERS:
-            conditional_headers.setdefault(name, []).append(value)
-    # Lines of one header are one list (section 5.3). If the header is no list, the value is
-    # malformed and is ignored. So is a value that is too long to be parsed.
-    joined = {
-        name: b", ".join(values).decode("latin-1") for name, values in conditional_headers.items()
-    }
+            lines.setdefault(name, []).append(value)
+    # Lines of one header are one list (section 5.3). If the grammar of the header is no list, the
+    # joined value is malformed and is ignored.
+    joined = {name: b", ".join(values).decode("latin-1") for name, values in lines.items()}
     return {name: value for name, value in joined.items() if len(value) <= MAX_HEADER_SIZE}
 
 
@@ -127,48 +136,43 @@ def select(
     now: float | None = None,
     make_boundary: Callable[[], str],
 ) -> Selection:
-    r"""Decide what to send of a representation of ``size`` bytes (section 13.2.2).
+    r"""Select the response for a representation of ``size`` bytes (section 13.2.2).
 
     Args:
-        method: of the request.
-        status_code: of the answer in full.
-        request_headers: the request's fields; :obj:`None` where they are not known.
-        headers: the fields of the answer in full, validators included.
-        size: in bytes.
-        conditional: whether to obey preconditions. If-Range belongs to a range, and is obeyed.
-        max_ranges: more than these are not obeyed; with 0, none is.
-        now: POSIX seconds, for dates of the obsolete format.
-        make_boundary: gives what separates the parts of several ranges.
+        method: The method of the request in upper case.
+        status_code: The status of the whole response.
+        request_headers: The headers of the request; ``None`` if they are not known.
+        headers: The headers of the whole response, with its validators.
+        size: The size of the representation in bytes.
+        conditional: Whether to obey preconditions. If-Range is part of a range request, and is
+            obeyed in any case.
+        max_ranges: The number of ranges accepted; with 0, Range is ignored.
+        now: The time of the request in POSIX seconds, for dates of the obsolete RFC 850 format.
+        make_boundary: Returns the boundary of a response with several ranges.
 
     Raises:
-        RangeNotSatisfiable: every range asked for lies beyond the end.
+        RangeNotSatisfiable: Each range begins at or after ``size``.
 
-    >>> fields = [(b"range", b"bytes=2-")]
-    >>> selection = select("GET", 200, fields, [], 10, make_boundary=str)
+    >>> request_headers = [(b"range", b"bytes=2-")]
+    >>> selection = select("GET", 200, request_headers, [], 10, make_boundary=str)
     >>> selection.status_code, selection.segments
     (206, [Span(start=2, stop=10)])
     """
     own = dict(headers)
     headers = [*headers]
     if b"content-length" in own or b"content-range" in own:
-        headers = [field for field in headers if field[0] not in _MADE_HERE]
-    # Both are about what would be a 200 (sections 13.2.1 and 14.2).
+        headers = [header for header in headers if header[0] not in _FRAMING_HEADERS]
+    # Preconditions and ranges apply only if the status would be 200 (sections 13.2.1 and 14.2).
     if status_code == 200 and request_headers is not None and method in ("GET", "HEAD"):
         if max_ranges and b"accept-ranges" not in own:
             headers.append(_ACCEPT_RANGES)
         if has_conditional_headers(request_headers):
-            conditional_headers = read_conditional_headers(request_headers)
-            answer = (
-                answer_precondition(method, conditional_headers, headers, now)
-                if conditional
-                else None
-            )
-            if answer is None and method == "GET" and b"range" in conditional_headers:
-                answer = _select_ranges(
-                    conditional_headers, headers, size, max_ranges, now, make_boundary
-                )
-            if answer is not None:
-                return answer
+            asked = read_conditional_headers(request_headers)
+            selection = answer_precondition(method, asked, headers, now) if conditional else None
+            if selection is None and method == "GET" and b"range" in asked:
+                selection = _select_ranges(asked, headers, size, max_ranges, now, make_boundary)
+            if selection is not None:
+                return selection
     headers.append((b"content-length", b"%d" % size))
     whole: list[bytes | Span] = [Span(0, size)] if size and method != "HEAD" else []
     return Selection(status_code, headers, whole)
@@ -180,14 +184,18 @@ def answer_precondition(
     headers: RawHeaders,
     now: float | None = None,
 ) -> Selection | None:
-    """Answer 304 or 412 where a precondition says so; :obj:`None`: go on.
+    """Return the 304 or 412 that the preconditions require.
 
     Args:
-        method: of the request. What others than GET and HEAD have done is done: no condition that
-            fails afterwards takes it back.
-        conditional_headers: what :func:`read_conditional_headers` has read.
-        headers: the fields of the answer 200, validators included.
-        now: POSIX seconds, for dates of the obsolete format.
+        method: The method of the request in upper case. For methods other than GET and HEAD, the
+            result is ``None``: the app has performed the request already, and a 412 would deny
+            that.
+        conditional_headers: The result of :func:`read_conditional_headers`.
+        headers: The headers of the 200, with its validators.
+        now: The time of the request in POSIX seconds, for dates of the obsolete RFC 850 format.
+
+    Returns:
+        The response; ``None`` if the 200 is to be sent.
 
     >>> answer_precondition("GET", {b"if-none-match": '"1"'}, [(b"etag", b'"1"')])
     Selection(status_code=304, headers=[(b'etag', b'"1"')], segments=[])
@@ -213,19 +221,19 @@ def answer_precondition(
 
 
 def error_headers(headers: RawHeaders) -> RawHeaders:
-    """Take the fields of an answer 200 that an error in its place has too, in order.
+    """Select the headers of a 200 that an error in its place has as well, in order.
 
-    Cookies are for the exchange, and ``Access-Control-Allow-Origin`` for whoever reads the error.
-    What tells of the content, and for how long to keep it, is not said of an error.
+    Headers that concern the exchange, such as cookies and CORS headers, are kept. Headers that
+    describe the content, or how long it may be stored, are left out.
 
     >>> error_headers([(b"set-cookie", b"a=b"), (b"cache-control", b"max-age=600")])
     [(b'set-cookie', b'a=b')]
     """
-    return [field for field in headers if field[0] not in _OF_CONTENT]
+    return [header for header in headers if header[0] not in _CONTENT_HEADERS]
 
 
 def _validators(headers: RawHeaders) -> tuple[ETag | None, datetime | None]:
-    """Read what goes out: the client has nothing else to compare with."""
+    # The client compares with the headers that it received, so those of the response count.
     own = dict(headers)
     etag = own.get(b"etag")
     last_modified = own.get(b"last-modified")
@@ -254,13 +262,9 @@ def _select_ranges(
     if len(spans) == 1:
         start, stop = spans[0]
         content_range = format_content_range(spans[0], size).encode("ascii")
-        fields = [
-            *headers,
-            (b"content-range", content_range),
-            (b"content-length", b"%d" % (stop - start)),
-        ]
-        return Selection(206, fields, [*spans])
-    # What all have in common is in each of the parts, Content-Range in nothing else
+        part_length = (b"content-length", b"%d" % (stop - start))
+        return Selection(206, [*headers, (b"content-range", content_range), part_length], [*spans])
+    # Each part has the media type and its Content-Range; the response itself has no Content-Range
     # (section 15.3.7.2).
     media_type = dict(headers).get(b"content-type")
     framed = format_byte_ranges(
@@ -269,10 +273,10 @@ def _select_ranges(
         media_type=None if media_type is None else media_type.decode("latin-1"),
         boundary=make_boundary(),
     )
-    fields = [field for field in headers if field[0] != b"content-type"]
-    fields.append((b"content-type", framed.content_type.encode("ascii")))
-    fields.append((b"content-length", b"%d" % framed.content_length))
+    headers = [header for header in headers if header[0] != b"content-type"]
+    headers.append((b"content-type", framed.content_type.encode("ascii")))
+    headers.append((b"content-length", b"%d" % framed.content_length))
     segments: list[bytes | Span] = []
     for part in zip(framed.part_headers, spans, strict=True):
         segments += part
-    return Selection(206, fields, [*segments, framed.closing])
+    return Selection(206, headers, [*segments, framed.closing])

@@ -1,4 +1,4 @@
-"""Trailer fields (:rfc:`9110`, section 6.5): which fields may follow the content."""
+"""Trailers (:rfc:`9110`, section 6.5): the headers that may follow the content."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from asgikit.http.grammar import check_field, header_pairs
 
 __all__ = ["check_trailers"]
 
-# What a client has to know before it reads the content has no place behind it (section 6.5.1).
+# Headers that a recipient must know before the content are not allowed in trailers (section 6.5.1).
 _NOT_IN_TRAILERS = frozenset(
     {
-        # How the message ends, and where it goes.
+        # Framing and routing
         *(b"connection", b"content-length", b"host", b"keep-alive", b"proxy-connection", b"te"),
         *(b"trailer", b"transfer-encoding", b"upgrade"),
-        # Who asks, and who may; a cookie is part of that.
+        # Authentication, with cookies
         *(b"authorization", b"cookie", b"proxy-authenticate", b"proxy-authorization"),
         *(b"set-cookie", b"www-authenticate"),
-        # What is asked for, and on which conditions.
+        # Request modifiers: controls and conditionals
         *(b"expect", b"if-match", b"if-modified-since", b"if-none-match", b"if-range"),
         *(b"if-unmodified-since", b"max-forwards", b"pragma", b"range"),
-        # What is done with the response.
+        # Response controls
         *(b"age", b"cache-control", b"date", b"expires", b"location", b"retry-after", b"vary"),
-        # How the content is read.
+        # Content format
         *(b"content-encoding", b"content-range", b"content-type"),
     }
 )
@@ -31,22 +31,25 @@ _NOT_IN_TRAILERS = frozenset(
 def check_trailers(
     trailers: Mapping[str, str] | Iterable[tuple[str | bytes, str | bytes]],
 ) -> list[tuple[bytes, bytes]]:
-    """Encode trailer fields for ASGI.
+    """Check trailers and encode them for ASGI.
 
     Args:
-        trailers: a mapping, or pairs where a field is repeated.
+        trailers: A mapping or pairs; see :func:`~asgikit.http.grammar.header_pairs`.
+
+    Returns:
+        Lower-case names and values in order.
 
     Raises:
-        ValueError: a field could not be sent, or not as a trailer.
-        TypeError: a name or a value is neither ``str`` nor ``bytes``.
+        ValueError: A trailer cannot be sent, or must be sent before the content.
+        TypeError: A name or a value is neither ``str`` nor ``bytes``.
 
     >>> check_trailers({"Server-Timing": "db;dur=53"})
     [(b'server-timing', b'db;dur=53')]
     """
-    fields = [check_field(name, value) for name, value in header_pairs(trailers)]
-    for name, _ in fields:
+    headers = [check_field(name, value) for name, value in header_pairs(trailers)]
+    for name, _ in headers:
         if name in _NOT_IN_TRAILERS:
             raise ValueError(
                 f"{name.decode()!r} is no trailer: it must be known before the content"
             )
-    return fields
+    return headers
