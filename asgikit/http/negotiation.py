@@ -348,7 +348,7 @@ class AcceptLanguage(Preferences):
 
 
 def parse_accept(field: str | None) -> Accept:
-    """Parse Accept (section 12.5.1), repeated lines joined by ``", "``; ``None`` if absent.
+    """Parse Accept (section 12.5.1), lines joined by ``", "``; ``None`` if absent.
 
     >>> parse_accept("text/*;q=0.3, text/html;level=1").quality("text/html")
     0.3
@@ -367,7 +367,7 @@ def parse_accept(field: str | None) -> Accept:
 
 
 def parse_accept_encoding(field: str | None) -> AcceptEncoding:
-    """Parse Accept-Encoding (section 12.5.3), repeated lines joined by ``", "``; ``None`` if absent.
+    """Parse Accept-Encoding (section 12.5.3), lines joined by ``", "``; ``None`` if absent.
 
     >>> "gzip" in parse_accept_encoding("gzip;q=0, *"), "br" in parse_accept_encoding("")
     (False, False)
@@ -402,7 +402,7 @@ def prefer_codings(field: str | None, offers: Sequence[str]) -> list[str]:
 
 
 def parse_accept_language(field: str | None) -> AcceptLanguage:
-    """Parse Accept-Language (section 12.5.4), repeated lines joined by ``", "``; ``None`` if absent.
+    """Parse Accept-Language (section 12.5.4), lines joined by ``", "``; ``None`` if absent.
 
     >>> list(parse_accept_language("da, en-gb;q=0.8"))[1]
     Preference(value='en-gb', quality=0.8)
