@@ -1,1 +1,1 @@
-"""Small apps that run: see the README."""
+"""Small apps to run; the README lists them."""

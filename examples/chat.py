@@ -1,9 +1,10 @@
-"""A chat room by server-sent events: one process, one room, the last hundred messages.
+"""A chat room with server-sent events: one process, one room, the last hundred messages.
 
 uvicorn --timeout-graceful-shutdown 1 examples.chat:app
 
-A browser that loses its connection comes back and gets what it missed. A listener that cannot keep
-up is sent away, and does the same. More than one process would need a broker between them.
+A browser that loses its connection reconnects and gets the messages that it missed. The stream of a
+browser that reads too slowly is closed, and it reconnects likewise. Several processes would need a
+message broker.
 """
 
 from __future__ import annotations
@@ -33,36 +34,37 @@ if TYPE_CHECKING:
     from anyio.streams.memory import MemoryObjectSendStream
 
 HISTORY = 100  # messages
-BEHIND = 50  # messages that a listener may be behind
-LISTENERS = 1000
+QUEUE_SIZE = 50  # unsent messages of one subscriber
+MAX_SUBSCRIBERS = 1000
 
 PAGE = HTMLResponse(Path(__file__).with_name("chat.html").read_text(encoding="utf-8"))
 
 
 class Room:
-    """Who listens, and what was said last."""
+    """The subscribers and the latest messages."""
 
     def __init__(self) -> None:
         self.count = 0
-        self.said: deque[ServerSentEvent] = deque(maxlen=HISTORY)
-        self.listeners: set[MemoryObjectSendStream[ServerSentEvent]] = set()
+        self.messages: deque[ServerSentEvent] = deque(maxlen=HISTORY)
+        self.subscribers: set[MemoryObjectSendStream[ServerSentEvent]] = set()
 
-    def say(self, text: str) -> None:
+    def publish(self, text: str) -> None:
+        """Send a message to each subscriber; remove those with a full queue."""
         self.count += 1
         event = ServerSentEvent({"text": text}, id=str(self.count))
-        self.said.append(event)
-        for listener in list(self.listeners):
+        self.messages.append(event)
+        for subscriber in list(self.subscribers):
             try:
-                listener.send_nowait(event)
+                subscriber.send_nowait(event)
             except anyio.WouldBlock:
-                self.listeners.discard(listener)
-                listener.close()
+                self.subscribers.discard(subscriber)
+                subscriber.close()
 
-    async def listen(self, last_event_id: str | None) -> AsyncIterator[ServerSentEvent]:
-        """What was said after an event, and then whatever is said, until the listener leaves."""
-        sender, receiver = anyio.create_memory_object_stream[ServerSentEvent](BEHIND)
-        missed = self.said_after(last_event_id)
-        self.listeners.add(sender)
+    async def subscribe(self, last_event_id: str | None) -> AsyncIterator[ServerSentEvent]:
+        """Yield the messages after an event, then each new one, until the client disconnects."""
+        sender, receiver = anyio.create_memory_object_stream[ServerSentEvent](QUEUE_SIZE)
+        missed = self.messages_after(last_event_id)
+        self.subscribers.add(sender)
         try:
             with sender, receiver:
                 for event in missed:
@@ -70,10 +72,10 @@ class Room:
                 async for event in receiver:
                     yield event
         finally:
-            self.listeners.discard(sender)
+            self.subscribers.discard(sender)
 
-    def said_after(self, last_event_id: str | None) -> list[ServerSentEvent]:
-        events = list(self.said)
+    def messages_after(self, last_event_id: str | None) -> list[ServerSentEvent]:
+        events = list(self.messages)
         ids = [event.id for event in events]
         return events[ids.index(last_event_id) + 1 :] if last_event_id in ids else events
 
@@ -84,7 +86,7 @@ room = Room()
 async def read_text(request: Request) -> str:
     text = (await request.form()).get("text")
     if not isinstance(text, str) or not text or len(text) > 1000:
-        raise BadRequest("Say something, in at most 1000 characters.")
+        raise BadRequest("Send a text of 1 to 1000 characters.")
     return text
 
 
@@ -94,11 +96,11 @@ async def app(request: Request) -> ASGIApp:
         case "GET", "/":
             return PAGE
         case "GET", "/events":
-            if len(room.listeners) >= LISTENERS:
+            if len(room.subscribers) >= MAX_SUBSCRIBERS:
                 raise HTTPError(503, "The room is full.", headers={"retry-after": "10"})
-            return EventSourceResponse(room.listen(request.last_event_id), retry=1000)
+            return EventSourceResponse(room.subscribe(request.last_event_id), retry=1000)
         case "POST", "/say":
-            room.say(await read_text(request))
+            room.publish(await read_text(request))
             return Response(status_code=204)
         case _:
             raise HTTPError(404)

@@ -1,9 +1,9 @@
-"""Every promise of asgikit live, on one page: open http://127.0.0.1:8000/ after
+"""A live demo of the features on one page: open http://127.0.0.1:8000/ after
 
 uvicorn examples.demo:app --port 8000
 
-It needs nothing else, and keeps nothing that a visitor sends: an upload is hashed while it passes
-through, and the files that are served are made at the start, in a folder that goes in the end.
+It stores no data of visitors: uploads are hashed as they arrive. The served files are created at
+start-up in a temporary folder, which is deleted at shutdown.
 """
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ if TYPE_CHECKING:
 
 MiB = 1024 * 1024
 LIMITS = Limits(max_body_size=MiB, max_form_size=100 * MiB, max_files=10, max_text_size=64 * 1024)
-# A form is held in memory, so that no file may be in it.
+# The whole form is held in memory, so it must not contain files.
 FORM_LIMITS = Limits(max_form_size=64 * 1024, max_text_size=64 * 1024, max_fields=100, max_files=0)
 
-EVENTS = {str(number): number for number in range(1, 31)}  # by their ids
-EVENTS_A_STREAM = 5
-PAUSE = 0.25  # seconds between two of them
-ROWS = 200_000  # of the download
+EVENTS = {str(number): number for number in range(1, 31)}  # id to number
+EVENTS_PER_STREAM = 5
+PAUSE = 0.25  # seconds between two events
+ROWS = 200_000  # rows of the CSV download
 
 POEM = """\
 The tag you hold is still the tag I gave:
@@ -59,8 +59,8 @@ no word has changed, so not a word I send.
 """
 
 
-def allow_itself(page: str) -> str:
-    """Write the policy of a page that runs its own script and style and asks its own server."""
+def content_security_policy(page: str) -> str:
+    """Return a policy that allows the script and the style of ``page``, and its own server."""
 
     def digest(element: str) -> str:
         found = re.search(f"<{element}>(.*?)</{element}>", page, re.DOTALL)
@@ -75,12 +75,12 @@ def allow_itself(page: str) -> str:
 
 
 PAGE = Path(__file__).with_name("demo.html").read_text(encoding="utf-8")
-# Nothing in these two changes, so one response object answers every request.
+# These two are constant, so one response object serves all requests.
 INDEX = HTMLResponse(
     PAGE,
     headers={
         "cache-control": "no-cache",
-        "content-security-policy": allow_itself(PAGE),
+        "content-security-policy": content_security_policy(PAGE),
         "referrer-policy": "same-origin",
         "x-content-type-options": "nosniff",
     },
@@ -91,18 +91,18 @@ POEM_RESPONSE = PlainTextResponse(POEM, headers={"cache-control": "no-cache"}, c
 
 @functools.cache
 def media() -> Media:
-    """Make the files: at the start, or on first use where a host has no lifespan."""
+    """Create the files: at start-up, or on first use if the host has no lifespan."""
     return Media()
 
 
 @asynccontextmanager
 async def lifespan() -> AsyncGenerator[None]:
-    made = await anyio.to_thread.run_sync(media)
+    files = await anyio.to_thread.run_sync(media)
     try:
         yield
     finally:
         media.cache_clear()
-        made.close()
+        files.close()
 
 
 async def index(_request: Request) -> ASGIApp:
@@ -110,7 +110,7 @@ async def index(_request: Request) -> ASGIApp:
 
 
 async def echo(request: Request) -> ASGIApp:
-    """What the client sent, as asgikit reads it."""
+    """Return the parsed request as JSON."""
     query, headers = request.query_params, request.headers
     media_type = request.media_type
     document = {
@@ -130,17 +130,17 @@ async def echo(request: Request) -> ASGIApp:
 
 
 async def count(request: Request) -> ASGIApp:
-    """JSON in, JSON out: a malformed body has been answered with 400 before this goes on."""
+    """Parse JSON and return it; a malformed body gets a 400 from ``request.json()``."""
     document = await request.json()
     members = len(document) if isinstance(document, dict | list) else None
     return JSONResponse({"type": type(document).__name__, "members": members, "json": document})
 
 
 async def upload(request: Request) -> ASGIApp:
-    """Files of any number of bytes up to the limit, of which none is kept."""
+    """Hash the uploaded files without storing them."""
     files = [await fingerprint(part) async for part in request.parts() if part.filename]
     if not files:
-        raise BadRequest("Choose a file first.")
+        raise BadRequest("Select a file first.")
     return JSONResponse({"files": files})
 
 
@@ -160,7 +160,7 @@ async def fingerprint(part: Part) -> dict[str, Any]:
 
 
 async def form(request: Request) -> ASGIApp:
-    """The fields of a form, in order, repeated names kept."""
+    """Return the fields of a form in order, with repeated names."""
     fields = list((await request.form(limits=FORM_LIMITS)).items())
     return JSONResponse({"count": len(fields), "fields": fields})
 
@@ -174,16 +174,16 @@ async def lines(_request: Request) -> ASGIApp:
 
 
 async def events(request: Request) -> ASGIApp:
-    """Some events more than the client has had; after the last one, it is told not to come back."""
+    """Send the events after Last-Event-ID; after the last one, a 204 ends the reconnections."""
     last = EVENTS.get(request.last_event_id or "", 0)
     if last == len(EVENTS):
         return Response(status_code=204)
-    return EventSourceResponse(count_on(last), retry=300)
+    return EventSourceResponse(events_after(last), retry=300)
 
 
-async def count_on(last: int) -> AsyncIterator[ServerSentEvent]:
-    """Events that follow number ``last``. The stream breaks off soon, to show the reconnect."""
-    for number in list(EVENTS.values())[last : last + EVENTS_A_STREAM]:
+async def events_after(last: int) -> AsyncIterator[ServerSentEvent]:
+    """Yield the events after number ``last``; the stream ends early to show a reconnection."""
+    for number in list(EVENTS.values())[last : last + EVENTS_PER_STREAM]:
         yield ServerSentEvent({"number": number, "of": len(EVENTS)}, id=str(number))
         await anyio.sleep(PAUSE)
 
@@ -193,7 +193,7 @@ async def stream(_request: Request) -> ASGIApp:
 
 
 async def countdown() -> AsyncIterator[str]:
-    """Text that arrives while it is written; it is closed at once when the client leaves."""
+    """Yield text with pauses; the generator is closed as soon as the client disconnects."""
     for number in range(5, 0, -1):
         yield f"{number}\n"
         await anyio.sleep(0.2)
@@ -206,7 +206,7 @@ async def download(_request: Request) -> ASGIApp:
 
 
 async def squares() -> AsyncIterator[str]:
-    """A table that is never whole in memory."""
+    """Yield a CSV table in blocks of 1000 rows."""
     yield "number,square\n"
     for start in range(0, ROWS, 1000):
         yield "".join(f"{number},{number * number}\n" for number in range(start, start + 1000))
@@ -237,7 +237,7 @@ async def redirect(_request: Request) -> ASGIApp:
 
 
 async def teapot(_request: Request) -> ASGIApp:
-    """An error is data: the client gets it as a problem document."""
+    """Raise an error with extension members; the client gets a problem document."""
     raise HTTPError(418, "It is short and stout.", extensions={"handle": True})
 
 
@@ -265,7 +265,7 @@ ROUTES: dict[str, tuple[tuple[str, ...], Callable[[Request], Awaitable[ASGIApp]]
 async def app(request: Request) -> ASGIApp:
     methods, handler = ROUTES.get(request.path, ((), None))
     if handler is None:
-        raise HTTPError(404, f"There is nothing at {request.path}.")
+        raise HTTPError(404, f"No page has the path {request.path}.")
     if request.method not in methods:
         raise HTTPError(405, headers={"allow": ", ".join(methods)})
     return await handler(request)

@@ -1,4 +1,4 @@
-"""What the demo serves from disk, made when it starts: a tune, and a file of numbered lines."""
+"""The files that the demo serves, created at start-up: a tune and numbered lines."""
 
 from __future__ import annotations
 
@@ -10,21 +10,22 @@ import tempfile
 import wave
 from pathlib import Path
 
-RATE = 11025  # samples a second
-NOTE = RATE // 3  # samples of a note
+RATE = 11025  # samples per second
+NOTE = RATE // 3  # samples per note
 PENTATONIC = (220.0, 261.6, 293.7, 329.6, 392.0, 440.0, 523.3)  # Hz
 MELODY = (0, 2, 3, 5, 4, 3, 1, 2, 6, 5, 3, 4, 2, 1, 3, 0)
-REPEATS = 56  # five minutes, so that there is something to seek in
+REPEATS = 56  # five minutes, long enough to seek in
 
-# What the entity tags are made of: with one time for all, every process of the demo gives the same.
-MADE = 1767225600  # POSIX seconds
+# The modification time of the files, in POSIX seconds. Entity tags are derived from it, so they are
+# equal in each process.
+MODIFIED = 1767225600
 
 LINES = 50_000
-LINE = "{number:07d}  square {square:015d}\n"  # 32 bytes, so that a range of them is a line
+LINE = "{number:07d}  square {square:015d}\n"  # 32 bytes, so that the range of a line is known
 
 
 def note(pitch: float) -> array.array[int]:
-    """Give the samples of one note, which fades like a plucked string."""
+    """Return the samples of one note that fades like a plucked string."""
     samples = array.array("h")
     for index in range(NOTE):
         loudness = 9000 * (1 - index / NOTE) ** 2
@@ -51,7 +52,7 @@ def write_lines(path: Path) -> None:
 
 
 class Media:
-    """A temporary folder with both files. It takes 10 MB, and is gone when it is closed."""
+    """A temporary folder with both files (10 MB); ``close`` deletes it."""
 
     def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="asgikit-demo-")
@@ -61,7 +62,7 @@ class Media:
         write_tune(self.tune)
         write_lines(self.lines)
         for path in (self.tune, self.lines):
-            os.utime(path, (MADE, MADE))
+            os.utime(path, (MODIFIED, MODIFIED))
 
     def close(self) -> None:
         self._folder.cleanup()

@@ -1,9 +1,9 @@
-"""A folder on the web: ranges, preconditions, index pages, and nothing outside of the folder.
+"""Serve a folder, with ranges, preconditions and index pages.
 
 FOLDER=docs uvicorn examples.file_server:app
 curl -r 0-99 http://127.0.0.1:8000/index.html
 
-Beside a file, `name.br`, `name.zst` or `name.gz` is sent to clients that accept it.
+Compressed files (`name.br`, `name.zst`, `name.gz`) are sent to clients that accept them.
 """
 
 from __future__ import annotations

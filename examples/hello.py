@@ -1,7 +1,7 @@
-"""The smallest app, in both shapes.
+"""The smallest app, with and without `to_asgi`.
 
-uvicorn examples.hello:app          (a bare function: uvicorn and daphne)
-hypercorn examples.hello:everywhere (through `to_asgi`: every server)
+uvicorn examples.hello:app          (a plain function: uvicorn and daphne)
+hypercorn examples.hello:everywhere (adapted by `to_asgi`: each server)
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A JSON API whose input is validated by msgspec, which reads the bytes straight into a type.
+"""A JSON API with validation by msgspec, which decodes bytes directly to a struct.
 
 uvicorn examples.json_msgspec:app
 curl -d '{"item": "tea", "count": 2}' http://127.0.0.1:8000/

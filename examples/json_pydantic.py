@@ -1,4 +1,4 @@
-"""A JSON API whose input is validated by pydantic; what is wrong is told field by field.
+"""A JSON API with validation by pydantic; the problem document lists each invalid field.
 
 uvicorn examples.json_pydantic:app
 curl -d '{"item": "tea", "count": 0}' http://127.0.0.1:8000/
@@ -18,8 +18,8 @@ class Order(BaseModel):
     count: int = Field(default=1, ge=1, le=1000)
 
 
-def refuse(error: ValidationError) -> HTTPError:
-    """Make the answer: 400 where it is no JSON, else 422 with a list of what is wrong where."""
+def to_http_error(error: ValidationError) -> HTTPError:
+    """Return a 400 if the body is not JSON, else a 422 with the list of invalid fields."""
     errors = error.errors(include_url=False, include_context=False, include_input=False)
     if errors[0]["type"] == "json_invalid":
         return BadRequest(errors[0]["msg"])
@@ -33,5 +33,5 @@ async def app(request: Request) -> JSONResponse:
     try:
         order = await request.json(loads=Order.model_validate_json)
     except ValidationError as error:
-        raise refuse(error) from error
+        raise to_http_error(error) from error
     return JSONResponse(order.model_dump(), 201)

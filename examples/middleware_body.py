@@ -1,4 +1,4 @@
-"""A middleware that reads the whole body, and the app behind it, which reads it too.
+"""A middleware that reads the whole body before the inner app reads it.
 
 uvicorn examples.middleware_body:app
 curl -d hello http://127.0.0.1:8000/
@@ -23,7 +23,7 @@ from asgikit import (
 
 
 class DigestMiddleware:
-    """Adds the SHA-256 of the request's body to the response of any ASGI app."""
+    """Add the SHA-256 of the request body to the response of an ASGI app."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -43,7 +43,7 @@ class DigestMiddleware:
                 message["headers"] = headers.raw
             await send(message)
 
-        # What was read is gone from `receive`: `replay()` gives it again, then what follows.
+        # `receive` does not return the body again; `replay()` does, and then the next messages.
         await self.app(scope, request.replay(), send_digest)
 
 

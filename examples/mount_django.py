@@ -1,20 +1,20 @@
-"""An app of asgikit's beside a Django project: this is the project's `asgi.py`.
+"""An asgikit app beside a Django project, in the `asgi.py` of the project.
 
 uvicorn examples.mount_django:app
 curl http://127.0.0.1:8000/kit/some/where
 
-Django mounts no ASGI apps: what is below the path is sent to ours before Django sees it.
+Django cannot mount ASGI apps, so `app` dispatches by path before Django.
 """
 
 from __future__ import annotations
 
 import os
 
-import django  # type: ignore[import-untyped] # it ships no types
-from django.conf import settings  # type: ignore[import-untyped] # nor here
-from django.core.asgi import get_asgi_application  # type: ignore[import-untyped] # nor here
-from django.http import HttpRequest, HttpResponse  # type: ignore[import-untyped] # nor here
-from django.urls import path  # type: ignore[import-untyped] # nor here
+import django  # type: ignore[import-untyped] # Django has no types
+from django.conf import settings  # type: ignore[import-untyped] # Django has no types
+from django.core.asgi import get_asgi_application  # type: ignore[import-untyped] # Django has no types
+from django.http import HttpRequest, HttpResponse  # type: ignore[import-untyped] # Django has no types
+from django.urls import path  # type: ignore[import-untyped] # Django has no types
 
 from asgikit import ASGIApp, JSONResponse, Receive, Request, Scope, Send, request_response, to_asgi
 
@@ -27,10 +27,10 @@ async def kit(request: Request) -> JSONResponse:
 
 
 def home(_request: HttpRequest) -> HttpResponse:
-    return HttpResponse(b"Django's own", content_type="text/plain")
+    return HttpResponse(b"from Django", content_type="text/plain")
 
 
-# A project has these three in its settings and in urls.py.
+# A real project has these in settings.py and urls.py.
 urlpatterns = [path("", home)]
 settings.configure(ALLOWED_HOSTS=["*"], ROOT_URLCONF=__name__, SECRET_KEY=os.urandom(16).hex())
 django.setup()
@@ -39,6 +39,6 @@ project: ASGIApp = get_asgi_application()
 
 @to_asgi
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
-    # Django knows no lifespan, so that ours answers it.
+    # Django does not support the lifespan protocol, so the other app handles it.
     is_ours = scope["type"] != "http" or f"{scope['path']}/".startswith(f"{PREFIX}/")
     await (kit if is_ours else project)(scope, receive, send)

@@ -1,9 +1,9 @@
-"""An app of asgikit's below a path of a FastAPI application.
+"""An asgikit app mounted in a FastAPI application.
 
 uvicorn examples.mount_fastapi:app
 curl http://127.0.0.1:8000/kit/some/where
 
-A route of FastAPI's turns what is no response of Starlette's into JSON: so mount, as here.
+Mount the app: a route of FastAPI would convert its response to JSON.
 """
 
 from __future__ import annotations

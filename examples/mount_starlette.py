@@ -1,4 +1,4 @@
-"""An app of asgikit's below a path of a Starlette application, lifespan and all.
+"""An asgikit app mounted in a Starlette application.
 
 uvicorn examples.mount_starlette:app
 curl http://127.0.0.1:8000/kit/some/where
@@ -25,7 +25,7 @@ async def kit(request: Request) -> JSONResponse:
 
 
 async def home(_request: StarletteRequest) -> PlainTextResponse:
-    return PlainTextResponse("Starlette's own")
+    return PlainTextResponse("from Starlette")
 
 
 app = Starlette(routes=[Route("/", home), Mount("/kit", kit)])

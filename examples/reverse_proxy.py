@@ -1,4 +1,4 @@
-"""A reverse proxy: bodies stream through it both ways, at the pace of the slower side.
+"""A reverse proxy that streams bodies in both directions, at the pace of the slower side.
 
 UPSTREAM=http://127.0.0.1:8001 uvicorn examples.reverse_proxy:app
 """
@@ -29,13 +29,13 @@ VIA = (b"via", b"1.1 asgikit")
 
 @asynccontextmanager
 async def lifespan() -> AsyncGenerator[dict[str, object]]:
-    # The transport alone: a client has cookies, redirects and fields of its own.
+    # A transport without a client, which would add headers, cookies and redirects.
     async with httpx.AsyncHTTPTransport() as transport:
         yield {"transport": transport, "upstream": httpx.URL(os.environ["UPSTREAM"])}
 
 
 def forward(request: Request) -> httpx.Request:
-    """Make the request for the upstream; only its path and query are the client's choice."""
+    """Return the request to the upstream, with the path and the query of the client."""
     url: httpx.URL = request.state.upstream
     query = request.scope["query_string"]
     target = request.raw_path + (b"?" + query if query else b"")
@@ -54,11 +54,11 @@ def forward(request: Request) -> httpx.Request:
 
 
 class Relay:
-    """The upstream's body as it arrives; closing it gives the connection back."""
+    """Iterate over the body of the upstream; ``aclose`` returns the connection to the pool."""
 
-    def __init__(self, answer: httpx.Response) -> None:
-        self._answer = answer
-        self._chunks: Any = answer.aiter_raw()
+    def __init__(self, response: httpx.Response) -> None:
+        self._response = response
+        self._chunks: Any = response.aiter_raw()
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
@@ -69,20 +69,22 @@ class Relay:
 
     async def aclose(self) -> None:
         await self._chunks.aclose()
-        await self._answer.aclose()
+        await self._response.aclose()
 
 
 @request_response(lifespan=lifespan)
 async def app(request: Request) -> StreamingResponse:
     transport: httpx.AsyncBaseTransport = request.state.transport
     try:
-        answer = await transport.handle_async_request(forward(request))
+        response = await transport.handle_async_request(forward(request))
     except httpx.TimeoutException as error:
         raise HTTPError(504) from error
     except httpx.TransportError as error:
         raise HTTPError(502) from error
-    if not 200 <= answer.status_code <= 599:  # some services send 999, which is no HTTP status
-        await answer.aclose()
+    if (
+        not 200 <= response.status_code <= 599
+    ):  # some services send 999, which is not an HTTP status
+        await response.aclose()
         raise HTTPError(502)
-    headers = [pair for pair in end_to_end(answer.headers.raw) if pair[0] not in SERVERS]
-    return StreamingResponse(Relay(answer), answer.status_code, [*headers, VIA])
+    headers = [pair for pair in end_to_end(response.headers.raw) if pair[0] not in SERVERS]
+    return StreamingResponse(Relay(response), response.status_code, [*headers, VIA])

@@ -1,4 +1,4 @@
-"""The structures an ASGI 2 app can have, each made servable everywhere by `to_asgi`.
+"""The structures of ASGI 2 apps, each adapted to all servers by `to_asgi`.
 
 hypercorn examples.structures:from_closure
 """
@@ -21,13 +21,13 @@ from asgikit import (
 
 @to_asgi
 def from_function(scope: Scope) -> PlainTextResponse:
-    """A function that returns a response: its body needs no more than the scope."""
+    """Return a response that depends on the scope only."""
     return PlainTextResponse(f"{scope['method']} {scope['path']}")
 
 
 @to_asgi
 def from_closure(scope: Scope) -> object:
-    """A closure over the scope: it reads the body, and hands the scope on to the response."""
+    """Return a closure over the scope, which reads the body."""
 
     async def instance(receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
@@ -39,7 +39,7 @@ def from_closure(scope: Scope) -> object:
 
 @to_asgi
 def from_partial(scope: Scope) -> object:
-    """A partial application: the instance is an `async def` with its scope filled in."""
+    """Return an `async def` function with the scope bound by `functools.partial`."""
     return functools.partial(count_bytes, scope)
 
 
@@ -53,7 +53,7 @@ async def count_bytes(scope: Scope, receive: Receive, send: Send) -> None:
 
 @to_asgi
 class FromClass:
-    """A class: constructed with the scope, called with the two channels."""
+    """A class that is constructed with the scope, and called with `receive` and `send`."""
 
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
@@ -68,5 +68,5 @@ from_class = FromClass
 
 @to_asgi
 async def from_coroutine(scope: Scope) -> JSONResponse:
-    """An `async def` factory: it may wait before it answers."""
+    """Return a response from an `async def` function, which may wait before."""
     return JSONResponse({"path": Request(scope).path})

@@ -1,9 +1,9 @@
-"""An upload that goes to disk as it arrives, with its SHA-256 and its progress.
+"""Write an upload to disk as it arrives, with its SHA-256 and its progress.
 
 uvicorn examples.upload_to_disk:app
 curl -F note=hello -F file=@large.iso http://127.0.0.1:8000/
 
-Nothing of it is held in memory, and no name of the client's reaches the disk.
+Only one chunk is held in memory. File names of the client are not used on the disk.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 
 async def store(part: Part, total: int | None) -> dict[str, object]:
-    """Write a part to a file that is named by what is in it."""
+    """Write a part to a file named by the hash of its content."""
     folder = anyio.Path(FOLDER)
     await folder.mkdir(parents=True, exist_ok=True)
     unfinished = folder / f"{os.urandom(8).hex()}.part"
@@ -41,7 +41,7 @@ async def store(part: Part, total: int | None) -> dict[str, object]:
                 size += len(chunk)
         await unfinished.replace(folder / digest.hexdigest())
     finally:
-        # Also where the client left half-way, which cancels nothing but raises here.
+        # Delete a partial file, also if the task is cancelled.
         with anyio.CancelScope(shield=True):
             await unfinished.unlink(missing_ok=True)
     return {"name": part.filename, "size": size, "sha256": digest.hexdigest()}

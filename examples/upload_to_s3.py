@@ -1,10 +1,10 @@
-"""An upload that goes on to S3-style storage while it arrives, by a multipart upload of S3's own.
+"""Send an upload to S3-compatible storage as it arrives, with the multipart upload of S3.
 
 BUCKET=http://127.0.0.1:9000/bucket uvicorn examples.upload_to_s3:app
 curl -F file=@large.iso http://127.0.0.1:8000/
 
-One block of a file is held in memory, and nothing on disk. The storage has to take what comes from
-here; for one that wants signatures, give the client an `auth=` that signs.
+Only one block of a file is held in memory. If the storage requires signatures, pass an `auth=` that
+signs requests to the client.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
 MiB = 1024 * 1024
-BLOCK = 5 * MiB  # the least that S3 takes, but for the last one
+BLOCK = 5 * MiB  # bytes; the minimum of S3, except for the last block
 
 
 @asynccontextmanager
@@ -33,7 +33,7 @@ async def lifespan() -> AsyncGenerator[dict[str, httpx.AsyncClient]]:
 
 
 async def blocks(part: Part) -> AsyncGenerator[bytes]:
-    """Cut a file into blocks of one size, the last one shorter; at least one."""
+    """Yield a file in blocks of ``BLOCK`` bytes and a shorter last one; at least one block."""
     block = bytearray()
     async for chunk in part:
         block += chunk
@@ -43,7 +43,7 @@ async def blocks(part: Part) -> AsyncGenerator[bytes]:
     yield bytes(block)
 
 
-async def ask(
+async def send(
     bucket: httpx.AsyncClient,
     method: str,
     key: str,
@@ -51,29 +51,29 @@ async def ask(
     content: bytes | str = b"",
 ) -> httpx.Response:
     try:
-        answer = await bucket.request(method, key, params=params, content=content)
+        response = await bucket.request(method, key, params=params, content=content)
     except httpx.TransportError as error:
         raise HTTPError(502, "The storage cannot be reached.") from error
-    # S3 may find an error when it has said 200 already.
-    if not answer.is_success or "<Error>" in answer.text:
-        raise HTTPError(502, f"The storage answered {answer.status_code}.")
-    return answer
+    # S3 may report an error after a status of 200.
+    if not response.is_success or "<Error>" in response.text:
+        raise HTTPError(502, f"The storage returned status {response.status_code}.")
+    return response
 
 
 async def store(bucket: httpx.AsyncClient, key: str, part: Part) -> None:
-    """Store a file under a key: all of it, or nothing."""
-    begun = await ask(bucket, "POST", key, {"uploads": ""})
-    upload = {"uploadId": re.findall("<UploadId>(.+?)</UploadId>", begun.text)[0]}
+    """Store a file under a key; if that fails, abort the multipart upload."""
+    created = await send(bucket, "POST", key, {"uploads": ""})
+    upload = {"uploadId": re.findall("<UploadId>(.+?)</UploadId>", created.text)[0]}
     try:
         tags: list[str] = []
         async with aclosing(blocks(part)) as cut:
             async for block in cut:
                 number = {"partNumber": str(len(tags) + 1)}
-                put = await ask(bucket, "PUT", key, {**number, **upload}, block)
+                put = await send(bucket, "PUT", key, {**number, **upload}, block)
                 tags.append(put.headers["etag"])
-        await ask(bucket, "POST", key, upload, list_parts(tags))
+        await send(bucket, "POST", key, upload, list_parts(tags))
     except BaseException:
-        # Also where the client left half-way; else the blocks would be paid for.
+        # Also after a disconnect: blocks of an unfinished upload cost money.
         with anyio.move_on_after(10, shield=True):
             await bucket.delete(key, params=upload)
         raise
@@ -92,7 +92,7 @@ async def app(request: Request) -> JSONResponse:
     keys = {}
     async for part in request.parts():
         if part.filename:
-            key = os.urandom(16).hex()  # a name of ours, never the client's
+            key = os.urandom(16).hex()  # not the file name of the client
             await store(request.state.bucket, key, part)
             keys[part.filename] = key
     if not keys:

@@ -1,6 +1,6 @@
-"""The demo as a function on AWS Lambda: set the handler to `examples.scale.aws_lambda.handler`.
+"""The demo on AWS Lambda: set the handler to `examples.scale.aws_lambda.handler`.
 
-Nothing streams there: the whole request comes in one event, the whole answer goes out in one dict.
+Lambda does not stream: one event has the whole request, and one dict the whole response.
 """
 
 from __future__ import annotations
@@ -9,6 +9,6 @@ from mangum import Mangum
 
 from examples.demo import app
 
-# The lifespan would be run round every single event; without it, the demo makes its files on first
-# use, and keeps them as long as the function is kept warm.
+# Mangum runs the lifespan for each event. Without it, the demo creates its files on first use and
+# keeps them while the function is warm.
 handler = Mangum(app, lifespan="off")

@@ -1,4 +1,4 @@
-"""The demo on every core of a machine by granian, which keeps its workers itself.
+"""The demo on each core of a machine, with the workers of granian.
 
 python -m examples.scale.granian_workers 8000
 """
@@ -19,7 +19,7 @@ def main() -> None:
         interface=Interfaces.ASGI,
         workers=int(os.environ.get("WORKERS", os.cpu_count() or 1)),
         respawn_failed_workers=True,
-        # Seconds that open streams have to end when it is told to go.
+        # Seconds for open streams to end at shutdown.
         workers_kill_timeout=10,
     )
     server.serve()

@@ -1,4 +1,4 @@
-"""The demo on every core of a machine: gunicorn keeps the workers, uvicorn runs in each.
+"""The demo on each core of a machine: gunicorn manages workers, and each runs uvicorn.
 
 gunicorn -c examples/scale/gunicorn_conf.py examples.demo:app
 """
@@ -11,16 +11,16 @@ bind = "127.0.0.1:8000"
 workers = int(os.environ.get("WORKERS", os.cpu_count() or 1))
 worker_class = "uvicorn_worker.UvicornWorker"
 
-# Each worker makes what it needs after it was forked; nothing is shared with the others.
+# Load the app in each worker, so that workers share no state.
 preload_app = False
 
-# Seconds that open streams have to end when a worker is told to go.
+# Seconds for open streams to end at the shutdown of a worker.
 graceful_timeout = 10
 
-# A worker that does not answer its master for so long, in seconds, is replaced. Slow clients are no
-# reason: it answers while it waits for them.
+# A worker that does not respond to its master for this many seconds is replaced. Slow clients
+# do not delay that response.
 timeout = 30
 
-# Memory that some C library leaks goes back now and then, not from all workers at once.
+# Restart workers from time to time, at different times, to release leaked memory.
 max_requests = 100_000
 max_requests_jitter = 10_000

@@ -1,4 +1,4 @@
-"""The demo on a cluster by Ray Serve: replicas on any machine, one proxy on each.
+"""The demo on a cluster with Ray Serve: replicas on any machine, one proxy on each.
 
 pip install 'ray[serve]'
 serve run examples.scale.ray_serve:demo
@@ -6,15 +6,15 @@ serve run examples.scale.ray_serve:demo
 
 from __future__ import annotations
 
-from ray import serve  # type: ignore[import-not-found,unused-ignore] # a cluster has it
+from ray import serve  # type: ignore[import-not-found,unused-ignore] # installed on the cluster
 
 from examples.demo import app
 
 
 class Demo:
-    """The app as it is: Ray calls it with the scopes of the requests."""
+    """The deployment; Ray Serve calls the unchanged app."""
 
 
-# The same as two decorators of Ray's, in a form that type checkers can follow.
+# The same as the decorators of Ray Serve, in a form that type checkers understand.
 deployment = serve.deployment(serve.ingress(app)(Demo), num_replicas=2, max_ongoing_requests=100)
 demo = deployment.bind()

@@ -62,12 +62,12 @@ async def test_listeners_hear_what_is_said_and_leave_nothing(room: chat.Room) ->
     async with anyio.create_task_group() as group:
         group.start_soon(hear)
         group.start_soon(hear)
-        await until(lambda: len(room.listeners) == 2)
+        await until(lambda: len(room.subscribers) == 2)
         assert (await say("one")).status_code == 204
         assert (await say("two%20%C5%BE")).status_code == 204
 
     assert heard == [[("1", "one"), ("2", "two ž")]] * 2
-    assert room.listeners == set()
+    assert room.subscribers == set()
 
 
 async def test_who_comes_back_hears_what_was_missed() -> None:
@@ -80,23 +80,23 @@ async def test_who_comes_back_hears_what_was_missed() -> None:
 
 async def test_only_the_last_messages_are_kept(room: chat.Room) -> None:
     for number in range(150):
-        room.say(str(number))
+        room.publish(str(number))
 
-    assert len(room.said) == chat.HISTORY
+    assert len(room.messages) == chat.HISTORY
     assert (await listen(chat.HISTORY))[0] == ("51", "50")
 
 
 async def test_who_cannot_keep_up_is_sent_away(room: chat.Room) -> None:
-    listening: AsyncIterator[Any] = room.listen(None)
-    room.say("first")
+    listening: AsyncIterator[Any] = room.subscribe(None)
+    room.publish("first")
     assert (await anext(listening)).id == "1"
 
-    for number in range(chat.BEHIND + 2):
-        room.say(str(number))
+    for number in range(chat.QUEUE_SIZE + 2):
+        room.publish(str(number))
 
     # What it was given is there, and then an end: it comes back for the rest.
-    assert room.listeners == set()
-    assert [event.id async for event in listening][-1] == str(1 + chat.BEHIND)
+    assert room.subscribers == set()
+    assert [event.id async for event in listening][-1] == str(1 + chat.QUEUE_SIZE)
 
 
 @pytest.mark.parametrize(
@@ -107,11 +107,11 @@ async def test_what_is_no_message_is_refused(body: bytes, status: int, room: cha
     answer = await exchange(chat.app, "POST", "/say", headers=FORM, body=body)
 
     assert answer.status_code == status
-    assert not room.said
+    assert not room.messages
 
 
 async def test_a_full_room_takes_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chat, "LISTENERS", 0)
+    monkeypatch.setattr(chat, "MAX_SUBSCRIBERS", 0)
 
     assert (await exchange(chat.app, target="/events")).headers["retry-after"] == "10"
     assert (await exchange(chat.app, target="/nowhere")).status_code == 404

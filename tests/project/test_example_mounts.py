@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize(
     ("framework", "own", "inside"),
     [
-        ("starlette", "Starlette's own", {"root_path": "/kit", "inside": "/some/wh ere"}),
+        ("starlette", "from Starlette", {"root_path": "/kit", "inside": "/some/wh ere"}),
         ("fastapi", '{"from":"FastAPI"}', {"root_path": "/kit", "inside": "/some/wh ere"}),
-        ("django", "Django's own", {"inside": "/some/wh ere"}),
+        ("django", "from Django", {"inside": "/some/wh ere"}),
     ],
 )
 def test_a_framework_and_the_app_in_it_answer(
