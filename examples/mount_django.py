@@ -23,7 +23,7 @@ PREFIX = "/kit"
 
 @request_response
 async def kit(request: Request) -> JSONResponse:
-    return JSONResponse({"inside": request.path.removeprefix(PREFIX)})
+    return JSONResponse({"inside": request.route_path})
 
 
 def home(_request: HttpRequest) -> HttpResponse:
@@ -39,6 +39,12 @@ project: ASGIApp = get_asgi_application()
 
 @to_asgi
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
-    # Django does not support the lifespan protocol, so the other app handles it.
-    is_ours = scope["type"] != "http" or f"{scope['path']}/".startswith(f"{PREFIX}/")
-    await (kit if is_ours else project)(scope, receive, send)
+    if scope["type"] != "http":
+        # Django does not support the lifespan protocol, so the other app handles it.
+        await kit(scope, receive, send)
+    elif f"{Request(scope).route_path}/".startswith(f"{PREFIX}/"):
+        root = scope.get("root_path", "")
+        mounted = {**scope, "app_root_path": root, "root_path": root + PREFIX}
+        await kit(mounted, receive, send)
+    else:
+        await project(scope, receive, send)

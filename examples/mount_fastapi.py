@@ -15,8 +15,7 @@ from asgikit import JSONResponse, Request, request_response
 
 @request_response
 async def kit(request: Request) -> JSONResponse:
-    inside = request.path.removeprefix(request.root_path)
-    return JSONResponse({"root_path": request.root_path, "inside": inside})
+    return JSONResponse({"root_path": request.root_path, "inside": request.route_path})
 
 
 app = FastAPI()

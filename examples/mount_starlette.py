@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 
 @request_response
 async def kit(request: Request) -> JSONResponse:
-    inside = request.path.removeprefix(request.root_path)
-    return JSONResponse({"root_path": request.root_path, "inside": inside})
+    return JSONResponse({"root_path": request.root_path, "inside": request.route_path})
 
 
 async def home(_request: StarletteRequest) -> PlainTextResponse:

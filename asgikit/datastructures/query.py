@@ -15,7 +15,7 @@ from asgikit.exceptions import BadRequest, ContentTooLarge
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["QueryParams", "parse_query", "parse_urlencoded"]
+__all__ = ["QueryParams", "format_urlencoded", "parse_query", "parse_urlencoded"]
 
 QueryParams: TypeAlias = MultiDictProxy[str]
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from asgikit.datastructures.address import Address, parse_address
 from asgikit.datastructures.headers import Headers
 from asgikit.datastructures.query import QueryParams, parse_query
+from asgikit.datastructures.request_url import base_url, request_host, request_url, route_path
 from asgikit.datastructures.state import State
-from asgikit.datastructures.url import URL, base_url, quote_path, request_host, request_url
+from asgikit.datastructures.url import URL, quote_path
 from asgikit.exceptions import HTTPError, InvalidHeader
 from asgikit.http.cookies import parse_cookies
 from asgikit.http.grammar import join_lines, parse_digits, strip_ows
@@ -74,9 +75,20 @@ class RequestHead(Mapping[str, Any], Generic[StateT]):
 
     @property
     def path(self) -> str:
-        """The path, percent-decoded, with ``root_path`` before it where an app is mounted."""
-        path: str = self.scope.get("path", "")
+        """The decoded path, as the scope has it. Some hosts include ``root_path``, others do not.
+
+        To match routes, use :attr:`route_path`.
+        """
+        path: str = self.scope.get("path") or ""
         return path
+
+    @property
+    def route_path(self) -> str:
+        """The decoded path below ``root_path`` and the mount, for matching routes.
+
+        It starts with a slash.
+        """
+        return route_path(self.scope)
 
     @property
     def raw_path(self) -> bytes:
@@ -104,7 +116,10 @@ class RequestHead(Mapping[str, Any], Generic[StateT]):
 
     @property
     def url(self) -> URL:
-        """The URL asked for, built from validated parts; a hostile Host has no part in it."""
+        """The URL that the client requested, on every server and in every mount.
+
+        A malformed Host header is replaced by the address of the server.
+        """
         url = self._url
         if url is None:
             url = self._url = request_url(self.scope)

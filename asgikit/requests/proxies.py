@@ -74,7 +74,7 @@ class ProxyProperties(HeaderProperties[StateT]):
         What a proxy does not set it passes on as the client sent it: have yours set or drop
         X-Forwarded-Host (and X-Forwarded-Proto) before links are made of what this gives.
         """
-        from asgikit.datastructures.url import request_host
+        from asgikit.datastructures.request_url import request_host
 
         host = self._trace(trusted, header).host
         told = None if host is None else request_host([(b"host", host.encode("latin-1"))])

@@ -53,6 +53,33 @@ async def test_mounted_app_responds(client_of: Client, framework: str, name: str
         assert (await client.get("/own")).text == OWN
 
 
+def describe_url(request: Request) -> JSONResponse:
+    return JSONResponse([str(request.url), request.route_path])
+
+
+@pytest.mark.parametrize("root_path", ["", "/api"])
+@pytest.mark.parametrize("is_removed", [False, True])
+async def test_url_and_route_path_are_right_in_every_mount(
+    client_of: Client, framework: str, root_path: str, *, is_removed: bool
+) -> None:
+    outer = FRAMEWORKS[framework](request_response(describe_url))
+
+    async def server(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            scope["root_path"] = root_path
+            if not is_removed and framework != "beside_django":  # it compares the whole path
+                scope["path"] = root_path + scope["path"]
+                scope["raw_path"] = root_path.encode() + scope["raw_path"]
+        await outer(scope, receive, send)
+
+    async with client_of(server) as client:
+        url, route_path = (await client.get(TARGET)).json()
+
+    assert url == f"http://host.test{root_path}{TARGET}"
+    is_mount = framework.endswith("_mount")
+    assert route_path == ("/café/a b" if is_mount else "/mounted/café/a b")
+
+
 async def test_mounted_app_reads_body(client_of: Client, framework: str) -> None:
     async def chunks() -> Any:
         for start in range(0, len(BODY), 10_000):

@@ -15,14 +15,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from asgikit.datastructures.url import (
-    URL,
-    base_url,
-    parse_host,
-    quote_path,
-    request_host,
-    request_url,
-)
+from asgikit.datastructures.query import parse_urlencoded
+from asgikit.datastructures.request_url import base_url, request_host, request_url
+from asgikit.datastructures.url import URL, parse_host, quote_path
 
 SERVER = ("192.0.2.1", 8000)
 
@@ -240,7 +235,7 @@ def test_the_host_of_a_request_is_none_where_it_cannot_be_told(headers: Any, hos
         ({"server": ("/run/app.sock", None)}, "/"),
         ({"server": None, "path": "//evil.example/x"}, "/%2Fevil.example/x"),
         ({"server": None, "path": "x:y", "scheme": "https"}, "/x:y"),
-        ({"server": None, "root_path": "//evil.example"}, "/"),
+        ({"server": None, "root_path": "//evil.example"}, "/%2Fevil.example/"),
         ({"scheme": None, "type": "websocket"}, "ws://192.0.2.1:8000/"),
         ({"scheme": "HTTPS"}, "https://192.0.2.1:8000/"),
         ({"scheme": "java script"}, "http://192.0.2.1:8000/"),
@@ -256,8 +251,8 @@ def test_the_host_of_a_request_is_none_where_it_cannot_be_told(headers: Any, hos
         ({"path": "/a/b", "raw_path": b"/a%2fb"}, "http://192.0.2.1:8000/a%2fb"),
         ({"path": "/a b", "raw_path": b"/a b"}, "http://192.0.2.1:8000/a%20b"),  # no URL's
         ({"path": "/a", "raw_path": b"/a?b"}, "http://192.0.2.1:8000/a"),
-        ({"path": "/b", "raw_path": b"/a/b"}, "http://192.0.2.1:8000/b"),  # path was changed
-        ({"path": "/b c", "raw_path": b"/a/b%20c"}, "http://192.0.2.1:8000/b%20c"),
+        ({"path": "/b", "raw_path": b"/a/b"}, "http://192.0.2.1:8000/a/b"),  # path was changed
+        ({"path": "/b c", "raw_path": b"/a/b%20c"}, "http://192.0.2.1:8000/a/b%20c"),
         ({"path": "/%zz", "raw_path": b"/%zz"}, "http://192.0.2.1:8000/%25zz"),
         ({"path": "/\ufffd", "raw_path": b"/%FF"}, "http://192.0.2.1:8000/%FF"),
         ({"path": "/a", "raw_path": "/a"}, "http://192.0.2.1:8000/a"),
@@ -444,6 +439,65 @@ def test_parts_are_replaced(text: str, changes: dict[str, Any], expected: str) -
 
     assert str(url.replace(**changes)) == expected
     assert str(url) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "params", "expected"),
+    [
+        ("https://a/teas?page=3", {"page": 4}, "https://a/teas?page=4"),
+        ("https://a/teas?page=3", {"q": "a b"}, "https://a/teas?page=3&q=a+b"),
+        ("https://a/teas?page=3&q=x", {"page": 4}, "https://a/teas?q=x&page=4"),
+        ("https://a/teas?p=1&p=2&q=x#top", {"p": 3}, "https://a/teas?q=x&p=3#top"),
+        ("/?%70=1&q=%ff", {"p": 2}, "/?q=%ff&p=2"),  # names are decoded, other fields are kept
+        ("/?a&&b=", {"c": "&=é"}, "/?a&b=&c=%26%3D%C3%A9"),
+        ("/?a+b=1", {"a b": ""}, "/?a+b="),
+        ("/?a=1", {}, "/?a=1"),
+        ("", {"a": None}, "?a=None"),
+        ("/", {"self": 1}, "/?self=1"),
+    ],
+)
+def test_include_query_params_replaces_fields_of_the_same_name(
+    text: str, params: dict[str, Any], expected: str
+) -> None:
+    assert str(URL(text).include_query_params(**params)) == expected
+
+
+def test_replace_query_params_removes_all_other_fields() -> None:
+    url = URL("https://u:p@a:1/teas?page=3&q=x#top")
+
+    assert str(url.replace_query_params(page=4)) == "https://u:p@a:1/teas?page=4#top"
+    assert str(url.replace_query_params()) == "https://u:p@a:1/teas#top"
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        ("page", "/teas?q=a+b&q=%2f"),
+        ("q", "/teas?page=3"),
+        (["page", "q"], "/teas"),
+        (("nothing",), "/teas?page=3&q=a+b&q=%2f"),
+        (iter(["q"]), "/teas?page=3"),
+        ([], "/teas?page=3&q=a+b&q=%2f"),
+    ],
+)
+def test_remove_query_params_keeps_other_fields_as_they_are(names: Any, expected: str) -> None:
+    assert str(URL("/teas?page=3&q=a+b&q=%2f").remove_query_params(names)) == expected
+
+
+@pytest.mark.property
+@given(
+    query=QUERIES.map(lambda data: data.decode("latin-1")),
+    params=st.dictionaries(st.text("aé&= ", min_size=1, max_size=3), st.text("aé&=# ", max_size=3)),
+)
+def test_included_query_params_are_read_back(query: str, params: dict[str, str]) -> None:
+    url = URL("/").replace(query=query)
+    changed = url.include_query_params(**params)
+
+    fields = parse_urlencoded(changed.query.encode(), max_fields=None)
+    others = parse_urlencoded(url.query.encode(), max_fields=None)
+    assert fields == [field for field in others if field[0] not in params] + [*params.items()]
+    without = changed.remove_query_params(params)
+    assert str(without) == str(url.remove_query_params(params))
 
 
 @pytest.mark.parametrize(

@@ -446,9 +446,9 @@ SCOPES: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
     },
 )
 
-NEVER = ["url", "base_url", "host", "client", "server", "path", "raw_path", "root_path", "headers",
-         "method", "scheme", "http_version", "content_type", "media_type", "extensions", "state",
-         "path_params"]  # fmt: skip
+NEVER = ["url", "base_url", "route_path", "host", "client", "server", "path", "raw_path",
+         "root_path", "headers", "method", "scheme", "http_version", "content_type", "media_type",
+         "extensions", "state", "path_params"]  # fmt: skip
 PROPERTIES = [
     name
     for base in Request.__mro__
