@@ -174,6 +174,11 @@ class Body:
         """Return the next chunk of a claimed body, which may be empty; ``None`` at the end."""
         return await self.receiver.next_chunk(timeout)
 
+    @property
+    def is_being_read(self) -> bool:
+        """Whether a task reads the whole body."""
+        return self._readers > 0
+
     def kept(self) -> list[bytes]:
         """Return the buffered chunks."""
         return self._buffer if self.data is None else [self.data]

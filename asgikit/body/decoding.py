@@ -12,7 +12,9 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from asgikit.body.body import Body, BodyState
+from asgikit.body.receiver import Receiver
 from asgikit.body.sharing import KEY, shared_body
+from asgikit.exceptions import ContentTooLarge
 from asgikit.runtime.backend import checkpoint
 from asgikit.types import Message, Receive, Scope
 
@@ -23,6 +25,8 @@ __all__ = ["decoded_body"]
 
 #: Seconds of decoding after which others get their turn, also where the whole body is there.
 STRETCH = 0.01
+#: Decoded bytes that are kept while more coded bytes are waited for.
+MAX_WAITING_SIZE = 1024 * 1024
 
 
 def decoded_body(scope: Scope, receive: Receive, max_ratio: int | None) -> Body:
@@ -51,12 +55,61 @@ class DecodedBody(Body):
         received: the other one.
     """
 
-    __slots__ = ("_decoding", "received")
+    __slots__ = ("_decoding", "_scan", "_scanned", "_scanned_size", "received")
 
     def __init__(self, received: Body, codings: list[bytes], max_ratio: int | None) -> None:
         self._decoding = _Decoding(received, codings, max_ratio)
         self.received: Body = received
         super().__init__(self._decoding)
+        # The same bytes, decoded for `read()` alone.
+        self._scan = Receiver(_Decoding(received, codings, max_ratio))
+        self._scanned: list[bytes] | None = []  # `None` above MAX_WAITING_SIZE
+        self._scanned_size = 0  # bytes
+
+    async def read(
+        self, limit: int | None, timeout: float | None, name: str = "max_body_size"
+    ) -> bytes:
+        """Read the whole body, as :meth:`Body.read` does.
+
+        A few coded bytes may decode to megabytes. Until the last coded byte was received, the
+        decoded ones are counted for the limits, and kept only up to ``MAX_WAITING_SIZE``. A larger
+        body is decoded again when it is complete.
+        """
+        if self.data is None:
+            self._start_buffering()
+            self._readers += 1
+            try:
+                while not self._scan.is_read:
+                    if limit is not None and self._scanned_size > limit:
+                        raise ContentTooLarge(name, limit)
+                    self._keep_scanned(await self._scan.next_chunk(timeout) or b"")
+            finally:
+                self._readers -= 1
+        return await super().read(limit, timeout, name)
+
+    def _keep_scanned(self, chunk: bytes) -> None:
+        self._scanned_size += len(chunk)
+        if self._scanned_size > MAX_WAITING_SIZE:
+            self._scanned = None
+        if self._scanned is None or self.data is not None:
+            return
+        self._scanned.append(chunk)
+        if self._scan.is_read:
+            self.data = b"".join(self._scanned)
+            self._size = len(self.data)
+            self._scanned = []
+            self.receiver.is_ended = True
+            self.state = BodyState.COMPLETE
+
+    @property
+    def is_open(self) -> bool:
+        """Whether :meth:`close` has an effect."""
+        return super().is_open or self._scan.is_open
+
+    async def close(self) -> None:
+        """Cancel the calls in flight."""
+        await self._scan.close()
+        await super().close()
 
     def start(self) -> list[bytes]:
         """Claim the body: neither decoded nor coded chunks are kept from now on."""
@@ -85,8 +138,10 @@ class _Decoding:
         "_deadline",
         "_decoder",
         "_has_claimed",
+        "_index",
         "_max_ratio",
         "_received",
+        "_size",
         "_steps",
         "keeps",
     )
@@ -100,6 +155,8 @@ class _Decoding:
         self._steps: Generator[bytes] | None = None
         self._deadline = perf_counter() + STRETCH
         self._has_claimed = False
+        self._index = 0  # of the buffered coded chunk to decode next
+        self._size = 0  # coded bytes that were taken from the buffer
 
     async def __call__(self) -> Message:
         """Give a message for each step, and for each message, even if nothing comes of it.
@@ -113,9 +170,6 @@ class _Decoding:
 
             values = [value.decode("latin-1") for value in self._codings]
             decoder = self._decoder = Decoder(parse_content_encoding(values), self._max_ratio)
-            # Whoever saw no Content-Encoding may have read it as it was received.
-            kept = self._received.kept()
-            self._steps = decoder.feed(b"".join(kept)) if kept else None
         if self._steps is None:
             chunk = await self._receive()
             if chunk is None:
@@ -131,10 +185,29 @@ class _Decoding:
         return {"type": "http.request", "body": piece or b"", "more_body": True}
 
     async def _receive(self) -> bytes | None:
+        """Return the next coded chunk, which may be empty; ``None`` after the last one."""
         received = self._received
-        if self.keeps:
-            return await received.gather()
-        if not self._has_claimed:
-            received.start()  # what it gives was decoded before
+        if self._has_claimed:
+            return await received.next(None)
+        if not self.keeps and not received.is_being_read and received.data is None:
+            chunks = received.start()
             self._has_claimed = True
-        return await received.next(None)
+            return b"".join(chunks[self._index :]) or await received.next(None)
+        # Another reader may have received the next chunk already.
+        chunk: bytes | None = self._next_kept()
+        if not chunk and received.data is None:
+            chunk = await received.gather()
+            chunk = self._next_kept() or chunk
+        return chunk or (None if received.data is not None else b"")
+
+    def _next_kept(self) -> bytes:
+        """Return the buffered coded bytes that were not decoded yet."""
+        data = self._received.data
+        if data is None:
+            chunks = self._received.kept()
+            rest = b"".join(chunks[self._index :])
+            self._index = len(chunks)
+        else:
+            rest = data[self._size :]
+        self._size += len(rest)
+        return rest

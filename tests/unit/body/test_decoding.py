@@ -31,6 +31,7 @@ from asgikit import (
 )
 from asgikit.http.content_coding import make_encoder
 from asgikit.testing import exchange
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
@@ -83,10 +84,12 @@ class Peer:
             for place, chunk in enumerate(chunks)
         )
         self.waits = waits
+        self.is_idle = False
 
     async def __call__(self) -> Message:
         await checkpoint()
         while self.waits and not self.messages:
+            self.is_idle = True
             await checkpoint()  # a call in flight goes on after its reader was cancelled
         if self.messages:
             return self.messages.popleft()
@@ -476,6 +479,65 @@ async def test_what_a_cancelled_reader_has_left_is_streamed() -> None:
     assert await read_stream(request) == TEXT
     with pytest.raises(BodyConsumed):
         await request.replay()()
+
+
+@each_coding
+async def test_body_that_waits_for_its_end_holds_one_mebibyte_decoded(coding: str) -> None:
+    coded = make_bomb(coding, 9, b"start")
+    peer = Peer([coded[:-1], coded[-1:]], waits=True)
+    last = peer.messages.pop()
+    request = Request(build_scope(coding), peer, limits=Limits(max_ratio=None))
+    tracemalloc.start()
+    try:
+        async with anyio.create_task_group() as group:
+
+            async def read() -> None:
+                with anyio.CancelScope() as scope:
+                    scopes.append(scope)
+                    await request.body()
+
+            scopes: list[anyio.CancelScope] = []
+            group.start_soon(read)
+            await until(lambda: peer.is_idle)
+            held, _ = tracemalloc.get_traced_memory()
+            scopes[0].cancel()
+    finally:
+        tracemalloc.stop()
+    peer.messages.append(last)
+
+    assert held < 1.6 * MiB
+    assert await request.body() == b"start" + bytes(9 * MiB)
+    assert await request.body() == b"start" + bytes(9 * MiB)
+    await request.close()
+
+
+@pytest.mark.parametrize("size", [MiB - 1, MiB, MiB + 1, 2 * MiB])
+async def test_body_of_two_readers_is_the_same_at_every_size(size: int) -> None:
+    data = random.Random(size).randbytes(size)
+    request = build_request(cut(encode(data, "gzip"), 100_000), "gzip")
+    bodies: list[bytes] = []
+
+    async def read() -> None:
+        bodies.append(await request.body())
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(read)
+        group.start_soon(read)
+
+    assert bodies == [data, data]
+
+
+async def test_close_ends_the_call_of_a_cancelled_reader() -> None:
+    peer = Peer([encode(TEXT, "gzip")], ends=False, waits=True)
+    request = Request(build_scope("gzip"), peer)
+    with anyio.move_on_after(0.05):
+        await request.body()
+
+    await request.close()
+
+    peer.waits = False
+    with pytest.raises((ClientDisconnect, BodyConsumed)):
+        await request.body()
 
 
 # What is not decoded.
