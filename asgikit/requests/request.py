@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from json import JSONDecodeError
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from asgikit._json import parse_json
@@ -164,21 +163,29 @@ class Request(ProxyProperties[StateT]):
     @overload
     async def json(self, *, loads: Callable[[bytes], T]) -> T: ...
     async def json(self, *, loads: Callable[[bytes], Any] | None = None) -> Any:
-        """Read the body as JSON, whatever Content-Type says; the value is read once.
+        """Read the body as JSON. Content-Type is not checked. Without ``loads``, it is parsed once.
 
         Args:
-            loads: reads it in the place of ours, such as ``msgspec.json.Decoder(User).decode``. A
-                validator's own error is passed on.
+            loads: The decoder to use, such as ``msgspec.json.Decoder(User).decode``. If it raises
+                an error and the body is well-formed JSON, the error propagates.
 
         Raises:
-            InvalidJSON: it is no JSON, is nested more than 200 deep, or has an integer of more
-                than 4300 digits; and as :meth:`body`.
+            InvalidJSON: The body is not JSON, is nested more than 200 deep, or has an integer of
+                more than 4300 digits. With ``loads``, only if the decoder raises an error as well.
+
+        The errors of :meth:`body` are raised, too.
         """
         if loads is not None:
+            body = await self.body()
             try:
-                return loads(await self.body())
-            except (JSONDecodeError, UnicodeDecodeError) as error:
-                raise InvalidJSON(f"Not JSON: {error}.") from error
+                return loads(body)
+            except Exception as error:
+                # Decoders differ in the errors that they raise for malformed JSON.
+                try:
+                    parse_json(body)
+                except InvalidJSON as invalid:
+                    raise invalid from error
+                raise
         if self._json is _UNREAD:
             # As `body` does: a coroutine less saves 2 % of a small body.
             data = self._arrived(self.limits.max_body_size)

@@ -17,6 +17,7 @@ from urllib.parse import unquote
 
 import anyio
 import anyio.lowlevel
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -623,19 +624,46 @@ async def test_json_is_read_by_the_reader_given() -> None:
     assert await request.json() == [1.5]
 
 
-@pytest.mark.parametrize("body", [b"{", b"\xff"])
-async def test_a_reader_that_finds_no_json_is_400(body: bytes) -> None:
+class StrictError(Exception):
+    """The error of a decoder that is no ValueError."""
+
+
+def strict_loads(data: bytes) -> Any:
+    """Raise ``StrictError`` for malformed JSON and for values that are no objects."""
+    try:
+        value = json.loads(data)
+    except ValueError as error:
+        raise StrictError("malformed") from error
+    if not isinstance(value, dict):
+        raise StrictError("not my schema")
+    return value
+
+
+@pytest.mark.parametrize("body", [b"", b" ", b"{", b"\xff", b'{"a": 1} x', b"[" * 201])
+@pytest.mark.parametrize("loads", [strict_loads, json.loads, msgspec.json.decode])
+async def test_json_loads_of_malformed_json_is_400(body: bytes, loads: Any) -> None:
     with pytest.raises(InvalidJSON) as info:
-        await request_of(body).json(loads=json.loads)
+        await request_of(body).json(loads=loads)
     assert info.value.__cause__ is not None
 
 
-async def test_an_error_of_a_validator_is_its_own() -> None:
-    def loads(data: bytes) -> None:
-        raise ValueError("not my schema")
+@pytest.mark.parametrize("body", [b"[]", b"\xef\xbb\xbf1", b" null "])
+async def test_json_loads_error_of_well_formed_json_propagates(body: bytes) -> None:
+    with pytest.raises(StrictError):
+        await request_of(body).json(loads=strict_loads)
 
-    with pytest.raises(ValueError, match="not my schema"):
-        await request_of(b"{}").json(loads=loads)
+
+async def test_json_loads_result_of_malformed_json_is_returned() -> None:
+    # A decoder may accept more than JSON.
+    assert await request_of(b"[NaN, 1]").json(loads=len) == 8
+
+
+async def test_json_loads_base_exception_propagates() -> None:
+    def loads(_: bytes) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        await request_of(b"{").json(loads=loads)
 
 
 # Forms: what they hold is tested with their readers.
