@@ -1,4 +1,4 @@
-"""Credentials and challenges (:rfc:`9110`, section 11): Authorization in, WWW-Authenticate out."""
+"""HTTP authentication (:rfc:`9110`, section 11): parse credentials, format challenges."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ _SCHEME = re.compile(rf"({TOKEN})(?: ++|\Z)")
 # The b64token of Bearer (RFC 6750, section 2.1) is the same.
 _is_token68 = re.compile(r"[A-Za-z0-9._~+/-]++=*+").fullmatch
 
-# Other schemes have more than that in their one word (SharedKey account:signature).
+# The token of some other schemes has more characters (SharedKey account:signature).
 _is_word = re.compile(r"[A-Za-z0-9._~+/-][!#-+\x2d-~]*+").fullmatch
 
 # auth-param  = token BWS "=" BWS ( token / quoted-string )
 #
-# Clients send more than tokens without quotation marks, such as uri=/a?b and
-# SignedHeaders=host;x-amz-date. A value extends to the next comma or white space.
+# Clients send values without DQUOTEs that are no tokens, such as uri=/a?b and
+# SignedHeaders=host;x-amz-date. Such a value extends to the next comma or white space.
 _parse_parameter = re.compile(
     rf'({TOKEN})[ \t]*+=[ \t]*+(?:([^\x00-\x20",\x7f]*+)|{QUOTED_STRING})'
 ).fullmatch
@@ -53,7 +53,7 @@ _has_control = re.compile(r"[\x00-\x1f\x7f]").search
 class Authorization:
     r"""The credentials of a request; neither ``repr()`` nor ``str()`` shows them.
 
-    A password or a token is compared in a time that does not tell how much of it was right:
+    Compare a password or a token in constant time:
 
     >>> import hmac
     >>> given = Authorization.basic("ada", "l\xf8velace")
@@ -64,17 +64,18 @@ class Authorization:
     <Authorization basic [...]>
 
     Args:
-        scheme: a token; kept in lower case, as it means the same in any.
-        token: The one word of schemes such as Basic and Bearer (token68), or SharedKey.
-        parameters: Those of other schemes, their names in lower case; becomes an immutable mapping.
+        scheme: A token, kept in lower case, since its case has no meaning.
+        token: The token68 of schemes such as Basic and Bearer, or a longer word as of SharedKey.
+        parameters: The parameters of other schemes, their names kept in lower case; becomes an
+            immutable mapping.
 
     Attributes:
-        username: of Basic (:rfc:`7617`); :obj:`None` with other schemes.
-        password: likewise.
+        username: The user name of Basic (:rfc:`7617`); ``None`` for other schemes.
+        password: The password of Basic; ``None`` for other schemes.
 
     Raises:
-        ValueError: they could not be sent, or Basic and Bearer are not what they should be. The
-            message shows none of them.
+        ValueError: The credentials cannot be sent, or are malformed for Basic or Bearer. The
+            message does not show them.
     """
 
     scheme: str
@@ -105,17 +106,17 @@ class Authorization:
 
     @classmethod
     def basic(cls, username: str, password: str) -> Authorization:
-        """Make Basic credentials (:rfc:`7617`), in UTF-8.
+        """Return Basic credentials (:rfc:`7617`) in UTF-8.
 
         Raises:
-            ValueError: the name has a colon, or one of them a control character.
+            ValueError: The name has a colon, or the name or the password a control character.
         """
         if ":" in username:
-            raise ValueError("the name ends at its first colon")
+            raise ValueError("a user name of Basic has no colon")
         return cls("basic", _encode_basic(f"{username}:{password}".encode()))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # A view of a mapping does not pickle.
+        # A mapping proxy cannot be pickled.
         return Authorization, (self.scheme, self.token, dict(self.parameters))
 
     def __repr__(self) -> str:
@@ -123,12 +124,14 @@ class Authorization:
 
 
 def parse_authorization(value: str) -> Authorization | None:
-    """Read Authorization (section 11.6.2) or Proxy-Authorization (section 11.7.2).
+    """Parse Authorization (section 11.6.2) or Proxy-Authorization (section 11.7.2).
+
+    A parameter whose value is neither a token nor quoted is kept as sent. Basic credentials that
+    are not UTF-8 are decoded as ISO-8859-1.
 
     Returns:
-        The credentials; ``None`` if they are malformed: Basic is base64 of UTF-8 or ISO-8859-1
-        with a colon in it, Basic and Bearer have one word, and no parameter is repeated. A
-        parameter that is neither a token nor quoted is kept as sent.
+        The credentials; ``None`` if they are malformed, a parameter is repeated, Basic is not
+        base64 of a text with a colon, or Bearer has no token68.
 
     >>> credentials = parse_authorization("Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==")
     >>> credentials.username, credentials.password
@@ -160,7 +163,9 @@ def parse_authorization(value: str) -> Authorization | None:
 
 
 def format_authorization(authorization: Authorization) -> str:
-    """Write credentials as the value of a field: the one way to see them.
+    """Format credentials as the value of Authorization.
+
+    This is the only function that reveals them.
 
     >>> format_authorization(Authorization.basic("Aladdin", "open sesame"))
     'basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=='
@@ -177,16 +182,16 @@ def format_challenge(
     *,
     token: str | None = None,
 ) -> str:
-    """Write one challenge of WWW-Authenticate (section 11.6.1) or Proxy-Authenticate.
+    """Format one challenge of WWW-Authenticate (section 11.6.1) or Proxy-Authenticate.
 
     Args:
-        scheme: a token, such as ``Basic`` or ``Bearer``.
-        realm: what the credentials are for; Basic must have one.
-        parameters: further ones, such as ``{"charset": "UTF-8"}`` or ``{"error": ...}``.
-        token: in their place, what schemes such as Negotiate have (token68).
+        scheme: A token, such as ``Basic`` or ``Bearer``.
+        realm: The protection space (section 11.5), required for Basic.
+        parameters: Further parameters, such as ``{"charset": "UTF-8"}`` or ``{"error": ...}``.
+        token: The token68 of schemes such as Negotiate, instead of parameters.
 
     Raises:
-        ValueError: it could not be sent, or is Basic without a realm.
+        ValueError: The challenge cannot be sent, or Basic has no realm.
 
     >>> format_challenge("Basic", "WallyWorld", {"charset": "UTF-8"})
     'Basic realm="WallyWorld", charset="UTF-8"'
@@ -207,7 +212,7 @@ def format_challenge(
 
 
 def _format(scheme: str, parameters: Mapping[str, str]) -> str:
-    # All readers know a quoted string; of a realm, some know nothing else (section 11.5).
+    # Some recipients accept only a quoted string as a realm (section 11.5).
     pairs = [f"{name}={format_quoted_string(value)}" for name, value in parameters.items()]
     return f"{scheme} {', '.join(pairs)}" if pairs else scheme
 
@@ -220,11 +225,11 @@ def _decode_basic(token: str) -> tuple[str, str]:
     try:
         data = binascii.a2b_base64(token)
     except ValueError:
-        # Without its cause, whose message shows the bytes.
+        # "from None", because the message of the cause shows the bytes.
         raise ValueError("Basic is base64") from None
-    # The decoder skips characters outside its alphabet; only one spelling is valid.
+    # The decoder skips characters outside of its alphabet. Only the canonical form is valid.
     if _encode_basic(data) != token:
-        raise ValueError("Basic is base64 as section 4 of RFC 4648 has it")
+        raise ValueError("Basic is base64 in canonical form (RFC 4648, section 4)")
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError:

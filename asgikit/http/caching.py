@@ -1,4 +1,4 @@
-"""How long to keep what, and who may: Cache-Control (:rfc:`9111`, section 5.2)."""
+"""Cache-Control (:rfc:`9111`, section 5.2): parse and format its directives."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ __all__ = [
 # cache-directive = token [ "=" ( token / quoted-string ) ]
 _parse_directive = re.compile(rf"({TOKEN})(?:=(?:({TOKEN})|{QUOTED_STRING}))?+").fullmatch
 
-# A number beyond this one is read as this one (section 1.2.2).
-_FOREVER = 2**31
+# Seconds: larger numbers are read as this one (section 1.2.2).
+_MAX_SECONDS = 2**31
 
 _SECONDS = (
     "max_age",
@@ -53,30 +53,36 @@ _FLAGS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CacheControl:
-    """A Cache-Control field; ``str()`` writes it, and :func:`parse_cache_control` reads that.
+    """The directives of Cache-Control.
+
+    ``str()`` formats them; :func:`parse_cache_control` parses the result.
 
     Attributes:
-        max_age: seconds that a response is fresh, or may be old to be of use.
-        s_maxage: the same for caches that are shared.
-        max_stale: seconds past that a client will still take it; :obj:`True` for any.
-        min_fresh: seconds that a client wants it to stay fresh.
-        stale_while_revalidate: seconds past that to use it while asking for another
-            (:rfc:`5861`).
-        stale_if_error: seconds past that to use it where none can be had (:rfc:`5861`).
-        no_cache: ask the origin before each use; or only before these fields are used.
-        private: keep it out of shared caches; or only these fields.
-        no_store: keep it nowhere.
-        no_transform: pass the content on as it is.
-        only_if_cached: give what is stored, or a 504.
-        must_revalidate: never use it once it is stale.
-        proxy_revalidate: the same for caches that are shared.
-        must_understand: keep it only by the rules of its status.
-        public: keep it, whatever else would forbid it.
-        immutable: do not ask for it again while it is fresh (:rfc:`8246`).
-        extensions: other directives, by lower-case name.
+        max_age: Of a response, the seconds that it is fresh. Of a request, the age in seconds that
+            the client accepts.
+        s_maxage: The same as ``max_age`` of a response, for shared caches.
+        max_stale: Seconds after which the client does not accept a stale response; ``True`` for no
+            limit.
+        min_fresh: Seconds for which the response must stay fresh.
+        stale_while_revalidate: Seconds for which a stale response may be used while it is
+            revalidated (:rfc:`5861`).
+        stale_if_error: Seconds for which a stale response may be used after an error (:rfc:`5861`).
+        no_cache: Whether the response must be revalidated before each use; or the names of the
+            headers for which this holds.
+        private: Whether shared caches must not store the response; or the names of the headers that
+            they must not store.
+        no_store: Whether no cache may store the message.
+        no_transform: Whether intermediaries must not transform the content.
+        only_if_cached: Whether the client wants a stored response or else a 504.
+        must_revalidate: Whether a stale response must not be used without revalidation.
+        proxy_revalidate: The same as ``must_revalidate``, for shared caches.
+        must_understand: Whether only caches that understand the status code may store the response.
+        public: Whether a cache may store the response even if it could not otherwise.
+        immutable: Whether a fresh response need not be revalidated on reload (:rfc:`8246`).
+        extensions: Other directives by lower-case name.
 
     Raises:
-        ValueError: it could not be sent, or is to be both public and private.
+        ValueError: The directives cannot be sent, or the response is both public and private.
 
     >>> str(CacheControl(max_age=3600, public=True, immutable=True))
     'max-age=3600, public, immutable'
@@ -130,7 +136,7 @@ class CacheControl:
 
 
 class CacheDirectives(TypedDict, total=False):
-    """The attributes of :class:`CacheControl`, as arguments."""
+    """The keyword arguments of :func:`make_cache_control`."""
 
     max_age: int | None
     s_maxage: int | None
@@ -149,13 +155,13 @@ class CacheDirectives(TypedDict, total=False):
 
 
 def parse_cache_control(text: str) -> CacheControl:
-    """Read Cache-Control, of a request or of a response (section 5.2).
+    """Parse Cache-Control of a request or a response (section 5.2).
 
-    Of two values of one directive the first counts. Seconds that are no number are 0 where that
-    makes a response stale (section 4.2.1); what else is malformed counts for nothing.
+    If a directive is repeated, its first value counts. If max-age or s-maxage has no valid number,
+    it is 0, so that the response is stale (section 4.2.1). Other malformed directives are ignored.
 
     Args:
-        text: the field, repeated ones joined by ``", "``.
+        text: The value, repeated lines joined by ``", "``.
 
     >>> parse_cache_control('private="set-cookie", max-age=60').private
     ('set-cookie',)
@@ -174,46 +180,50 @@ def parse_cache_control(text: str) -> CacheControl:
         if attribute == "extensions" or "_" in name or attribute not in _ATTRIBUTES:
             extensions[name] = value
         else:
-            read = _read(attribute, value)
-            if read is not None:
-                known[attribute] = read
+            parsed = _parse_value(attribute, value)
+            if parsed is not None:
+                known[attribute] = parsed
     if known.get("public") and known.get("private") is True:
-        # Of directives that conflict, the one that restricts more is obeyed (section 4.2.1).
+        # Of conflicting directives, the most restrictive one is obeyed (section 4.2.1).
         del known["public"]
     return CacheControl(**known, extensions=tuple(extensions.items()))
 
 
-def _read(attribute: str, value: str | None) -> int | bool | tuple[str, ...] | None:
+def _parse_value(attribute: str, value: str | None) -> int | bool | tuple[str, ...] | None:
     if attribute in _FLAGS:
         return True
     if attribute in ("no_cache", "private"):
         names = tuple(name.lower() for name in split_list(value or "") if is_token(name))
-        # An empty list restricts nothing, and so it is taken for the whole.
+        # An empty list would restrict nothing, so the directive applies to the whole response.
         return names or True
     if attribute == "max_stale" and value is None:
         return True
     seconds = parse_digits(value or "", most=10)
     if seconds is not None:
-        return min(seconds, _FOREVER)
+        return min(seconds, _MAX_SECONDS)
     if value and value.isascii() and not value.strip("0123456789"):
-        return _FOREVER
+        return _MAX_SECONDS
     return 0 if attribute in ("max_age", "s_maxage") else None
 
 
 def make_cache_control(
     value: CacheControl | None = None, **directives: Unpack[CacheDirectives]
 ) -> str:
-    """Write the Cache-Control of a response, from a value or from its attributes.
+    """Format the Cache-Control of a response.
+
+    Args:
+        value: The directives; or use keyword arguments.
+        directives: The attributes of :class:`CacheControl` that a response may have.
 
     Raises:
-        TypeError: both are given.
-        ValueError: it could not be sent, or says nothing.
+        TypeError: There are both a value and keyword arguments.
+        ValueError: The directives cannot be sent, or there is none.
 
     >>> make_cache_control(max_age=60, private=True)
     'max-age=60, private'
     """
     if value is not None and directives:
-        raise TypeError("give a CacheControl, or its attributes")
+        raise TypeError("pass a CacheControl or its attributes, not both")
     text = str(value or CacheControl(**directives))
     if not text:
         raise ValueError("Cache-Control has one directive or more")
@@ -227,7 +237,7 @@ def _format(name: str, value: int | str | tuple[str, ...] | None) -> str:
         return name
     if isinstance(value, int):
         return f"{name}={value}"
-    # A list of fields is always quoted (sections 5.2.2.4 and 5.2.2.7).
+    # A list of header names is always quoted (sections 5.2.2.4 and 5.2.2.7).
     text = value if isinstance(value, str) else ", ".join(value)
     return f"{name}={format_quoted_string(text)}"
 

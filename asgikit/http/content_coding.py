@@ -1,8 +1,19 @@
-"""Content codings (:rfc:`9110`, section 8.4) as streams: gzip, deflate, br and zstd, with bounds.
+"""Content codings (:rfc:`9110`, section 8.4): gzip, deflate, br and zstd as bounded streams.
 
-br is there where ``brotli`` or ``brotlicffi`` is installed, of 1.2 or later; zstd on Python 3.14,
-or where ``backports.zstd`` is. Older and other packages cannot stop in the middle of what they
-decode, so that a few bytes could fill the memory.
+:data:`CODINGS` has gzip and deflate on each Python, br if ``brotli`` or ``brotlicffi`` 1.2 or later
+is installed, and zstd on Python 3.14 or with ``backports.zstd``. Other packages cannot stop in the
+middle of their output, so that a few bytes from a client could fill the memory.
+
+A :class:`Decoder` gives its input to a :class:`CodedStream` in slices of 16 KiB and takes the
+output in slices of 64 KiB, so that each step of :meth:`Decoder.feed` takes a few milliseconds and
+the caller can yield to the event loop between them. gzip and zstd allow several streams one after
+the other. After each step these bounds are checked:
+
+- the decoded bytes are at most ``max_ratio`` times the coded bytes (413), beyond the first 1 MiB;
+- the number of streams is at most 1000 and one for each 64 coded bytes (400), because to begin a
+  stream takes time;
+- the coded bytes are at most twice the decoded bytes (400), beyond the first 1 MiB, because empty
+  blocks take time and produce no output that a limit could count.
 """
 
 from __future__ import annotations
@@ -18,19 +29,19 @@ from asgikit.http.grammar import split_list
 
 __all__ = ["CODINGS", "Decoder", "Encoder", "make_encoder", "parse_content_encoding"]
 
-#: Bytes that are given to a decoder at a time. What follows the end of a gzip member is copied, and
-#: a member may have 20 bytes: with slices of 64 KiB that would take a second for 3 MiB.
+#: Coded bytes per step. The bytes after the end of a gzip member are copied, and a member may be
+#: 20 bytes long, so larger slices would cost quadratic time.
 INPUT_SLICE = 16 * 1024
-#: Bytes that a decoder gives at a time.
+#: Decoded bytes per step.
 OUTPUT_SLICE = 64 * 1024
-#: Bytes that are no bomb, whatever they were made from; and that a coding may spend on itself.
+#: Decoded bytes without a limit on the ratio, and coded bytes that need no output.
 GRACE = 1024 * 1024
-#: Streams one after the other: these, and one for each 64 bytes. To begin one takes up to 10 us.
+#: Streams in one content, beside one for each 64 coded bytes.
 MAX_STREAMS = 1000
 
 
 class CodedStream(Protocol):
-    """One stream to decode, as the standard library has it for zstd."""
+    """A decoder of one stream, with the interface of ``compression.zstd.ZstdDecompressor``."""
 
     @property
     def eof(self) -> bool: ...
@@ -42,7 +53,7 @@ class CodedStream(Protocol):
 
 
 class _ZlibStream:
-    """A gzip member, or deflate in either of its formats."""
+    """A decoder of one gzip member or of deflate in either of its formats."""
 
     __slots__ = ("_stream", "needs_input")
 
@@ -61,21 +72,21 @@ class _ZlibStream:
     def decompress(self, data: bytes, max_length: int) -> bytes:
         stream = self._stream
         if stream is None:
-            # The coding is the zlib format, but some send what should be inside of it (section
-            # 8.4.1.2). One has 8 in the low bits of its first byte (RFC 1950, section 2.2); the
-            # other would begin so with a block that is not compressed and has noise for padding.
+            # The coding "deflate" is the zlib format, but some clients send the raw deflate format
+            # (section 8.4.1.2). In zlib, the low bits of the first byte are 8 (RFC 1950, section
+            # 2.2). Raw deflate has them only in a stored block with odd padding bits.
             is_zlib = data[0] & 0x0F == 8
             stream = self._stream = zlib.decompressobj(15 if is_zlib else -15)
-        piece = stream.decompress(stream.unconsumed_tail or data, max_length)
-        self.needs_input = not stream.unconsumed_tail and len(piece) < max_length
-        return piece
+        chunk = stream.decompress(stream.unconsumed_tail or data, max_length)
+        self.needs_input = not stream.unconsumed_tail and len(chunk) < max_length
+        return chunk
 
 
 class _BrotliStream:
-    """A stream of br (:rfc:`7932`)."""
+    """A decoder of br (:rfc:`7932`)."""
 
     __slots__ = ("_stream", "eof", "needs_input")
-    # What follows the end is an error of its own.
+    # brotli raises an error itself if data follows the end.
     unused_data: bytes = b""
 
     def __init__(self, stream: Any) -> None:
@@ -84,20 +95,20 @@ class _BrotliStream:
         self.needs_input: bool = True
 
     def decompress(self, data: bytes, max_length: int) -> bytes:
-        piece: bytes = self._stream.process(data, output_buffer_limit=max_length)
+        chunk: bytes = self._stream.process(data, output_buffer_limit=max_length)
         self.eof = self._stream.is_finished()
-        # It may have taken all that it was given, and hold more back than it gave.
-        self.needs_input = self._stream.can_accept_more_data() and len(piece) < max_length
-        return piece
+        # It may have consumed all input and still hold output back.
+        self.needs_input = self._stream.can_accept_more_data() and len(chunk) < max_length
+        return chunk
 
 
 class Encoder(NamedTuple):
-    """A stream that is encoded.
+    """An encoder of one stream.
 
     Attributes:
-        encode: takes bytes, and gives what is ready of the coded ones, which may be nothing.
-        flush: gives all that is needed to decode what was taken so far.
-        finish: gives the end of the stream.
+        encode: Takes bytes and returns the coded bytes that are ready, which may be empty.
+        flush: Returns the coded bytes needed to decode all input so far.
+        finish: Returns the end of the stream.
     """
 
     encode: Callable[[bytes], bytes]
@@ -106,16 +117,16 @@ class Encoder(NamedTuple):
 
 
 class Coding(NamedTuple):
-    """What can be done for one coding.
+    """The decoder and the encoder of one coding.
 
     Attributes:
-        make_stream: gives what decodes one stream.
-        repeats: whether another stream may follow (RFC 1952, section 2.2; RFC 8878, section 3).
-        error: what decoding raises.
-        make_encoder: gives what encodes a stream at a level.
-        levels: the lowest and the highest there is.
-        level: what is spent on content that is sent once.
-        slow: the level from which 64 KiB may take longer than an event loop should stand still.
+        make_stream: Returns a decoder of one stream.
+        repeats: Whether another stream may follow (RFC 1952, section 2.2; RFC 8878, section 3).
+        error: The exception that decoding raises.
+        make_encoder: Returns an encoder with a level.
+        levels: The lowest and the highest level.
+        level: The default level, for content that is sent once.
+        slow: The level from which encoding 64 KiB may block an event loop for too long.
     """
 
     make_stream: Callable[[], CodedStream]
@@ -138,7 +149,7 @@ def _zlib_coding(wbits: int, stream_wbits: int | None, *, repeats: bool) -> Codi
 
 def _brotli_coding(brotli: Any) -> Coding:
     def encoder(quality: int) -> Encoder:
-        # A window of 512 KiB: the default one takes 4 MiB of every response.
+        # A window of 512 KiB. The default takes 4 MiB for each response.
         stream = brotli.Compressor(quality=quality, lgwin=19)
         return Encoder(stream.process, stream.flush, stream.finish)
 
@@ -149,7 +160,7 @@ def _brotli_coding(brotli: Any) -> Coding:
 
 
 def _zstd_coding(zstd: Any) -> Coding:
-    # What needs a window over 8 MiB need not be understood (RFC 9659, section 3).
+    # A recipient need not support a window over 8 MiB (RFC 9659, section 3).
     options = {zstd.DecompressionParameter.window_log_max: 23}
     parameter = zstd.CompressionParameter
 
@@ -174,13 +185,13 @@ def first_of(*modules: str) -> Any:
 
 
 def find_codings() -> dict[str, Coding]:
-    """Give the codings that the packages here can do, by name, the best ones first."""
+    """Return the codings that the installed packages support, by name, the preferred one first."""
     codings: dict[str, Coding] = {}
     zstd = first_of("compression.zstd", "backports.zstd")
     if zstd is not None:
         codings["zstd"] = _zstd_coding(zstd)
     brotli = first_of("brotli", "brotlicffi")
-    # Before 1.2 there was no bound on what a step gives.
+    # brotli before 1.2 has no limit on the output of a step.
     if brotli is not None and hasattr(brotli.Decompressor, "can_accept_more_data"):
         codings["br"] = _brotli_coding(brotli)
     codings["gzip"] = _zlib_coding(31, 31, repeats=True)
@@ -190,7 +201,7 @@ def find_codings() -> dict[str, Coding]:
 
 CODINGS = find_codings()
 
-# Older names of the same (section 8.4.1.3).
+# Older names of codings (section 8.4.1.3).
 _ALIASES = {"x-gzip": "gzip"}
 
 
@@ -201,14 +212,14 @@ def parse_content_encoding(values: Iterable[str]) -> str | None:
     the client causes, and no client needs two.
 
     Args:
-        values: The header's values, one for each line.
+        values: The values of the header, one for each line.
 
     Returns:
-        The coding in lower case; ``None`` if there is none but ``identity``.
+        The coding in lower case; ``None`` if there is none except ``identity``.
 
     Raises:
-        UnsupportedMediaType: The coding is not known, or there is more than one. The answer lists
-            the known ones in Accept-Encoding (section 12.5.3).
+        UnsupportedMediaType: The coding is unknown, or there is more than one. The response lists
+            the supported codings in Accept-Encoding (section 12.5.3).
 
     >>> parse_content_encoding(["Identity, X-GZip"])
     'gzip'
@@ -235,10 +246,10 @@ def _unsupported(detail: str) -> UnsupportedMediaType:
 
 
 class Decoder:
-    """Decode one content coding, with bounds on the output and on the work.
+    """Decode content with bounds on the output and on the work.
 
     Args:
-        coding: One of :data:`CODINGS`; ``None`` passes the content on as it is.
+        coding: A key of :data:`CODINGS`; ``None`` for content without a coding.
         max_ratio: Decoded bytes per coded byte, beyond the first 1 MiB; ``None`` for no limit.
 
     >>> decoder = Decoder("gzip")
@@ -261,19 +272,18 @@ class Decoder:
         self._decoded = 0  # bytes
 
     def feed(self, data: bytes) -> Generator[bytes]:
-        """Decode more of the content: each step takes some milliseconds, and yields up to 128 KiB.
+        """Decode more of the content, in steps of a few milliseconds and at most 128 KiB.
 
-        A step may yield no bytes. Exhaust one call before the next one.
+        A step may yield no bytes. Exhaust the iterator before the next call.
 
         Raises:
-            BadRequest: The content is not valid in its coding, or is tiny for the size of it.
-            ContentTooLarge: The content is over ``max_ratio``.
+            BadRequest: The content is not valid in its coding, or is tiny for its coded size.
+            ContentTooLarge: The content exceeds ``max_ratio``.
         """
         for start in range(0, len(data), INPUT_SLICE):
-            piece = data[start : start + INPUT_SLICE]
-            self._received += len(piece)
-            yield from self._feed(piece)
-            # Empty blocks cost time, and no limit on the decoded bytes counts them.
+            slice_ = data[start : start + INPUT_SLICE]
+            self._received += len(slice_)
+            yield from self._feed(slice_)
             if self._received > GRACE + 2 * self._decoded:
                 raise BadRequest("The content is next to nothing for the size of its coding.")
 
@@ -291,12 +301,12 @@ class Decoder:
                 stream = self._stream = coding.make_stream()
                 self._streams += 1
             try:
-                piece = stream.decompress(data, OUTPUT_SLICE)
+                chunk = stream.decompress(data, OUTPUT_SLICE)
             except coding.error:
                 raise BadRequest(f"The content is not {self._name}.") from None
-            self._decoded += len(piece)
+            self._decoded += len(chunk)
             self._check_bounds()
-            yield piece
+            yield chunk
             if stream.eof:
                 data = stream.unused_data
                 if not data:
@@ -324,19 +334,23 @@ class Decoder:
 
 
 def make_encoder(coding: str, level: int | None = None) -> Encoder:
-    """Make what encodes one stream.
+    r"""Return an encoder of one stream.
 
     Args:
-        coding: of :data:`CODINGS`.
-        level: from 1 to 9 for gzip and deflate, 0 to 11 for br, 1 to 19 for zstd; what suits
-            content that is sent once where absent.
+        coding: A key of :data:`CODINGS`.
+        level: From 1 to 9 for gzip and deflate, 0 to 11 for br, 1 to 19 for zstd; ``None`` for a
+            level that suits content that is sent once.
 
     Raises:
-        ValueError: the coding is not known here, or has no such level.
+        ValueError: The coding is not supported, or does not have this level.
+
+    >>> encoder = make_encoder("gzip", level=9)
+    >>> (encoder.encode(b"Hello!") + encoder.finish())[:2]
+    b'\x1f\x8b'
     """
     known = CODINGS.get(coding)
     if known is None:
-        raise ValueError(f"no content coding that is known here: {coding!r}")
+        raise ValueError(f"not a supported content coding: {coding!r}")
     if level is None:
         level = known.level
     least, most = known.levels

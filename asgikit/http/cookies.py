@@ -1,4 +1,4 @@
-"""Cookies (RFC 6265bis): ``Cookie`` in, ``Set-Cookie`` out."""
+"""Cookies (RFC 6265bis): parse Cookie, format Set-Cookie."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ __all__ = ["SameSite", "format_set_cookie", "parse_cookies"]
 
 SameSite: TypeAlias = Literal["lax", "strict", "none"]
 
-# A user agent keeps at least 50 for a domain (section 6.1), and browsers not more than 180.
+# A user agent keeps at least 50 cookies for a domain (section 6.1). Browsers keep up to 180.
 MAX_COOKIES = 500
-# User agents ignore a cookie whose name and value are longer (section 5.6).
+# Bytes. User agents ignore a cookie with a longer name and value (section 5.6).
 MAX_SET_COOKIE_SIZE = 4096
 
 # cookie-octet  = %x21 / %x23-2B / %x2D-3A / %x3C-5B / %x5D-7E
@@ -28,42 +28,44 @@ MAX_SET_COOKIE_SIZE = 4096
 #               ; and backslash
 _is_cookie_octets = re.compile(r"[!#-+\x2d-:<-\[\]-~]*+").fullmatch
 
-# What stands between DQUOTEs may have escapes, as Python's standard library writes them: a byte in
-# octal, or a character as it is.
+# A quoted value may have the escapes that Python's http.cookies writes: a byte in octal, or a
+# character after a backslash.
 _is_quoted = re.compile(r'"([^"\\]*+(?:\\.[^"\\]*+)*+)"', re.DOTALL).fullmatch
 _ESCAPE = re.compile(rb"\\(?:[0-3][0-7][0-7]|.)", re.DOTALL)
 
-# A user agent ignores a cookie with one of these (section 5.6); HTAB is let pass.
+# User agents ignore a cookie with one of these characters (section 5.6). HTAB is allowed.
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-# These three are dangerous in any field value (RFC 9110, section 5.5).
+# These characters are dangerous in the value of any header (RFC 9110, section 5.5).
 _is_dangerous = re.compile(r"[\0\r\n]").search
 
-# path-value    = *av-octet, from its "/" on: one without is ignored (section 5.6.4).
+# path-value    = *av-octet
 # av-octet      = %x20-3A / %x3C-7E                     ; any CHAR except CTLs or ";"
 #
-# Nor is a longer one kept, and a blank never equals the "%20" of a request's path.
+# User agents ignore a path that does not begin with "/" (section 5.6.4) or has over 1024
+# characters. A space is excluded, because it never equals the "%20" in the path of a request.
 _is_path = re.compile(r"/[!-:<-~]{0,1023}+").fullmatch
-# domain-value  = <subdomain>, as a host name is written; some have an underscore.
+# domain-value  = <subdomain>                           ; a host name; underscores are in use
 _is_domain = re.compile(r"[0-9A-Za-z._-]{1,255}+").fullmatch
 
 
 def parse_cookies(fields: Iterable[bytes]) -> dict[str, str]:
-    r"""Read the cookies of a request (section 4.2.1).
+    r"""Parse the cookies of a request (section 4.2.1).
 
-    Only ``;`` separates cookies, and only SP and HTAB around a name or a value are trimmed, so that
-    no cookie can pose as another one. Text is UTF-8, else ISO-8859-1. A value in DQUOTEs loses
-    them, and its ``\ooo`` and ``\x`` are undone, unless a control character would appear.
+    Only ``;`` separates cookies, and only SP and HTAB around a name or a value are trimmed. Other
+    rules would let one cookie pass for another. Text is UTF-8; if it is invalid, ISO-8859-1. The
+    DQUOTEs of a quoted value are removed and its escapes ``\ooo`` and ``\x`` replaced, unless the
+    result would have a control character.
 
     Args:
-        fields: the ``Cookie`` fields' values; HTTP/2 clients send several (:rfc:`9113`, section
+        fields: The values of the Cookie headers. HTTP/2 clients send several (:rfc:`9113`, section
             8.2.3).
 
     Returns:
-        Values by name: the first of two cookies of the same name. One without a name is left out,
-        and one that holds NUL, CR or LF.
+        Values by name. The first of two cookies with the same name is kept. Cookies without a name,
+        and those with NUL, CR or LF, are left out.
 
     Raises:
-        HTTPError: 431, there are more than 500.
+        HTTPError: 431, if there are more than 500 cookies.
 
     >>> parse_cookies([b'theme=dark; name="J\\303\\274rgen"', b"theme=light"])
     {'theme': 'dark', 'name': 'Jürgen'}
@@ -74,25 +76,24 @@ def parse_cookies(fields: Iterable[bytes]) -> dict[str, str]:
         pairs = [pair for pair in pairs if "=" in pair]
         if len(pairs) > MAX_COOKIES:
             raise HTTPError(431, f"More than {MAX_COOKIES} cookies.")
-    # Each `in` takes 20 ns for text, and 140 ns for bytes.
-    plain = (
+    is_plain = (
         text.isascii()
         and '"' not in text
         and "\0" not in text
         and "\r" not in text
         and "\n" not in text
     )
-    if not plain:
+    if not is_plain:
         pairs = [_decode(pair.encode("latin-1")) for pair in pairs if not _is_dangerous(pair)]
     cookies: dict[str, str] = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
         name = name.strip(OWS)
-        # A pair without "=" is a value without a name (section 5.6): as a key it could pose as
-        # a cookie that only the server may set.
+        # A pair without "=" is a value without a name (section 5.6). Taken as a name, it could pass
+        # for a cookie that only the server may set.
         if name and equals and name not in cookies:
             cookies[name] = value.strip(OWS)
-    return cookies if plain else {name: _unquote(value) for name, value in cookies.items()}
+    return cookies if is_plain else {name: _unquote(value) for name, value in cookies.items()}
 
 
 def _decode(text: bytes) -> str:
@@ -115,7 +116,7 @@ def _unquote(value: str) -> str:
     return text
 
 
-# Few values have escapes, and these two take 75 KiB.
+# Created on first use, because few values have escapes.
 @cache
 def _octets_by_escape() -> dict[bytes, bytes]:
     return {
@@ -127,7 +128,7 @@ def _octets_by_escape() -> dict[bytes, bytes]:
 
 @cache
 def _escapes() -> list[str]:
-    """Give what is written for each octet: itself where it may stand in a cookie."""
+    """Return the text for each octet: the character if a cookie may hold it, else an escape."""
     return [
         chr(octet) if _is_cookie_octets(chr(octet)) is not None else f"\\{octet:03o}"
         for octet in range(256)
@@ -146,28 +147,30 @@ def format_set_cookie(
     samesite: SameSite | None = "lax",
     partitioned: bool = False,  # noqa: FBT001 - as above
 ) -> bytes:
-    r"""Write a ``Set-Cookie`` field value (section 4.1).
+    r"""Format the value of Set-Cookie (section 4.1).
 
-    A value with anything but cookie-octets is written in DQUOTEs, with the others' UTF-8 bytes as
-    ``\ooo``: :func:`parse_cookies` gives it back as it was.
+    If the value has characters that are no cookie-octets, it is quoted and their UTF-8 bytes are
+    written as ``\ooo``. :func:`parse_cookies` returns the original value.
 
     Args:
-        key: the cookie's name, a token.
-        value: its value.
-        max_age: in seconds; zero or less deletes the cookie.
-        expires: an aware datetime, or an HTTP date.
-        path: where the cookie is sent: there and below; :obj:`None` for the folder of the request.
-        domain: the host it is sent to, with all below it; :obj:`None` for this host alone.
-        secure: send it over a secure connection only.
-        httponly: hide it from scripts.
-        samesite: ``"lax"``, ``"strict"`` or ``"none"``, in any case; :obj:`None` leaves it to the
-            user agent.
-        partitioned: keep it apart for each top-level site.
+        key: The name, a token.
+        value: The value.
+        max_age: Seconds; zero or less deletes the cookie.
+        expires: An aware datetime, or an HTTP date.
+        path: The path that the cookie is sent to, with the paths below it; ``None`` for the folder
+            of the request.
+        domain: The host that the cookie is sent to, with its subdomains; ``None`` for the host of
+            the request alone.
+        secure: Whether it is sent over secure connections alone.
+        httponly: Whether it is hidden from scripts.
+        samesite: ``"lax"``, ``"strict"`` or ``"none"``, in any case; ``None`` leaves the attribute
+            out.
+        partitioned: Whether the user agent keeps one cookie for each top-level site.
 
     Raises:
-        TypeError: an argument of a wrong type.
-        ValueError: an argument that cannot be written, would be ignored by user agents, or would
-            make them ignore the cookie; or more than 4096 bytes in all.
+        TypeError: An argument has the wrong type.
+        ValueError: An argument cannot be sent, or user agents would ignore it or the cookie; or the
+            result is longer than 4096 bytes.
 
     >>> format_set_cookie("theme", "dark", max_age=3600)
     b'theme=dark; Path=/; Max-Age=3600; SameSite=Lax'
@@ -177,7 +180,7 @@ def format_set_cookie(
     )
     if not isinstance(value, str):
         raise TypeError(f"a cookie's value is str, not {type(value).__name__}")
-    # Most values are letters and digits, which is told without a regex in a third of the time.
+    # A value of letters and digits needs no regex.
     if not (value.isalnum() and value.isascii()) and _is_cookie_octets(value) is None:
         value = _quote(value)
     if expires is not None:
@@ -215,12 +218,12 @@ def _format_expires(expires: object) -> str:
             "a datetime"
         )
     if date.year < 1601:
-        # A user agent ignores it, and keeps the cookie for the session (section 5.1.1).
+        # User agents ignore an earlier date, and keep the cookie for the session (section 5.1.1).
         raise ValueError(f"expires has a year from 1601 on, not {date.year}")
     return format_http_date(date)
 
 
-# These arguments are the application's, and few: checked and written once, 0.2 us from then on.
+# The arguments come from the app, so that there are few combinations of them.
 @lru_cache(maxsize=256, typed=True)
 def _format_attributes(
     key: str,
@@ -252,8 +255,8 @@ def _format_attributes(
     )
     if partitioned and not secure:
         raise ValueError("partitioned=True needs secure=True")
-    # What a name promises by its prefix, in any case, a user agent holds the cookie to (section
-    # 4.1.3). "__Http-" is younger than that text; browsers that know it refuse the cookie.
+    # User agents refuse a cookie that lacks the attributes of its prefix, whose case does not
+    # matter (section 4.1.3). The prefix "__Http-" is newer than that text.
     prefix = key.lower()
     if prefix.startswith(("__secure-", "__host-", "__http-")) and not secure:
         raise ValueError(f"a cookie named {key!r} needs secure=True")
@@ -268,7 +271,7 @@ def _format_path(path: str) -> str:
     if _is_path(path) is None:
         raise ValueError(
             f"not a cookie's path: {path!r}; it starts with '/', has at most 1024 characters, and "
-            "all but visible ASCII, and ';', is percent-encoded"
+            "percent-encodes ';' and each character that is not visible ASCII"
         )
     return f"; Path={path}"
 
@@ -278,15 +281,15 @@ def _format_domain(domain: str) -> str:
     host = domain.removeprefix(".")
     if _is_domain(host) is None:
         raise ValueError(
-            f"not a cookie's domain: {domain!r}; it is a host name alone, an international one in "
-            "its ASCII form (xn--...)"
+            f"not a cookie's domain: {domain!r}; it is a host name without scheme and port, an "
+            "international one in its ASCII form (xn--...)"
         )
     return f"; Domain={host}"
 
 
 def _format_same_site(samesite: str, *, secure: bool) -> str:
     value = samesite.capitalize()
-    # A letter of another script may have an "S" for its capital.
+    # The capital of a letter from another script may be an ASCII "S".
     if not samesite.isascii() or value not in {"Lax", "Strict", "None"}:
         raise ValueError(f"samesite is 'lax', 'strict', 'none' or None, not {samesite!r}")
     if value == "None" and not secure:

@@ -1,8 +1,17 @@
-"""Who a request comes from behind proxies: Forwarded (:rfc:`7239`) and X-Forwarded-*.
+"""The client behind proxies: Forwarded (:rfc:`7239`) and X-Forwarded-*.
 
-Each proxy adds the address it was asked from at the end. So what stands last was written by the
-proxy that asked us, and what stands before that by whoever asked that one: each entry is worth as
-much as the one who wrote it. All is read from the right, as long as those are trusted.
+Each proxy appends the address that it received the request from. The last entry was therefore
+written by the peer of the connection, the entry before it by the host that the last entry names,
+and so on. An entry is reliable only if the host that wrote it is trusted, so the list is read from
+the right, beginning with the peer:
+
+1. If the current host is not trusted, stop. Entries further left may be forged.
+2. Otherwise read one entry, which this host wrote. The host that it names is the current one now.
+   If the entry is hidden or malformed, stop.
+
+The result is the furthest address known, with the scheme and the host that the furthest trusted
+proxy reported. If Forwarded and X-Forwarded-* are both present, :func:`agree` keeps only what both
+report.
 """
 
 from __future__ import annotations
@@ -45,8 +54,8 @@ ForwardedElement: TypeAlias = dict[str, str]
 # forwarded-pair    = token "=" value
 # value             = token / quoted-string
 #
-# Both of these are of the text read backwards, where a DQUOTE ends a quoted string unless an odd
-# number of backslashes follows. A string that has no other end takes the rest.
+# These patterns match the reversed text, in which a DQUOTE ends a quoted string unless an odd
+# number of backslashes follows. An unterminated string extends to the end of the reversed text.
 _DEQUOTED = r'"(?:[^"]++|"\\(?:\\\\)*+(?!\\))*+(?:"|\Z)'
 _ELEMENT_BACKWARDS = re.compile(rf'(?:[^",]++|{_DEQUOTED})++')
 
@@ -55,8 +64,7 @@ _ELEMENT_BACKWARDS = re.compile(rf'(?:[^",]++|{_DEQUOTED})++')
 # node-port         = port / obfport
 # obfport           = "_" 1*(ALPHA / DIGIT / "." / "_" / "-")
 #
-# An IPv6 address without its brackets is none of a Forwarded's, but X-Forwarded-For has it. Then
-# a port cannot be told, and is not looked for.
+# X-Forwarded-For has IPv6 addresses without brackets, too. They cannot be followed by a port.
 _parse_node = re.compile(
     r"(?:([0-9.]{7,15})|\[([0-9A-Fa-f:.]{2,45})\])(?::(?:([0-9]{1,5})|_[A-Za-z0-9._-]++))?+"
     r"|([0-9A-Fa-f:.]{2,45})"
@@ -70,27 +78,27 @@ _NETWORKS = (
     ipaddress.IPv6Network,
 )
 
-#: Entries that are followed. Nobody has more proxies, but a client can name ours 20 000 times, of
-#: which each takes 10 us.
+#: The number of entries that are followed. A client can repeat the address of a trusted proxy many
+#: times, and each entry takes time.
 MAX_HOPS = 100
 
 _SCHEMES = frozenset({"http", "https", "ws", "wss"})
 
 
 class Node(NamedTuple):
-    """An IP address in its normal form, and a port where one is told."""
+    """An IP address in its normal form, and a port or ``None``."""
 
     host: str
     port: int | None = None
 
 
 class Trace(NamedTuple):
-    """What is known of a request behind proxies, by the word of those that are trusted.
+    """The origin of a request as reported by trusted proxies.
 
     Attributes:
-        node: the furthest address that is known; :obj:`None` where it is the peer's own.
-        scheme: that the client used, in lower case; :obj:`None` where nobody tells.
-        host: that the client asked for, as it was sent, to be checked; or :obj:`None`.
+        node: The furthest address known; ``None`` if it is the peer's.
+        scheme: The scheme that the client used, in lower case; ``None`` if it is not reported.
+        host: The host that the client requested, unchecked; ``None`` if it is not reported.
     """
 
     node: Node | None = None
@@ -99,17 +107,17 @@ class Trace(NamedTuple):
 
 
 def parse_forwarded(text: str) -> list[ForwardedElement | None]:
-    """Read Forwarded (:rfc:`7239`, section 4).
+    """Parse Forwarded (:rfc:`7239`, section 4).
 
-    It is split from the right: a quoted string that a client opens must not swallow what a proxy
-    adds behind it.
+    The list is split from the right, so that an unterminated quoted string from a client does not
+    hide the elements that proxies append after it.
 
     Args:
-        text: the field, repeated ones joined by ``", "``.
+        text: The value, repeated lines joined by ``", "``.
 
     Returns:
-        The parameters of each element, in order; or :obj:`None` in the place of one that is
-        malformed. Values without quotes may have a colon, as many proxies write them.
+        The parameters of each element in order, with ``None`` in the place of a malformed element.
+        A value without DQUOTEs may have a colon, since many proxies write addresses so.
 
     >>> parse_forwarded('for=192.0.2.60;proto=http, for="[2001:db8::17]:47011"')
     [{'for': '192.0.2.60', 'proto': 'http'}, {'for': '[2001:db8::17]:47011'}]
@@ -126,10 +134,10 @@ def _parse_element(element: str) -> ForwardedElement | None:
 
 
 def format_forwarded(elements: Iterable[Mapping[str, str]]) -> str:
-    """Write Forwarded (:rfc:`7239`, section 4).
+    """Format Forwarded (:rfc:`7239`, section 4).
 
     Raises:
-        ValueError: a name is no token, a value has a control character, or an element is empty.
+        ValueError: A name is no token, a value has a control character, or an element is empty.
 
     >>> format_forwarded([{"for": "192.0.2.60", "proto": "http"}, {"for": "[2001:db8::17]"}])
     'for=192.0.2.60;proto=http, for="[2001:db8::17]"'
@@ -139,7 +147,7 @@ def format_forwarded(elements: Iterable[Mapping[str, str]]) -> str:
 
 def _format_element(element: Mapping[str, str]) -> str:
     if not element or not all(map(is_token, element)):
-        raise ValueError(f"an element of Forwarded is tokens with values, not {element!r}")
+        raise ValueError(f"an element of Forwarded maps tokens to values, unlike {element!r}")
     return ";".join(
         f"{name}={value if is_token(value) else format_quoted_string(value)}"
         for name, value in element.items()
@@ -147,15 +155,15 @@ def _format_element(element: Mapping[str, str]) -> str:
 
 
 def parse_node(text: str) -> Node | None:
-    """Read a node (:rfc:`7239`, section 6), or an entry of X-Forwarded-For.
+    """Parse a node of Forwarded (:rfc:`7239`, section 6), or an entry of X-Forwarded-For.
 
     Returns:
-        The address; or :obj:`None` where it is hidden (``unknown``, ``_gazonk``) or malformed.
+        The address; ``None`` if it is hidden (``unknown``, ``_gazonk``) or malformed.
 
     >>> parse_node("[2001:DB8:cafe::17]:4711")
     Node(host='2001:db8:cafe::17', port=4711)
     """
-    # Nothing that can be read is longer.
+    # No valid node is longer than 64 characters.
     match = _parse_node(text) if len(text) <= 64 else None
     if match is None:
         return None
@@ -167,7 +175,7 @@ def parse_node(text: str) -> Node | None:
 
 
 def format_node(node: Node) -> str:
-    """Write a node (:rfc:`7239`, section 6).
+    """Format a node (:rfc:`7239`, section 6).
 
     >>> format_node(Node("2001:db8::17", 4711))
     '[2001:db8::17]:4711'
@@ -177,16 +185,17 @@ def format_node(node: Node) -> str:
 
 
 def trace_forwarded(peer: str | None, text: str, trusted: Iterable[Network]) -> Trace:
-    """Follow Forwarded from the peer to the furthest address that is known (section 7.4).
+    """Follow Forwarded from the peer to the furthest address known (section 7.4).
 
     Args:
-        peer: the address of the connection; :obj:`None` where it has none.
-        text: the field, repeated ones joined by ``", "``.
-        trusted: networks of proxies whose word counts; ``"unix"`` for a peer without an address.
+        peer: The address of the peer of the connection; ``None`` if it has none.
+        text: The value, repeated lines joined by ``", "``.
+        trusted: The networks of trusted proxies; ``"unix"`` trusts a peer without an address.
 
     Raises:
-        TypeError: ``trusted`` is one text.
-        ValueError: it has what is no network.
+        TypeError: ``trusted`` is a ``str``, or has an element that is neither text nor an address
+            or a network of :mod:`ipaddress`.
+        ValueError: ``trusted`` has a text that is no network.
 
     >>> trace_forwarded("10.0.0.1", "for=6.6.6.6, for=192.0.2.1;proto=https", ["10.0.0.0/8"])
     Trace(node=Node(host='192.0.2.1', port=None), scheme='https', host=None)
@@ -194,10 +203,10 @@ def trace_forwarded(peer: str | None, text: str, trusted: Iterable[Network]) -> 
     elements = parse_forwarded(text)
     chain = [None if element is None else element.get("for", "") for element in elements]
     hops, node = _walk(peer, chain, _networks(trusted))
-    told = [element for element in elements[len(elements) - hops :] if element]
-    # The furthest proxy is the nearest to the client.
-    schemes = [_scheme(element["proto"]) for element in told if "proto" in element]
-    hosts = [element["host"] for element in told if "host" in element]
+    reliable = [element for element in elements[len(elements) - hops :] if element]
+    # The first of them is from the proxy nearest to the client.
+    schemes = [_scheme(element["proto"]) for element in reliable if "proto" in element]
+    hosts = [element["host"] for element in reliable if "host" in element]
     return Trace(node, schemes[0] if schemes else None, hosts[0] if hosts else None)
 
 
@@ -209,14 +218,15 @@ def trace_x_forwarded(
     schemes: str = "",
     hosts: str = "",
 ) -> Trace:
-    """Follow X-Forwarded-For, as :func:`trace_forwarded` does.
+    """Follow X-Forwarded-For from the peer to the furthest address known.
 
     Args:
-        peer: as there.
-        trusted: as there.
-        addresses: X-Forwarded-For, repeated ones joined by ``", "``.
-        schemes: X-Forwarded-Proto. Of as many entries as there are trusted proxies the first
-            counts; a proxy that replaces the field leaves one.
+        peer: The address of the peer; see :func:`trace_forwarded`, also for the errors.
+        trusted: The networks of trusted proxies.
+        addresses: X-Forwarded-For, repeated lines joined by ``", "``.
+        schemes: X-Forwarded-Proto. If there is an entry for each trusted proxy, that of the
+            furthest one counts. If there are fewer, because a proxy replaced the header, the first
+            counts.
         hosts: X-Forwarded-Host, likewise.
 
     >>> trace_x_forwarded("10.0.0.1", ["10.0.0.0/8"], addresses="6.6.6.6, 192.0.2.1").node
@@ -231,10 +241,10 @@ def trace_x_forwarded(
 
 
 def agree(first: Trace, second: Trace) -> Trace:
-    """Give what both say.
+    """Return the values that both traces share, and ``None`` for the others.
 
-    Where Forwarded and X-Forwarded-For are both there, our proxies wrote one of them, and a client
-    may have sent the other: most proxies know one and pass the other on as it is.
+    Most proxies write either Forwarded or X-Forwarded-For, and pass on the other as the client sent
+    it. If both are present, either may be forged.
     """
     hosts = [None if trace.node is None else trace.node.host for trace in (first, second)]
     return Trace(
@@ -260,29 +270,26 @@ def _scheme(text: str) -> str | None:
 def _walk(
     peer: str | None, chain: Sequence[str | None], networks: Sequence[_Network | None]
 ) -> tuple[int, Node | None]:
-    """Count the entries that trusted proxies wrote; give the address in the furthest of them.
-
-    An entry that is hidden or malformed has no address, and nobody knows who asked before that.
-    """
+    """Return the number of entries that trusted proxies wrote, and the furthest address in them."""
     hops, node = 0, None
-    asked_from = peer
+    host = peer
     for entry in chain[: -MAX_HOPS - 1 : -1]:
-        if entry is None or not _is_trusted(asked_from, networks):
+        if entry is None or not _is_trusted(host, networks):
             break
         hops += 1
-        found = parse_node(entry)
-        if found is None:
+        parsed = parse_node(entry)
+        if parsed is None:
             break
-        node = found
-        asked_from = node.host
+        node = parsed
+        host = node.host
     return hops, node
 
 
 def _networks(trusted: Iterable[Network]) -> list[_Network | None]:
-    """Read what is trusted; :obj:`None` stands for a peer without an address."""
+    """Parse trusted networks; ``None`` stands for a peer without an address."""
     if isinstance(trusted, str):
         raise TypeError(f"trusted is a list of networks, such as [{trusted!r}]")
-    return [_parse_network(one) for one in trusted]
+    return [_parse_network(network) for network in trusted]
 
 
 def _is_trusted(host: str | None, networks: Sequence[_Network | None]) -> bool:
@@ -292,30 +299,30 @@ def _is_trusted(host: str | None, networks: Sequence[_Network | None]) -> bool:
     return any(network is not None and address in network for network in networks)
 
 
-# The app's own, and few: reading one takes 4 us.
+# The networks come from the app, so that there are few of them.
 @lru_cache(maxsize=256)
 def _parse_network(value: Network) -> _Network | None:
     if value == "unix":
         return None
     if not isinstance(value, _NETWORKS):
-        # To ipaddress a number is an address as well, and so are four bytes.
-        raise TypeError(f"trusted is networks, as text or as ipaddress has them, not {value!r}")
+        # The ipaddress module accepts numbers and bytes as addresses, too.
+        raise TypeError(f"a trusted network is text or an object of ipaddress, not {value!r}")
     try:
         network = ipaddress.ip_network(value)
     except ValueError as error:
-        raise ValueError(f"trusted is networks, such as '10.0.0.0/8', or 'unix': {error}") from None
+        raise ValueError(f"a trusted network is 'unix' or such as '10.0.0.0/8': {error}") from None
     mapped = getattr(network.network_address, "ipv4_mapped", None)
     if mapped is None or network.prefixlen < 96:
         return network
-    # As a peer's address is read.
+    # Peers are compared as IPv4 addresses as well; see _parse_address().
     return ipaddress.ip_network((mapped, network.prefixlen - 96))
 
 
 def _parse_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    # Of a client's, only what has the characters and the length of one comes here.
+    # Text from a client has been matched by _parse_node() before.
     try:
         address = ipaddress.ip_address(text)
     except ValueError:
         return None
-    # A socket for both sees 192.0.2.1 as ::ffff:192.0.2.1.
+    # A dual-stack socket reports 192.0.2.1 as ::ffff:192.0.2.1.
     return getattr(address, "ipv4_mapped", None) or address

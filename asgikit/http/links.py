@@ -1,4 +1,4 @@
-"""Links to other resources (:rfc:`8288`): the Link field, in and out."""
+"""Web links (:rfc:`8288`): parse and format the Link header."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ __all__ = ["Link", "format_link", "parse_links"]
 # Link       = #link-value
 # link-value = "<" URI-Reference ">" *( OWS ";" OWS link-param )
 #
-# Of a URI, all that matters here is where it ends. Commas before it are taken in one step.
+# The URI reference is not parsed further. Commas before it are matched in one step.
 _TARGET = re.compile(r"[ \t,]*+<([!#-;=?-~]*+)>")
 
 # link-param = token BWS [ "=" BWS ( token / quoted-string ) ]
 #
-# A run of semicolons is taken in one step. Without quotes, all is a value that ends nothing, as
-# appendix B.2 reads it.
+# A run of semicolons is matched in one step. A value without DQUOTEs extends to the next delimiter,
+# as in appendix B.2.
 _PARAMETER = re.compile(
     rf"(?:[ \t]*+;)++[ \t]*+(?:({TOKEN})[ \t]*+(?:=[ \t]*+(?:{QUOTED_STRING}|([^\",; \t]*+)))?+)?+"
 )
@@ -36,27 +36,27 @@ _END = re.compile(r"[ \t]*+(?:,|\Z)")
 _is_target = re.compile(r"[\x21\x23-\x3b\x3d\x3f-\x7e]*+").fullmatch
 _is_plain = re.compile(r"[\x20-\x7e]*+").fullmatch
 
-# Of these, the first counts, and of others all do (section 3.4).
+# Of these parameters, the first occurrence counts; others may be repeated (section 3.4).
 _ONCE = frozenset({"anchor", "media", "rel", "rev", "title", "title*", "type"})
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A link: from the context, which is the resource asked for, to a target.
+    """A link from its context, by default the requested resource, to a target.
 
     Attributes:
-        target: a URI reference, as it was sent; relative to the resource's own URL.
-        parameters: the target attributes and the relation, their names in lower case, in order;
-            a value is :obj:`None` where there is no ``=``.
+        target: A URI reference as it was sent, relative to the URL of the resource.
+        parameters: The parameters in order, their names in lower case. A value is ``None`` if the
+            parameter has no ``=``.
     """
 
     target: str
     parameters: tuple[tuple[str, str | None], ...] = ()
 
     def get(self, name: str) -> str | None:
-        """Give the first value of a parameter.
+        """Return the first value of a parameter; ``None`` if it is absent or has no value.
 
-        ``name*``, where it is there and reads, is the same in any language (section 3.4.1).
+        A valid ``name*`` takes precedence over ``name`` (section 3.4.1).
         """
         first: dict[str, str | None] = {}
         for key, value in self.parameters:
@@ -67,15 +67,15 @@ class Link:
 
     @property
     def rel(self) -> frozenset[str]:
-        """The types of the relation, in lower case (section 3.3)."""
+        """The relation types in lower case (section 3.3)."""
         words = (self.get("rel") or "").split(" ")
         return frozenset(word.lower() for word in words if word)
 
     @property
     def anchor(self) -> str | None:
-        """Where the link comes from, if not from the resource (section 3.2).
+        """The context of the link if it is not the requested resource (section 3.2).
 
-        What is not to be taken for a link of the resource has to be left out where this is set.
+        If it is set, the link must not be attributed to the requested resource.
         """
         return self.get("anchor")
 
@@ -84,13 +84,13 @@ class Link:
 
 
 def parse_links(text: str) -> list[Link]:
-    """Read Link (section 3, appendix B.2).
+    """Parse Link (section 3 and appendix B.2).
 
     Args:
-        text: the field, repeated ones joined by ``", "``.
+        text: The value, repeated lines joined by ``", "``.
 
     Returns:
-        The links, in order, up to the first that is malformed: where it ends nobody can tell.
+        The links in order up to the first malformed one, whose end cannot be determined.
 
     >>> [link] = parse_links('</page/2>; rel="next last"; title="More"')
     >>> link.target, sorted(link.rel), link.get("title")
@@ -102,12 +102,12 @@ def parse_links(text: str) -> list[Link]:
         target = _TARGET.match(text, position)
         if target is None:
             break
-        # Each turn takes a "<" at the least.
+        # Each match consumes at least one "<", so the loop ends.
         position = target.end()
         parameters: list[tuple[str, str | None]] = []
         seen = set[str]()
         while (parameter := _PARAMETER.match(text, position)) is not None:
-            # And each of these a ";".
+            # Each match consumes at least one ";".
             position = parameter.end()
             name, quoted, bare = parameter.groups()
             if name is None or ((name := name.lower()) in _ONCE and name in seen):
@@ -125,16 +125,17 @@ def parse_links(text: str) -> list[Link]:
 def format_link(
     target: str, rel: str | Iterable[str], *, title: str | None = None, **parameters: str | None
 ) -> str:
-    r"""Write one link (section 3).
+    r"""Format one link (section 3).
 
     Args:
-        target: a URI reference, percent-encoded.
-        rel: the types of the relation, one or several.
-        title: for people to read, in any script.
-        parameters: target attributes; ``as_="style"`` is ``as``, ``None`` is a name alone.
+        target: A URI reference, percent-encoded.
+        rel: One or several relation types.
+        title: A human-readable title in any script.
+        parameters: Target attributes. A trailing underscore of a name is removed: ``as_="style"``
+            is ``as``. A name with the value ``None`` is sent without ``=``.
 
     Raises:
-        ValueError: it could not be sent, or there is no relation (section 3.3).
+        ValueError: The link cannot be sent, or has no relation type (section 3.3).
 
     >>> format_link("/app.css", "preload", as_="style", crossorigin=None)
     '</app.css>; rel="preload"; as="style"; crossorigin'
@@ -143,9 +144,9 @@ def format_link(
     """
     types = rel if isinstance(rel, str) else " ".join(rel)
     if not types.strip(" "):
-        raise ValueError("a link has a relation: rel says which")
+        raise ValueError("a link needs a relation type, such as rel='preload'")
     if _is_target(target) is None:
-        raise ValueError(f"not a URI reference: {target!r}; percent-encode what it cannot hold")
+        raise ValueError(f"not a URI reference: {target!r}; percent-encode the other characters")
     pairs: list[tuple[str, str | None]] = [("rel", types)]
     if title is not None and _is_plain(title):
         pairs.append(("title", title))
@@ -160,6 +161,7 @@ def _format(name: str, value: str | None) -> str:
         raise ValueError(f"not the name of a parameter: {name!r}")
     if value is None:
         return f"; {name}"
-    # An ext-value is never quoted (RFC 8187, section 3.2.1); a value that is, all readers know.
+    # An ext-value must not be quoted (RFC 8187, section 3.2.1). Other values are, because each
+    # recipient accepts quoted strings.
     bare = name.endswith("*") and parse_ext_value(value) is not None
     return f"; {name}={value if bare else format_quoted_string(value)}"

@@ -357,7 +357,7 @@ def parse_accept(field: str | None) -> Accept:
     ranges: list[MediaRange] = []
     for member in split_list(field or ""):
         match = _MEDIA_RANGE.match(member)
-        read = None if match is None else _read_weight(member, match.end())
+        read = None if match is None else _parse_weight(member, match.end())
         if match is None or read is None:
             continue
         type_, subtype = (match[1] or "*").lower(), (match[2] or "*").lower()
@@ -414,12 +414,12 @@ def parse_accept_language(field: str | None) -> AcceptLanguage:
 def _parse_weighted(field: str, word: re.Pattern[str]) -> Iterator[Preference]:
     for member in split_list(field):
         match = word.match(member)
-        read = None if match is None else _read_weight(member, match.end())
+        read = None if match is None else _parse_weight(member, match.end())
         if match is not None and read is not None:
             yield Preference(match.group(), read[1])
 
 
-def _read_weight(member: str, start: int) -> tuple[tuple[tuple[str, str], ...], float] | None:
+def _parse_weight(member: str, start: int) -> tuple[tuple[tuple[str, str], ...], float] | None:
     """Parse the parameters after a range, and the weight, which may stand between them."""
     if start == len(member):
         return (), 1.0

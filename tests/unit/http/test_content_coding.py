@@ -312,7 +312,7 @@ def test_a_coding_that_is_not_known_is_refused(values: list[str], why: str) -> N
 @pytest.mark.parametrize(
     ("coding", "level", "why"),
     [
-        ("compress", None, "no content coding"),
+        ("compress", None, "not a supported content coding"),
         ("gzip", 0, "1 to 9"),
         ("gzip", 10, "1 to 9"),
         ("br", 12, "0 to 11"),
