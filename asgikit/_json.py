@@ -1,147 +1,39 @@
-"""JSON texts (:rfc:`8259`): what :func:`parse_json` returns, :func:`format_json` writes.
+"""Write JSON texts (:rfc:`8259`).
 
-orjson parses and writes everything that it handles exactly. It has three limits:
-
-- it rounds integers beyond 64 bits to floats when it parses, and refuses to write them;
-- it refuses keys that are not ``str`` and mappings that are not ``dict``;
-- it writes 254 levels of arrays and objects, and parses 1024.
-
-Texts and values beyond the first two limits are handled by the standard library's encoder and
-decoder, which are written in C as well. For the third, :func:`parse_json` accepts 200 levels, so
-that an application can put 50 levels of its own around a parsed value and still write it.
+orjson writes everything that it handles exactly. It refuses integers beyond 64 bits, keys that are
+not ``str`` and mappings that are not ``dict``: values with these are written by the standard
+library, whose encoder is written in C as well. orjson writes 254 levels of arrays and objects.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
-from itertools import accumulate
-from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import orjson
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from asgikit.exceptions import InvalidJSON
-
 if TYPE_CHECKING:
+    from datetime import datetime, time
+
     from _typeshed import DataclassInstance
 
-__all__ = ["format_json", "parse_json"]
-
-#: Levels of nested arrays and objects in a text that is parsed.
-MAX_DEPTH = 200
-#: Digits of an integer. CPython has the same limit, since the conversion takes quadratic time.
-MAX_DIGITS = 4300
+__all__ = ["STRING", "format_json"]
 
 Default: TypeAlias = Callable[[Any], Any]
-
-_BOM = b"\xef\xbb\xbf"
-_DIGITS_TO_ZERO = bytes.maketrans(b"-123456789", b"0000000000")
 
 # string = quotation-mark *char quotation-mark
 #
 # A string without its closing quotation mark extends to the end of the text, so that no character
 # is scanned twice.
-_STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?+'
-_remove_strings = re.compile(_STRING, re.DOTALL).sub
+STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?+'
 
 # The standard library writes three float values that JSON does not have.
-_replace_non_finite = re.compile(rb"(%b)|NaN|-?+Infinity" % _STRING, re.DOTALL).sub
-
-# An opening bracket adds 1 to the depth, a closing bracket 255, which is -1 as a signed byte.
-_STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
-_NO_BRACKETS = bytes({*range(256)} - {*b"[{]}"})
-
-
-def parse_json(text: bytes) -> Any:
-    """Parse a JSON text in UTF-8; a byte order mark before it is skipped.
-
-    Integers are exact up to 4300 digits. If an object has two members of one name, the last one
-    counts.
-
-    Raises:
-        InvalidJSON: The text is not JSON or not UTF-8, has a lone surrogate, is nested more than
-            200 deep, has an integer of more than 4300 digits, or a float beyond the largest one.
-
-    >>> parse_json(b'{"n": [1, 2.5, 123456789012345678901234567890]}')
-    {'n': [1, 2.5, 123456789012345678901234567890]}
-    """
-    # Most texts have few brackets: to count them is faster than to measure the depth, and
-    # `replace` counts faster than `count` does.
-    opening = len(text) - len(text.replace(b"[", b"").replace(b"{", b""))
-    if opening > MAX_DEPTH and _measure_depth(text) > MAX_DEPTH:
-        raise InvalidJSON(f"The JSON text is nested more than {MAX_DEPTH} deep.")
-    # An integer beyond 64 bits has 19 digits and a sign, or 20 digits. If every fifth character is
-    # examined, four in a row of these are digits. perf: f_json_body -5 %
-    if b"0000" in text[::5].translate(_DIGITS_TO_ZERO) and _has_digits(text, 20):
-        return _parse_exact(text.removeprefix(_BOM))
-    try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        if not text.startswith(_BOM):
-            raise _invalid(error) from None
-    try:
-        return orjson.loads(text.removeprefix(_BOM))
-    except orjson.JSONDecodeError as error:
-        raise _invalid(error) from None
-
-
-def _invalid(error: ValueError) -> InvalidJSON:
-    return InvalidJSON(f"Not JSON: {error}.")
-
-
-def _measure_depth(text: bytes) -> int:
-    from array import array
-
-    brackets = _remove_strings(b"", text).translate(_STEPS, _NO_BRACKETS)
-    return max(accumulate(array("b", brackets)), default=0)
-
-
-def _has_digits(text: bytes, count: int) -> bool:
-    """Return whether ``count`` digits and signs follow one another, in a string or outside."""
-    return b"0" * count in text.translate(_DIGITS_TO_ZERO)
-
-
-def _parse_exact(text: bytes) -> Any:
-    """Parse a text that may have integers beyond 64 bits."""
-    try:
-        parse = _parse_counting_digits if _has_digits(text, MAX_DIGITS + 1) else _parse_standard
-        value = parse(text.decode("utf-8"))
-        if b"\\ud" in text or b"\\uD" in text:
-            # A lone surrogate cannot be encoded.
-            json.dumps(value, ensure_ascii=False).encode("utf-8")
-    except ValueError as error:
-        raise _invalid(error) from None
-    return value
-
-
-def _parse_integer(token: str) -> int:
-    digits = len(token.removeprefix("-"))
-    if digits > MAX_DIGITS:
-        raise InvalidJSON(f"An integer has {digits} digits; the limit is {MAX_DIGITS}.")
-    return int(token)
-
-
-def _parse_float(token: str) -> float:
-    number = float(token)
-    if math.isinf(number):
-        raise ValueError("a number is out of range")
-    return number
-
-
-def _refuse_constant(token: str) -> NoReturn:
-    raise ValueError(f"{token} is not a JSON value")
-
-
-_parse_standard = json.JSONDecoder(parse_float=_parse_float, parse_constant=_refuse_constant).decode
-# Calls a function for each integer, which takes four times as long.
-_parse_counting_digits = json.JSONDecoder(
-    parse_int=_parse_integer, parse_float=_parse_float, parse_constant=_refuse_constant
-).decode
+_replace_non_finite = re.compile(rb"(%b)|NaN|-?+Infinity" % STRING, re.DOTALL).sub
 
 
 def format_json(content: Any, default: Default | None = None) -> bytes:
@@ -149,7 +41,8 @@ def format_json(content: Any, default: Default | None = None) -> bytes:
 
     orjson's types are written as orjson writes them (dataclasses, dates, enumerations, UUIDs).
     In addition: integers of up to 4300 digits, any mapping (the first value of a key of a
-    multidict), and scalar keys as the standard library writes them. NaN and infinities are null.
+    multidict), scalar keys as the standard library writes them, and subclasses of ``UUID``,
+    ``datetime``, ``date``, ``time`` and ``float`` as their base. NaN and infinities are null.
 
     Args:
         content: The value to write.
@@ -177,6 +70,9 @@ def _orjson_default(default: Default | None) -> Default:
     def convert(value: Any) -> Any:
         if isinstance(value, Mapping):
             return dict(_items(value))
+        base = _to_base(value)
+        if base is not None:
+            return base
         if default is None:
             raise TypeError
         return default(value)
@@ -208,8 +104,9 @@ def _standard_default(default: Default | None) -> Default:
             return value.value
         if dataclasses.is_dataclass(value) and not isinstance(value, type):
             return _fields(value)
+        base = _to_base(value)
         try:
-            return orjson.loads(orjson.dumps(value))
+            return orjson.loads(orjson.dumps(value if base is None else base))
         except TypeError:
             if default is None:
                 raise TypeError(
@@ -218,6 +115,35 @@ def _standard_default(default: Default | None) -> Default:
         return default(value)
 
     return convert
+
+
+def _to_base(value: object) -> object:
+    """Return an instance of a subclass as its base type, which orjson writes; else ``None``."""
+    from datetime import date, datetime, time
+    from uuid import UUID
+
+    try:
+        match value:
+            case UUID():
+                return UUID(int=value.int)
+            case datetime():
+                day = date(value.year, value.month, value.day)
+                return datetime.combine(day, _copy_time(time, value))
+            case date():
+                return date(value.year, value.month, value.day)
+            case time():
+                return _copy_time(time, value)
+            case float():
+                return float(value)
+    except (TypeError, ValueError):
+        # pandas.NaT is a datetime whose year is NaN.
+        pass
+    return None
+
+
+def _copy_time(base: type[time], value: datetime | time) -> time:
+    parts = value.hour, value.minute, value.second, value.microsecond, value.tzinfo
+    return base(*parts, fold=value.fold)
 
 
 def _fields(value: DataclassInstance) -> dict[str, Any]:

@@ -48,20 +48,27 @@ __all__ = [
 ]
 
 
+# The members of a problem document that are not extensions (RFC 9457, section 3.1).
+_MEMBERS = frozenset({"type", "title", "status", "detail", "instance"})
+
+
 class HTTPError(Exception):
     """An HTTP answer as an exception: raise it, and the client gets it as problem details.
 
     Args:
-        status_code: from 400 to 599.
-        detail: what went wrong this time, for the client to read.
-        headers: fields of the answer, as a mapping or as pairs.
-        title: the problem in general (:rfc:`9457`); the status's own phrase where absent.
-        type: a URI that names the kind of problem.
-        instance: a URI that names this occurrence.
-        extensions: further members of the problem document.
+        status_code: From 400 to 599.
+        detail: What went wrong this time, for the client to read.
+        headers: Headers of the response, as a mapping or as pairs.
+        title: The problem in general (:rfc:`9457`). If absent, the phrase of the status.
+        type: A URI that names the kind of problem.
+        instance: A URI that names this occurrence.
+        extensions: Further members of the problem document.
 
     Raises:
-        ValueError: ``status_code`` is no error status.
+        TypeError: The status is not an ``int``, a text is not a ``str``, or JSON cannot hold an
+            extension.
+        ValueError: The status is out of range, a text has a lone surrogate, a header cannot be
+            sent, or an extension has the name of a member above.
 
     Attributes:
         response_started: whether it was raised too late to be answered.
@@ -83,8 +90,15 @@ class HTTPError(Exception):
         instance: str | None = None,
         extensions: Mapping[str, Any] | None = None,
     ) -> None:
-        if not 400 <= status_code <= 599:
-            raise ValueError(f"status_code must be from 400 to 599, not {status_code!r}")
+        _check_status(status_code)
+        _check_text("detail", detail)
+        _check_text("title", title)
+        _check_text("type", type)
+        _check_text("instance", instance)
+        if headers is not None:
+            headers = _check_headers(headers)
+        if extensions is not None:
+            _check_extensions(extensions)
         super().__init__(status_code, detail)
         self.status_code: int = status_code
         self.detail: str | None = detail
@@ -101,6 +115,47 @@ class HTTPError(Exception):
     def __str__(self) -> str:
         what = f"{self.status_code} {self.title}"
         return f"{what}: {self.detail}" if self.detail else what
+
+
+def _check_status(status_code: object) -> None:
+    if not isinstance(status_code, int):
+        raise TypeError(f"status_code must be an int, not {status_code!r}")
+    if not 400 <= status_code <= 599:
+        raise ValueError(f"status_code must be from 400 to 599, not {status_code!r}")
+
+
+def _check_text(name: str, value: object) -> None:
+    if value is None:
+        return
+    if not isinstance(value, str):
+        fix = "; pass further members as extensions={...}" if isinstance(value, dict) else ""
+        raise TypeError(f"{name} must be a str, not {value!r}{fix}")
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        raise ValueError(f"{name} has a lone surrogate, which cannot be sent: {value!r}") from None
+
+
+def _check_headers(
+    headers: Mapping[str, str] | Iterable[tuple[str, str]],
+) -> Mapping[str, str] | Iterable[tuple[str, str]]:
+    from asgikit.http.grammar import check_field, header_pairs
+
+    if iter(headers) is headers:
+        # An iterator can be read once only.
+        headers = list(headers)
+    for name, value in header_pairs(headers):
+        check_field(name, value)
+    return headers
+
+
+def _check_extensions(extensions: Mapping[str, Any]) -> None:
+    from asgikit._json import format_json
+
+    for name in extensions:
+        if name in _MEMBERS:
+            raise ValueError(f"{name!r} is a member of every problem, and no extension")
+    format_json(extensions)
 
 
 def _restore(cls: type[HTTPError], args: tuple[Any, ...], state: dict[str, Any]) -> HTTPError:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, overload
 
 from multidict import MultiMapping, MutableMultiMapping
 
-from asgikit.http.grammar import check_field, is_token, split_list
+from asgikit.http.grammar import check_field, header_pairs, is_token, split_list
 
 if TYPE_CHECKING:
     from typing import Self
@@ -431,10 +431,8 @@ def _raw_name(key: object) -> bytes | None:
 
 
 def _check(arg: Any, more: Mapping[str, str] | None = None) -> list[tuple[bytes, bytes]]:
-    pairs: Any = () if arg is None else arg
-    if hasattr(pairs, "items"):
-        pairs = pairs.items()
-    elif hasattr(pairs, "keys"):
+    pairs: Any = () if arg is None else header_pairs(arg)
+    if hasattr(pairs, "keys"):
         pairs = [(name, pairs[name]) for name in pairs.keys()]  # noqa: SIM118 - no mapping
     return [check_field(name, value) for name, value in (*pairs, *(more or {}).items())]
 

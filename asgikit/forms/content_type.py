@@ -42,7 +42,7 @@ _NAMES = {
     **{f"cp125{digit}": f"windows-125{digit}" for digit in range(9)},
     "cp1252": "windows-1252 cswindows1252 cp1252 x-cp1252",
 }
-_CODECS = {name: codec for codec, names in _NAMES.items() for name in names.split()}
+_CODECS = {name: codec for codec, names in _NAMES.items() for name in names.split(" ")}
 
 
 def is_urlencoded(content_type: str | None) -> bool:

@@ -239,7 +239,7 @@ def header_pairs(
     pairs: Iterable[tuple[str | bytes, str | bytes]] = source
     if hasattr(source, "multi_items"):
         pairs = source.multi_items()
-    elif isinstance(headers, Mapping):
+    elif hasattr(source, "items"):
         pairs = source.items()
     return pairs
 

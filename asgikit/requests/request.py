@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from asgikit._json import parse_json
+from asgikit._json_parser import parse_json
 from asgikit.body.body import Body, BodyStream
 from asgikit.body.sharing import KEY, receive_whole, release_bodies, shared_body
 from asgikit.datastructures.headers import Headers

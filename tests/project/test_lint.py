@@ -43,7 +43,7 @@ ALLOWED = [
     Allowed("http/grammar.py", "parse_digits", "int()", "the one door: ASCII digits, counted"),
     Allowed("http/grammar.py", "parse_digits", "isdigit()", "after isascii()"),
     Allowed("http/media_types.py", "", "split()", "of the module's own table"),
-    Allowed("_json.py", "_parse_integer", "int()", "digits that json found, at most MAX_DIGITS"),
+    Allowed("_json_parser.py", "_parse_integer", "int()", "digits that json found, counted"),
     Allowed(
         "requests/request.py",
         "Request._is_special",

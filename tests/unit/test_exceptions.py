@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import pickle
+from datetime import date
+from http import HTTPStatus
 from typing import Any
 
 import pytest
@@ -58,6 +60,82 @@ def test_the_detail_is_told(error: HTTPError) -> None:
 def test_only_an_error_status_is_an_error(status_code: int) -> None:
     with pytest.raises(ValueError, match="from 400 to 599"):
         HTTPError(status_code)
+
+
+@pytest.mark.parametrize("status_code", [404.0, "404", None, b"404", [404]])
+def test_status_that_is_no_int_is_refused(status_code: Any) -> None:
+    with pytest.raises(TypeError, match="status_code must be an int"):
+        HTTPError(status_code)
+
+
+def test_status_of_the_standard_library_is_accepted() -> None:
+    assert HTTPError(HTTPStatus.GONE, "Sold.").title == "Gone"
+
+
+@pytest.mark.parametrize("name", ["detail", "title", "type", "instance"])
+@pytest.mark.parametrize(
+    ("value", "error"),
+    [
+        (b"x", TypeError),
+        (1, TypeError),
+        ({"a": 1}, TypeError),
+        (["x"], TypeError),
+        ("no file 'caf\udce9.txt'", ValueError),
+        ("\ud800", ValueError),
+    ],
+)
+def test_text_that_cannot_be_sent_is_refused(name: str, value: Any, error: type[Exception]) -> None:
+    with pytest.raises(error, match=rf"^{name} "):
+        HTTPError(404, **{name: value})
+
+
+def test_dict_as_detail_is_refused_with_the_argument_to_use() -> None:
+    with pytest.raises(TypeError, match="extensions="):
+        HTTPError(404, {"code": 7})  # type: ignore[arg-type]  # a habit from FastAPI
+    with pytest.raises(TypeError, match="detail must be a str"):
+        BadRequest(b"x")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("headers", "error"),
+    [
+        ({"x-name": "a\nb"}, ValueError),
+        ({"x-name": "a\r\nb: c"}, ValueError),
+        ({"x name": "a"}, ValueError),
+        ({"x-name": "\u20ac"}, ValueError),
+        ([("x-name", "a\0b")], ValueError),
+        ({"x-name": 1}, TypeError),
+        ({"x-name": None}, TypeError),
+    ],
+)
+def test_header_that_cannot_be_sent_is_refused(headers: Any, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        HTTPError(404, headers=headers)
+
+
+def test_headers_of_an_iterator_are_kept() -> None:
+    pairs = [("x-a", "1"), ("x-a", "2")]
+
+    assert HTTPError(404, headers=iter(pairs)).headers == pairs
+    assert HTTPError(404, headers=pairs).headers == pairs
+
+
+@pytest.mark.parametrize("name", ["type", "title", "status", "detail", "instance"])
+def test_extension_with_the_name_of_a_member_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=f"'{name}' is a member"):
+        HTTPError(404, extensions={name: "open"})
+
+
+@pytest.mark.parametrize("value", [object(), {"a": {1, 2}}, ["\udce9"], b"x"])
+def test_extension_that_json_cannot_hold_is_refused(value: Any) -> None:
+    with pytest.raises(TypeError):
+        HTTPError(404, extensions={"value": value})
+
+
+def test_extension_of_any_json_value_is_accepted() -> None:
+    extensions = {"balance": 2**70, "when": date(2026, 1, 2), "items": [{"a": None}], "": 1.5}
+
+    assert HTTPError(402, extensions=extensions).extensions == extensions
 
 
 def test_a_status_without_a_phrase_has_a_title() -> None:

@@ -14,13 +14,15 @@ import uuid
 from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any, NamedTuple, NoReturn
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict, CIMultiDictProxy, MultiDict
 
-from asgikit._json import MAX_DEPTH, MAX_DIGITS, _measure_depth, format_json, parse_json
+from asgikit._json import format_json
+from asgikit._json_parser import MAX_DEPTH, MAX_DIGITS, _measure_depth, parse_json
 from asgikit.datastructures.address import Address
 from asgikit.datastructures.headers import Headers
 from asgikit.exceptions import InvalidJSON
@@ -360,6 +362,31 @@ def test_whatever_was_read_is_written_and_reads_back_equal(
 # Writing.
 
 
+class Moment(dt.datetime):
+    """As pendulum's ``DateTime``."""
+
+    def isoformat(self, *_: object) -> str:
+        raise AssertionError
+
+
+class Day(dt.date):
+    """A date of a library."""
+
+
+class Hour(dt.time):
+    """A time of a library."""
+
+
+class Identifier(uuid.UUID):
+    """As asyncpg's ``UUID``."""
+
+    def __str__(self) -> str:
+        raise AssertionError
+
+
+BERLIN = ZoneInfo("Europe/Berlin")
+
+
 class Colour(enum.Enum):
     RED = "red"
     MANY = LONG
@@ -424,6 +451,16 @@ WRITTEN: list[tuple[Any, bytes]] = [
     (dt.date(2024, 1, 2), b'"2024-01-02"'),
     (dt.time(3, 4, 5), b'"03:04:05"'),
     (uuid.UUID(int=1), b'"00000000-0000-0000-0000-000000000001"'),
+    # Subclasses, as database drivers and pendulum have them, are written as their base.
+    (Moment(2024, 1, 2, 3, 4, 5, 6, dt.UTC), b'"2024-01-02T03:04:05.000006+00:00"'),
+    (Moment(2024, 10, 27, 2, tzinfo=BERLIN, fold=1), b'"2024-10-27T02:00:00+01:00"'),
+    (Moment(2024, 1, 2), b'"2024-01-02T00:00:00"'),
+    (Day(2024, 1, 2), b'"2024-01-02"'),
+    (Hour(3, 4, 5, 6), b'"03:04:05.000006"'),
+    (Identifier(int=1), b'"00000000-0000-0000-0000-000000000001"'),
+    ([{"id": Identifier(int=0), "at": Day(1, 1, 1)}],
+     b'[{"id":"00000000-0000-0000-0000-000000000000","at":"0001-01-01"}]'),
+    (Plain(Identifier(int=0)), b'{"a":"00000000-0000-0000-0000-000000000000"}'),
     (OrderedDict(b=1, a=2), b'{"b":1,"a":2}'),
     (types.MappingProxyType({"a": 1}), b'{"a":1}'),
     (types.MappingProxyType({"a": LONG}), b'{"a":%d}' % LONG),
@@ -454,6 +491,29 @@ def test_a_value_is_written_alike_beside_one_that_orjson_refuses(
 ) -> None:
     assert format_json([LONG, content]) == b"[%d,%s]" % (LONG, text)
     assert format_json({1: content}) == b'{"1":%s}' % text
+
+
+class NotATime(dt.datetime):
+    """As ``pandas.NaT``: a datetime without a date."""
+
+    @property
+    def year(self) -> Any:
+        return math.nan
+
+
+@pytest.mark.parametrize(
+    "value", [NotATime(2024, 1, 2), Hour(3, tzinfo=dt.UTC), dt.time(3, tzinfo=dt.UTC)]
+)
+def test_subclass_without_a_written_base_is_given_to_default(value: Any) -> None:
+    with pytest.raises(TypeError, match="JSON cannot hold"):
+        format_json([value])
+    assert format_json([value], default=lambda _: "x") == b'["x"]'
+    assert format_json([LONG, value], default=lambda _: "x") == b'[%d,"x"]' % LONG
+
+
+def test_subclass_is_written_as_its_base_despite_default() -> None:
+    assert format_json(Day(2024, 1, 2), default=lambda _: "x") == b'"2024-01-02"'
+    assert format_json([LONG, Day(2024, 1, 2)], default=lambda _: "x").endswith(b'"2024-01-02"]')
 
 
 @pytest.mark.parametrize("digits", [19, 20, 21, 308, 309, MAX_DIGITS])

@@ -8,6 +8,7 @@ import pickle
 from collections.abc import Iterable, Mapping, MutableMapping
 from typing import Any
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -456,3 +457,38 @@ def test_a_mapping_of_another_kind_equals_from_either_side() -> None:
 
     assert Headers([(b"a", b"1")]) == Other()
     assert Headers([(b"a", b"2")]) != Other()
+
+
+class Upstream(dict[str, str]):
+    """Headers as httpx has them: ``items()`` joins repeated ones, ``multi_items()`` does not."""
+
+    def multi_items(self) -> list[tuple[str, str]]:
+        return [("Set-Cookie", "a=1"), ("set-cookie", "b=2")]
+
+
+class Repeated:
+    """Headers as Werkzeug has them: no mapping, and ``items()`` repeats names."""
+
+    def keys(self) -> list[str]:
+        return ["set-cookie", "set-cookie"]
+
+    def __getitem__(self, key: str) -> str:
+        return "a=1"
+
+    def items(self) -> list[tuple[str, str]]:
+        return [("Set-Cookie", "a=1"), ("set-cookie", "b=2")]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [Upstream({"set-cookie": "a=1, b=2"}), Repeated(), httpx.Headers(Upstream().multi_items())],
+)
+def test_repeated_headers_of_other_libraries_are_kept(source: Any) -> None:
+    expected = [(b"set-cookie", b"a=1"), (b"set-cookie", b"b=2")]
+
+    assert MutableHeaders(source).raw == expected
+    for method in (MutableHeaders.extend, MutableHeaders.update, MutableHeaders.merge):
+        headers = MutableHeaders()
+        method(headers, source)
+        assert headers.raw == expected
+    assert (MutableHeaders({"set-cookie": "c=3"}) | source).raw == expected
