@@ -7,7 +7,7 @@ at once.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias, overload
 
 from asgikit.datastructures.headers import MutableHeaders
@@ -19,7 +19,7 @@ from asgikit.http.framing import (
     has_content,
     promised_length,
 )
-from asgikit.http.grammar import check_field
+from asgikit.http.grammar import check_field, header_pairs
 from asgikit.responses.head import HeadersArgument, ResponseHead
 from asgikit.responses.sending import finish, send_all
 from asgikit.scopes import answer_other, deny_websocket_with
@@ -148,8 +148,7 @@ class Response(ResponseHead):
         own = self._type_field if media_type is None else format_type(media_type, self.charset)
         self._raw = raw = [] if own is None else [own]
         if headers is not None:
-            pairs: Any = headers.items() if isinstance(headers, Mapping) else headers
-            given = [check_field(name, value) for name, value in pairs]
+            given = [check_field(name, value) for name, value in header_pairs(headers)]
             names = {name for name, _ in given}
             self._raw = raw = given if b"content-type" in names else [*raw, *given]
             if b"content-length" in names:

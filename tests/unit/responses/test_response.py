@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import unquote_to_bytes
 
 import anyio
+import httpx
 import msgspec
 import pytest
 from anyio.lowlevel import checkpoint
@@ -1326,3 +1327,9 @@ async def test_an_http_error_of_a_middlewares_send_comes_too_late_to_be_answered
         await Response("x")(receive, send)
 
     assert raised.value.response_started
+
+
+def test_response_headers_of_httpx_keep_repeated_ones() -> None:
+    upstream = httpx.Headers([("set-cookie", "a=1"), ("x-a", "1"), ("set-cookie", "b=2")])
+
+    assert Response(headers=upstream).headers.getall("set-cookie") == ["a=1", "b=2"]
