@@ -1,6 +1,15 @@
-"""The two ways to make an app that every ASGI server serves: from a handler, and from an app.
+"""Adapters that turn a handler or an app into an ASGI 3 app that every server runs.
 
-*Takes* ``request``: :func:`request_response`; *takes* ``scope``: :func:`to_asgi`.
+:func:`request_response` adapts a handler, which takes a ``request`` and returns a response.
+:func:`to_asgi` adapts an app, which takes a ``scope`` (ASGI 2), or ``scope, receive, send``.
+
+For both, an HTTP request passes through :meth:`App.__call__`:
+
+1. the handler or app returns a response, or another ASGI app;
+2. that is sent;
+3. an error in step 1, or in step 2 before the response has started, is answered by ``on_error``, or
+   by a problem document if it is an :class:`~asgikit.HTTPError`; any other error propagates;
+4. the request is closed.
 """
 
 from __future__ import annotations
@@ -11,7 +20,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias, TypeVar, overload
 
 from asgikit._logging import logger
-from asgikit.apps.lifespan import Lifespan, offer_lifespan, run_lifespan
+from asgikit.apps.lifespan import Lifespan, complete_lifespan, run_lifespan
+from asgikit.apps.signatures import accepts, check_returned, expects_request
 from asgikit.body.sharing import KEY
 from asgikit.exceptions import ClientDisconnect, HTTPError
 from asgikit.limits import DEFAULT_LIMITS, Limits
@@ -26,42 +36,202 @@ __all__ = ["request_response", "to_asgi"]
 
 RequestT = TypeVar("RequestT", bound=Request[Any])
 
-OnError: TypeAlias = Callable[[Request[Any], HTTPError], ASGIApp | Awaitable[ASGIApp]]
+OnError: TypeAlias = Callable[[Request[Any], Exception], ASGIApp | Awaitable[ASGIApp]]
 Handler: TypeAlias = Callable[[RequestT], ASGIApp | Awaitable[ASGIApp]]
 
 
 class App:
-    """What servers and hosts ask of an app: an instance, whose class is called with three."""
+    """The ASGI 3 app around a handler or an app.
 
-    def __init__(self, lifespan: Lifespan | None, on_error: OnError | None) -> None:
+    It has the name, docstring and module of the function that it was made from.
+
+    Args:
+        function: The handler or app.
+        handle: Returns, for a request, a response or an ASGI 3 app.
+        make_request: Returns the request of ``(scope, receive, send)``.
+        lifespan: As for :func:`request_response`.
+        on_error: As for :func:`request_response`.
+    """
+
+    # Whether another app that is returned gets the body from its first byte.
+    _replays_body = True
+    # The app that gets lifespan and websocket scopes.
+    _asgi3_app: Callable[..., Any] | None = None
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        handle: Callable[[Any], Awaitable[Any]],
+        make_request: Callable[[Any, Any, Any], Request[Any]],
+        lifespan: Lifespan | None,
+        on_error: OnError | None,
+    ) -> None:
+        self._function = function
+        self._handle = handle
+        self._make_request = make_request
         self._lifespan = lifespan
         self._on_error = on_error
+        # An instance has no names of its own.
+        kind = type(function)
+        self.__name__: str = getattr(function, "__name__", kind.__name__)
+        self.__qualname__: str = getattr(function, "__qualname__", kind.__qualname__)
+        self.__module__: str = getattr(function, "__module__", kind.__module__)
+        self.__doc__: str | None = function.__doc__
 
-    async def _answer_other(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan" and self._lifespan is not None:
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve one scope."""
+        if scope["type"] != "http":
+            return await self._serve_other(scope, receive, send)
+        owns_body = KEY not in scope
+        request = self._make_request(scope, receive, send)
+        messages: tuple[Message, Message] | None = None
+        try:
+            try:
+                response = await self._handle(request)
+                if (
+                    isinstance(response, Response)
+                    and response._is_whole
+                    and response.background is None
+                ):
+                    messages = response._messages(scope)
+            except Exception as error:
+                if not await self._answer_error(error, request, receive, send):
+                    raise
+            else:
+                if messages is not None:
+                    await _send_whole(send, messages)
+                else:
+                    await self._send_response(response, request, receive, send)
+        except ClientDisconnect as error:
+            logger.debug("%s", error)
+        finally:
+            if owns_body and KEY in scope:
+                await request.close()
+        return None
+
+    async def _serve_other(self, scope: Scope, receive: Receive, send: Send) -> None:
+        kind = scope["type"]
+        if kind == "lifespan" and self._lifespan is not None:
             await run_lifespan(self._lifespan, scope, receive, send)
+        elif kind == "lifespan" and self._asgi3_app is not None:
+            await complete_lifespan(self._asgi3_app, scope, receive, send)
+        elif kind == "websocket" and self._asgi3_app is not None:
+            await self._asgi3_app(scope, receive, send)
         else:
             await answer_other(scope, receive, send)
 
-    async def _answer_error(
-        self, error: HTTPError, request: Request[Any], receive: Receive, send: Send
+    async def _send_response(
+        self, response: Any, request: Request[Any], receive: Receive, send: Send
     ) -> None:
-        if error.response_started:
-            raise error
-        response: Any = ProblemResponse.from_error(error)
+        """Send a response or call another app; answer an error before the response has started."""
+        tracked: _TrackedSend | None = None
+        try:
+            if self._on_error is None and isinstance(response, Response) and response._responds:
+                # It marks an HTTPError that it raises after its start.
+                await response._respond(request.scope, receive, send)
+                return
+            if not isinstance(response, Response):
+                check_returned(self.__qualname__, response)
+                if self._replays_body and KEY in request.scope:
+                    receive = request.replay()
+            tracked = _TrackedSend(send)
+            await response(request.scope, receive, tracked.send)
+        except Exception as error:
+            if isinstance(error, HTTPError):
+                if tracked is not None:
+                    error.response_started = tracked.has_started
+                if error.response_started:
+                    raise
+            elif tracked is not None and tracked.has_started:
+                raise
+            if not await self._answer_error(error, request, receive, send):
+                raise
+
+    async def _answer_error(
+        self, error: Exception, request: Request[Any], receive: Receive, send: Send
+    ) -> bool:
+        """Answer an error that was raised before the response has started.
+
+        If the status is 500 or above, the error is logged.
+
+        Returns:
+            Whether the error is handled; otherwise the caller raises it again.
+        """
+        if isinstance(error, ClientDisconnect):
+            return False
+        answered: Exception = error
+        response: Any = None
         if self._on_error is not None:
             try:
-                response = self._on_error(request, error)
-                if inspect.isawaitable(response):
-                    response = await response
-            except HTTPError as other:
-                # It may raise again what it leaves to us.
-                response = ProblemResponse.from_error(other)
-        await _respond(response, request.scope, receive, send)
+                response = await _call_on_error(self._on_error, request, error)
+            except HTTPError as raised:
+                answered = raised
+        elif not isinstance(error, HTTPError):
+            return False
+        if isinstance(answered, HTTPError) and response is None:
+            # The same object may have been raised for another request before.
+            answered.response_started = False
+            response = ProblemResponse.from_error(answered)
+        tracked = _TrackedSend(send)
+        try:
+            await response(request.scope, receive, tracked.send)
+        finally:
+            if tracked.status >= 500:
+                logger.error(
+                    "%r %r was answered with %d",
+                    request.method,
+                    request.path,
+                    tracked.status,
+                    exc_info=answered,
+                )
+        return tracked.status < 500 or isinstance(error, HTTPError)
+
+
+async def _call_on_error(on_error: OnError, request: Request[Any], error: Exception) -> ASGIApp:
+    response = on_error(request, error)
+    if inspect.isawaitable(response):
+        response = await response
+    check_returned("on_error", response)
+    return response
+
+
+async def _send_whole(send: Send, messages: tuple[Message, Message]) -> None:
+    """Send a response of two messages that has no background task.
+
+    perf: a_plaintext -6 %, against `Response._respond()`.
+    """
+    start, body = messages
+    try:
+        await send(start)
+        await send(body)
+    except OSError as error:
+        logger.debug("the client disconnected: %r", error)
+    except HTTPError as error:  # raised by the send of a middleware
+        error.response_started = True
+        raise
+
+
+class _TrackedSend:
+    """A ``send`` that notes the status of the response; 0 before the response has started."""
+
+    __slots__ = ("_send", "status")
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.status = 0
+
+    @property
+    def has_started(self) -> bool:
+        return self.status != 0
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+        await self._send(message)
 
 
 class HandlerApp(App):
-    """A handler of requests as an ASGI app."""
+    """A handler of requests as an ASGI 3 app."""
 
     def __init__(
         self,
@@ -71,190 +241,74 @@ class HandlerApp(App):
         lifespan: Lifespan | None,
         on_error: OnError | None,
     ) -> None:
-        super().__init__(lifespan, on_error)
-        self._handler = handler
-        self._handle = (
-            handler if is_async_callable(handler) else functools.partial(call_in_thread, handler)
-        )
-        # A keyword argument costs 0.1 us a request.
-        self._make_request: Callable[[Any, Any, Any], Request[Any]] = (
+        super().__init__(
+            handler,
+            handler if is_async_callable(handler) else functools.partial(call_in_thread, handler),
             request_class
             if limits is DEFAULT_LIMITS
-            else functools.partial(request_class, limits=limits)
+            else functools.partial(request_class, limits=limits),
+            lifespan,
+            on_error,
         )
 
     def __repr__(self) -> str:
-        return f"request_response({self._handler!r})"
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Serve one scope."""
-        if scope["type"] != "http":
-            return await self._answer_other(scope, receive, send)
-        forgets = KEY not in scope
-        request = self._make_request(scope, receive, send)
-        try:
-            try:
-                try:
-                    response = await self._handle(request)
-                except HTTPError as error:
-                    # One that is raised again and again tells of this time.
-                    error.response_started = False
-                    raise
-                if (
-                    isinstance(response, Response)
-                    and response._is_whole
-                    and response.background is None
-                ):
-                    # perf: a_plaintext -6 %, without the coroutines of `_respond`.
-                    start, body = response._messages(scope)
-                    try:
-                        await send(start)
-                        await send(body)
-                    except OSError as error:
-                        logger.debug("the client disconnected: %r", error)
-                    except HTTPError as error:  # out of a middleware's send
-                        error.response_started = True
-                        raise
-                else:
-                    await _respond(response, scope, receive, send, request)
-            except HTTPError as error:
-                await self._answer_error(error, request, receive, send)
-        except ClientDisconnect as error:
-            logger.debug("%s", error)
-        finally:
-            if forgets and KEY in scope:
-                await request.close()
-        return None
+        return f"request_response({self._function!r})"
 
 
 class ScopeApp(App):
-    """An app of any structure as an ASGI 3 app."""
+    """An app of ASGI 2 or 3 as an ASGI 3 app."""
+
+    # An ASGI 3 app that reads the body has its own `receive`.
+    _replays_body = False
 
     def __init__(
         self, app: Callable[..., Any], lifespan: Lifespan | None, on_error: OnError | None
     ) -> None:
-        super().__init__(lifespan, on_error)
-        self._app: Callable[..., Any] = app
-        self._is_asgi3 = isinstance(app, Response) or _takes(app, 3)
-        if not isinstance(app, Response) and self._is_asgi3 == _takes(app, 1):
+        is_asgi3 = isinstance(app, Response) or accepts(app, 3)
+        if not isinstance(app, Response) and (is_asgi3 == accepts(app, 1)):
             raise TypeError(
-                f"to_asgi takes app(scope) or app(scope, receive, send), which {app!r} is not, or "
-                "not clearly; a handler that takes a request goes to request_response"
+                f"to_asgi takes app(scope) or app(scope, receive, send), and {app!r} is "
+                f"{'both' if is_asgi3 else 'neither'}; a handler that takes a request goes to "
+                "request_response"
             )
+        if is_asgi3:
+            self._asgi3_app = app
+        super().__init__(
+            app,
+            functools.partial(_return if is_asgi3 else _instantiate, app),
+            Request,
+            lifespan,
+            on_error,
+        )
 
     def __repr__(self) -> str:
-        return f"to_asgi({self._app!r})"
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Serve one scope."""
-        kind = scope["type"]
-        if self._is_asgi3 and kind == "lifespan" and self._lifespan is None:
-            return await offer_lifespan(self._app, scope, receive, send)
-        if kind != "http" and not (self._is_asgi3 and kind == "websocket"):
-            return await self._answer_other(scope, receive, send)
-        if kind != "http":
-            await self._app(scope, receive, send)
-            return None
-        forgets = KEY not in scope
-        request: Request[Any] = Request(scope, receive, send)
-        try:
-            try:
-                await self._serve(scope, receive, send)
-            except HTTPError as error:
-                await self._answer_error(error, request, receive, send)
-        except ClientDisconnect as error:
-            logger.debug("%s", error)
-        finally:
-            if forgets and KEY in scope:
-                await request.close()
-        return None
-
-    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._is_asgi3:
-            return await _call(self._app, (scope, receive), send)
-        try:
-            instance = self._app(scope)
-            if inspect.isawaitable(instance):
-                instance = await instance
-        except HTTPError as error:
-            error.response_started = False
-            raise
-        if not isinstance(instance, Response) and _takes(instance, 2):
-            await _call(instance, (receive,), send)
-        else:
-            await _respond(instance, scope, receive, send)
-        return None
+        return f"to_asgi({self._function!r})"
 
 
-class _TrackedSend:
-    """``send``, and whether a response has started, after which no error can be answered."""
-
-    __slots__ = ("send", "started")
-
-    def __init__(self, send: Send) -> None:
-        self.send = send
-        self.started = False
-
-    def __call__(self, message: Message) -> Awaitable[None]:
-        if message["type"] == "http.response.start":
-            self.started = True
-        return self.send(message)
+async def _return(app: Any, request: Request[Any]) -> Any:  # noqa: ARG001 - the app gets its scope
+    return app
 
 
-def _respond(
-    response: Any,
-    scope: Scope,
-    receive: Receive,
-    send: Send,
-    request: Request[Any] | None = None,
-) -> Awaitable[None]:
-    # No coroutine of its own: that saves 0.1 us.
-    if isinstance(response, Response) and response._responds:
-        return response._respond(scope, receive, send)
-    if request is not None and KEY in scope and not isinstance(response, Response):
-        receive = request.replay()
-    return _call(response, (scope, receive), send)
+async def _instantiate(app: Callable[[Scope], Any], request: Request[Any]) -> Any:
+    """Call an ASGI 2 app with the scope; return a response or an ASGI 3 app."""
+    instance = app(request.scope)
+    if inspect.isawaitable(instance):
+        instance = await instance
+    if not isinstance(instance, Response | type) and accepts(instance, 2):
+        return _InstanceApp(instance)
+    return instance
 
 
-async def _call(app: Any, args: tuple[Any, ...], send: Send) -> None:
-    if not callable(app):
-        raise TypeError(
-            f"an app or a handler gives a response, such as JSONResponse(...), not {app!r}"
-        )
-    tracked = _TrackedSend(send)
-    instance: Any = app
-    try:
-        await instance(*args, tracked)
-    except HTTPError as error:
-        error.response_started = tracked.started
-        raise
+class _InstanceApp:
+    """An ASGI 2 instance, called with ``receive, send``, as an ASGI 3 app."""
 
+    __slots__ = ("_instance",)
 
-def _takes(function: Any, count: int) -> bool:
-    """Tell whether ``function`` can be called with ``count`` arguments."""
-    if not callable(function):
-        return False
-    if inspect.isfunction(function) and not hasattr(function, "__wrapped__"):
-        # Factories give a closure a request: that saves 15 us each.
-        code = function.__code__
-        if not code.co_flags & inspect.CO_VARARGS and not code.co_kwonlyargcount:
-            most = code.co_argcount
-            return most - len(function.__defaults__ or ()) <= count <= most
-    static = inspect.getattr_static(type(function), "__call__", None)
-    if isinstance(static, staticmethod):
-        function = static.__func__
-    try:
-        # What a decorator put around it is called, not what it put that around.
-        signature = inspect.signature(function, follow_wrapped=False)
-        if any(
-            parameter.kind is parameter.VAR_POSITIONAL
-            for parameter in signature.parameters.values()
-        ):
-            signature = inspect.signature(function)
-        signature.bind(*(None,) * count)
-    except (TypeError, ValueError):
-        return False
-    return True
+    def __init__(self, instance: Callable[[Receive, Send], Awaitable[None]]) -> None:
+        self._instance = instance
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - of ASGI 3
+        await self._instance(receive, send)
 
 
 @overload
@@ -299,19 +353,23 @@ def request_response(
     lifespan: Lifespan | None = None,
     on_error: OnError | None = None,
 ) -> Any:
-    """Make a handler ``(request) -> response`` an ASGI app; a decorator, with or without arguments.
+    """Turn a handler ``(request) -> response`` into an ASGI app.
 
-    ``async def`` is awaited, ``def`` runs in a worker thread. An :class:`~asgikit.HTTPError` that
-    escapes before the response started is answered as problem details.
+    A decorator with or without arguments. An ``async def`` handler is awaited, a ``def`` handler
+    runs in a worker thread. The app has the name, docstring and module of the handler.
 
     Args:
-        handler: gives a response, or any other ASGI 3 app, to answer with.
-        request_class: what the handler is given.
-        limits: what clients may send.
-        lifespan: ``lifespan()`` is an async context manager around the server's whole run; the
-            mapping that it yields is merged into ``scope["state"]``.
-        on_error: ``on_error(request, error)`` gives the response to an :class:`~asgikit.HTTPError`
-            in the place of the problem document; async or not.
+        handler: Takes a request, and returns a response or another ASGI 3 app.
+        request_class: The class of the request.
+        limits: Limits on the data of clients.
+        lifespan: ``lifespan()`` is an async context manager, entered at start-up and left at
+            shutdown. The mapping that it yields is merged into ``scope["state"]``; if the server
+            offers no state for it, the start-up fails.
+        on_error: ``on_error(request, error)`` is called with each :class:`Exception` that escapes
+            before the response has started, and returns a response or raises; async or not. An
+            :class:`~asgikit.HTTPError` that it raises is answered with a problem document, as every
+            one is without ``on_error``. If the status is 500 or above, the error is logged, and
+            raised again after the response unless it is an ``HTTPError``.
 
     Raises:
         TypeError: ``handler`` cannot be called with one argument.
@@ -329,10 +387,10 @@ def request_response(
             lifespan=lifespan,
             on_error=on_error,
         )
-    if isinstance(handler, Response) or not _takes(handler, 1):
+    if isinstance(handler, Response) or not accepts(handler, 1):
         raise TypeError(
-            f"request_response takes a handler of one argument, the request, which {handler!r} is "
-            "not; an app that takes a scope goes to to_asgi"
+            f"request_response takes a handler of one argument, the request, not {handler!r}; "
+            "an app that takes a scope goes to to_asgi"
         )
     return HandlerApp(handler, request_class, limits, lifespan, on_error)
 
@@ -351,19 +409,20 @@ def to_asgi(
     lifespan: Lifespan | None = None,
     on_error: OnError | None = None,
 ) -> Any:
-    """Make an app of any structure an ASGI 3 app; a decorator, with or without arguments.
+    """Turn an app of any structure into an ASGI 3 app; a decorator, with or without arguments.
 
-    ``app(scope)`` gives a response, an ASGI 2 instance ``(receive, send)``, or any ASGI 3 app, and
-    may be async; it is called on the event loop, for HTTP alone. ``app(scope, receive, send)`` is
-    an ASGI 3 app already, and gets websockets and its own lifespan, too.
+    ``app(scope)`` is called on the event loop for HTTP requests. It may be async, and returns a
+    response, an ASGI 2 instance ``(receive, send)`` or an ASGI 3 app. ``app(scope, receive, send)``
+    is an ASGI 3 app already; it also gets websocket scopes, and its own lifespan. The signature
+    decides; if it cannot be read, ASGI 3 is assumed.
 
     Args:
-        app: told apart by its signature.
-        lifespan: as of :func:`request_response`; in the place of the app's own.
-        on_error: as of :func:`request_response`.
+        app: The app.
+        lifespan: As for :func:`request_response`; it replaces the app's own.
+        on_error: As for :func:`request_response`.
 
     Raises:
-        TypeError: ``app`` has neither signature.
+        TypeError: ``app`` has neither signature, or takes a request.
 
     >>> from asgikit import PlainTextResponse
     >>> @to_asgi
@@ -374,4 +433,8 @@ def to_asgi(
         return functools.partial(to_asgi, lifespan=lifespan, on_error=on_error)
     if not callable(app):
         raise TypeError(f"to_asgi takes an app, not {app!r}")
+    if expects_request(app):
+        raise TypeError(
+            f"to_asgi takes app(scope), and {app!r} takes a request: use @request_response"
+        )
     return ScopeApp(app, lifespan, on_error)
