@@ -321,7 +321,7 @@ class Decoder:
         if ratio is not None and self._decoded > max(GRACE, ratio * self._received):
             raise ContentTooLarge("max_ratio", ratio)
         if self._streams > MAX_STREAMS + self._received // 64:
-            raise BadRequest("The content is in too many pieces for its size.")
+            raise BadRequest("The content has too many streams for its size.")
 
     def finish(self) -> None:
         """End the content. A content of zero bytes has no coding.

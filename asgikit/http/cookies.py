@@ -180,8 +180,7 @@ def format_set_cookie(
     )
     if not isinstance(value, str):
         raise TypeError(f"a cookie's value is str, not {type(value).__name__}")
-    # A value of letters and digits needs no regex.
-    if not (value.isalnum() and value.isascii()) and _is_cookie_octets(value) is None:
+    if _is_cookie_octets(value) is None:
         value = _quote(value)
     if expires is not None:
         attributes = f"{attributes}; Expires={_format_expires(expires)}"

@@ -1,4 +1,4 @@
-"""Credentials are read exactly or not at all, and shown to nobody."""
+"""Credentials: parse_authorization, format_authorization, format_challenge, and their secrecy."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def basic(text: bytes) -> str:
         (basic(b"a:\xc3\xa9"), "a", "\xe9"),  # valid UTF-8 is UTF-8
     ],
 )
-def test_basic_is_a_name_and_a_password(value: str, username: str, password: str) -> None:
+def test_parse_authorization_decodes_basic(value: str, username: str, password: str) -> None:
     authorization = parse_authorization(value)
 
     assert authorization is not None
@@ -85,7 +85,7 @@ def test_basic_is_a_name_and_a_password(value: str, username: str, password: str
             },
         ),
         (
-            # Some send it without white space.
+            # Some clients send it without white space.
             "AWS4-HMAC-SHA256 Credential=A/b,SignedHeaders=host,Signature=00",
             "aws4-hmac-sha256",
             None,
@@ -105,7 +105,7 @@ def test_basic_is_a_name_and_a_password(value: str, username: str, password: str
         ("ApiKey ada:0123{}", "apikey", "ada:0123{}", {}),
     ],
 )
-def test_other_schemes_have_a_token_or_parameters(
+def test_parse_authorization_of_schemes_other_than_basic(
     value: str, scheme: str, token: str | None, parameters: dict[str, str]
 ) -> None:
     authorization = parse_authorization(value)
@@ -121,18 +121,18 @@ def test_other_schemes_have_a_token_or_parameters(
         " ",
         "Basic",
         "Basic ",
-        "Basic\tQTpC",  # one SP or more, and no other white space
+        "Basic\tQTpC",  # only SP may separate them
         "Basic QTpC QTpC",
         "Basic QTpC,",
         "Basic QTpC\nX: y",
-        "Basic QTp",  # no padding
+        "Basic QTp",  # without padding
         "Basic Q",
         "Basic QTpC=",
         "Basic QTpD==",
         "Basic QTq=",
         "Basic QTo=QTo=",
         "Basic Q-pC",  # another alphabet
-        "Basic QUI=",  # no colon
+        "Basic QUI=",  # without a colon
         'Basic username="a", password="b"',
         basic(b"a\x00:b"),
         basic(b"a:b\r\n"),
@@ -146,20 +146,20 @@ def test_other_schemes_have_a_token_or_parameters(
         "Bearer \xe9",
         "Bearer a=b=",
         "Bearer a, Bearer a",
-        "Bearer a\nBearer b",  # two fields
+        "Bearer a\nBearer b",  # two lines of the header
         '"Basic" QTpC',
         "Digest a=b, A=c",
         'Digest a="b',
         "Digest a=b c=d",
         "Digest =b",
         'Digest a=b"c',
-        "Digest a=/b,c",  # the comma ends the value
+        "Digest a=/b,c",  # the comma ends the unquoted value
         "SharedKey a:b c",
         "SharedKey a:b, c",
         ":",
     ],
 )
-def test_what_is_malformed_is_none(value: str) -> None:
+def test_parse_authorization_of_malformed_values_is_none(value: str) -> None:
     assert parse_authorization(value) is None
 
 
@@ -180,7 +180,7 @@ def test_what_is_malformed_is_none(value: str) -> None:
         ("Basic", "c2VjcmV0LXZhbHVl", {}),
     ],
 )
-def test_credentials_that_could_not_be_sent_are_refused_without_showing_them(
+def test_invalid_credentials_raise_without_showing_secrets(
     scheme: str, token: str | None, parameters: dict[str, str]
 ) -> None:
     with pytest.raises(ValueError) as caught:  # noqa: PT011 - each has its own message
@@ -191,7 +191,7 @@ def test_credentials_that_could_not_be_sent_are_refused_without_showing_them(
 
 
 @pytest.mark.parametrize(("username", "password"), [("a:b", "c"), ("a", "\n"), ("\0", "")])
-def test_a_name_ends_at_its_first_colon(username: str, password: str) -> None:
+def test_basic_user_name_with_colon_raises(username: str, password: str) -> None:
     with pytest.raises(ValueError, match=r"colon"):
         Authorization.basic(username, password)
 
@@ -204,7 +204,7 @@ def test_a_name_ends_at_its_first_colon(username: str, password: str) -> None:
         Authorization("digest", None, {"response": "s3cret"}),
     ],
 )
-def test_no_secret_is_shown(authorization: Authorization) -> None:
+def test_authorization_repr_and_str_hide_secrets(authorization: Authorization) -> None:
     shown = f"{authorization} {authorization!r} {[authorization]}"
 
     assert "s3cret" not in shown
@@ -219,7 +219,7 @@ def test_no_secret_is_shown(authorization: Authorization) -> None:
 @pytest.mark.parametrize(
     "url", ["https://who:s3cret@example.com/", "//s3cret@a", "ftp://:s3cret@a/b"]
 )
-def test_no_secret_of_a_url_is_shown(url: str) -> None:
+def test_url_repr_hides_password(url: str) -> None:
     assert "s3cret" not in repr(URL(url))
 
 
@@ -241,7 +241,7 @@ def test_no_secret_of_a_url_is_shown(url: str) -> None:
         (format_challenge("x", 'a "b"\\'), 'x realm="a \\"b\\"\\\\"'),
     ],
 )
-def test_a_challenge_is_written(challenge: str, text: str) -> None:
+def test_format_challenge(challenge: str, text: str) -> None:
     assert challenge == text
 
 
@@ -257,7 +257,7 @@ def test_a_challenge_is_written(challenge: str, text: str) -> None:
         ("x", None, None, "to ken"),
     ],
 )
-def test_a_challenge_that_could_not_be_sent_is_refused(
+def test_format_challenge_of_invalid_values_raises(
     scheme: str, realm: str | None, parameters: dict[str, str] | None, token: str | None
 ) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - each has its own message
@@ -284,7 +284,7 @@ credentials = (
 
 @pytest.mark.property
 @given(credentials)
-def test_credentials_read_as_they_were_written(authorization: Authorization) -> None:
+def test_parse_authorization_reverses_format_authorization(authorization: Authorization) -> None:
     read = parse_authorization(format_authorization(authorization))
 
     assert read == authorization
@@ -292,7 +292,9 @@ def test_credentials_read_as_they_were_written(authorization: Authorization) -> 
 
 
 @given(tokens, st.dictionaries(tokens.map(str.lower), visible, min_size=1))
-def test_a_challenge_reads_as_it_was_written(scheme: str, parameters: dict[str, str]) -> None:
+def test_challenge_parameters_are_parsed_as_formatted(
+    scheme: str, parameters: dict[str, str]
+) -> None:
     parameters = {"realm": "x", **parameters}
     written, space, rest = format_challenge(scheme, None, parameters).partition(" ")
     pairs = [element.partition("=") for element in split_list(rest)]
@@ -306,7 +308,7 @@ def test_a_challenge_reads_as_it_was_written(scheme: str, parameters: dict[str, 
     st.text(max_size=40)
     | st.lists(st.sampled_from([*'aB=," \\\t\xe9', "Basic ", "QTpC", "Bearer "])).map("".join)
 )
-def test_no_text_raises(value: str) -> None:
+def test_parse_authorization_of_any_text_never_raises(value: str) -> None:
     authorization = parse_authorization(value)
 
     if authorization is not None:
@@ -315,5 +317,5 @@ def test_no_text_raises(value: str) -> None:
 
 @pytest.mark.parametrize("head", ["", "Basic ", "X a=b"])
 @pytest.mark.parametrize("text", ["a", "=", " ", ",", 'a="b",', '"', "\\", "a=b,", "a=", '"\\'])
-def test_the_work_grows_with_the_field_and_no_faster(head: str, text: str) -> None:
+def test_parse_authorization_takes_linear_time(head: str, text: str) -> None:
     assert grows_linearly(parse_authorization, text, head)

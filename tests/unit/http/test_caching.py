@@ -1,4 +1,4 @@
-"""Cache-Control, both ways."""
+"""Cache-Control: parse_cache_control, CacheControl, make_cache_control."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ from tests.support.growth import grows_linearly
         ("max-age=1, max-age=2", CacheControl(max_age=1)),  # section 4.2.1
         ("max-age=99999999999", CacheControl(max_age=2**31)),  # section 1.2.2
         ("max-age=" + "9" * 5000, CacheControl(max_age=2**31)),
-        # Freshness that nobody can read is none.
+        # Malformed freshness is 0, which means stale.
         ("max-age=x", CacheControl(max_age=0)),
         ("max-age", CacheControl(max_age=0)),
         ("s-maxage=-1", CacheControl(s_maxage=0)),
-        ("max-age=\xb2", CacheControl()),  # no token, and so no directive
+        ("max-age=\xb2", CacheControl()),  # no token, so the directive is ignored
         ('max-age="\xb2"', CacheControl(max_age=0)),
         ('max-age=""', CacheControl(max_age=0)),
         ("min-fresh=x, stale-if-error=, max-stale=x", CacheControl()),
@@ -62,16 +62,16 @@ from tests.support.growth import grows_linearly
         ('private=""', CacheControl(private=True)),
         ('private="a b"', CacheControl(private=True)),
         ("no-cache=X-A", CacheControl(no_cache=("x-a",))),
-        ("private, public", CacheControl(private=True)),  # the one that restricts more
+        ("private, public", CacheControl(private=True)),  # the more restrictive directive counts
         ('public, private="a"', CacheControl(public=True, private=("a",))),
-        ("max_age=5", CacheControl(extensions=(("max_age", "5"),))),  # another name
+        ("max_age=5", CacheControl(extensions=(("max_age", "5"),))),  # not max-age
         ("extensions=5", CacheControl(extensions=(("extensions", "5"),))),
         ("a=1, A=2, b", CacheControl(extensions=(("a", "1"), ("b", None)))),
         ('max-age=5 6, "max-age", =5, no store, max-age=7', CacheControl(max_age=7)),
         ("no-store\n", CacheControl()),
     ],
 )
-def test_directives_are_read(text: str, value: CacheControl) -> None:
+def test_parse_cache_control(text: str, value: CacheControl) -> None:
     assert parse_cache_control(text) == value
 
 
@@ -89,7 +89,7 @@ def test_directives_are_read(text: str, value: CacheControl) -> None:
         (CacheControl(), ""),
     ],
 )
-def test_directives_are_written(value: CacheControl, text: str) -> None:
+def test_cache_control_is_formatted(value: CacheControl, text: str) -> None:
     assert str(value) == text
 
 
@@ -108,23 +108,23 @@ def test_directives_are_written(value: CacheControl, text: str) -> None:
         {"extensions": (("a", "\r\n"),)},
     ],
 )
-def test_what_could_not_be_sent_or_makes_no_sense_is_refused(directives: dict[str, Any]) -> None:
+def test_invalid_cache_control_raises(directives: dict[str, Any]) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - each has its own message
         CacheControl(**directives)
 
 
-def test_a_response_has_a_value_or_directives() -> None:
+def test_make_cache_control_takes_a_value_or_directives() -> None:
     assert make_cache_control(no_store=True) == "no-store"
     assert make_cache_control(CacheControl(max_age=5)) == "max-age=5"
-    with pytest.raises(TypeError, match="or its attributes"):
+    with pytest.raises(TypeError, match="or its attributes, not both"):
         make_cache_control(CacheControl(max_age=5), no_store=True)
     with pytest.raises(ValueError, match="one directive or more"):
         make_cache_control(no_store=False)
     with pytest.raises(TypeError, match="maxage"):
-        make_cache_control(maxage=5)  # type: ignore[call-arg]  # what is tested
+        make_cache_control(maxage=5)  # type: ignore[call-arg]  # the wrong use under test
 
 
-# --- what holds for any input ---------------------------------------------------------------------
+# --- properties -----------------------------------------------------------------------------------
 
 tokens = st.text("abc019-", min_size=1, max_size=6).map(lambda text: f"x{text}")
 seconds = st.none() | st.integers(0, 2**31)
@@ -151,7 +151,7 @@ values = st.builds(
 
 @pytest.mark.property
 @given(values)
-def test_a_value_reads_as_it_was_written(value: CacheControl) -> None:
+def test_parse_cache_control_reverses_str(value: CacheControl) -> None:
     assert parse_cache_control(str(value)) == value
 
 
@@ -162,7 +162,7 @@ pieces = st.sampled_from(
 
 @pytest.mark.property
 @given(st.lists(pieces, max_size=20).map("".join) | st.text(max_size=40))
-def test_any_text_is_read_and_what_is_read_is_written_as_itself(text: str) -> None:
+def test_parse_cache_control_of_any_text_is_stable(text: str) -> None:
     value = parse_cache_control(text)
 
     assert parse_cache_control(str(value)) == value
@@ -172,5 +172,5 @@ def test_any_text_is_read_and_what_is_read_is_written_as_itself(text: str) -> No
     "text", ["a,", "a", ",", '"', "\\", "=", 'a="b",', "max-age=1,", "1", '"\\', " "]
 )
 @pytest.mark.parametrize("head", ["", "max-age=", 'private="'])
-def test_the_work_grows_with_the_field_and_no_faster(head: str, text: str) -> None:
+def test_parse_cache_control_takes_linear_time(head: str, text: str) -> None:
     assert grows_linearly(lambda field: str(parse_cache_control(field)), text, head)

@@ -1,4 +1,4 @@
-"""Entity tags, and the ladder of preconditions: 412, 304 or go on."""
+"""Entity tags and preconditions: parsing, comparison, and the order that gives 412, 304 or None."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ WEAK = ETag("1", weak=True)
         ('""', ETag("")),
         (' "1"\t', ETag("1")),
         ('"a,b"', ETag("a,b")),
-        ('"\\"', ETag("\\")),  # a backslash escapes nothing
+        ('"\\"', ETag("\\")),  # a backslash is a plain character
         ('"\xe9"', ETag("\xe9")),
         ('"*"', ETag("*")),
         ("*", None),
         ("1", None),
-        ('w/"1"', None),  # the W is a capital
+        ('w/"1"', None),  # "W" is case-sensitive
         ('W/ "1"', None),
         ("W/1", None),
         ('"1', None),
@@ -56,23 +56,23 @@ WEAK = ETag("1", weak=True)
         ('"\u0100"', None),
     ],
 )
-def test_an_entity_tag_is_read_to_the_letter(text: str, etag: ETag | None) -> None:
+def test_parse_etag(text: str, etag: ETag | None) -> None:
     assert parse_etag(text) == etag
 
 
 @pytest.mark.parametrize("value", ['"', " ", "a b", "\t", "\r\n", "\0", "\x7f", "\u0100"])
-def test_what_no_tag_can_hold_is_not_written(value: str) -> None:
+def test_format_etag_of_invalid_text_raises(value: str) -> None:
     with pytest.raises(ValueError, match="entity tag"):
         format_etag(value)
 
 
-def test_a_tag_is_written_with_its_quotes() -> None:
+def test_format_etag_adds_quotes() -> None:
     assert format_etag("1") == str(STRONG) == '"1"'
     assert format_etag("1", weak=True) == str(WEAK) == 'W/"1"'
 
 
 @given(st.text(st.characters(codec="latin-1")), st.booleans())
-def test_every_tag_that_is_written_reads_the_same(value: str, weak: bool) -> None:
+def test_parse_etag_reverses_format_etag(value: str, weak: bool) -> None:
     try:
         text = format_etag(value, weak=weak)
     except ValueError:
@@ -94,7 +94,7 @@ def test_every_tag_that_is_written_reads_the_same(value: str, weak: bool) -> Non
         (ETag("1"), ETag("2"), False, False),
     ],
 )
-def test_tags_are_compared_strongly_or_weakly(
+def test_etags_compare_strongly_and_weakly(
     one: ETag, other: ETag, strongly: bool, weakly: bool
 ) -> None:
     assert one.matches_strongly(other) is strongly
@@ -112,7 +112,7 @@ def test_tags_are_compared_strongly_or_weakly(
         ('"a,b","c"', EntityTags((ETag("a,b"), ETag("c")))),
         (" * ", EntityTags((), any=True)),
         ('"*"', EntityTags((ETag("*"),))),
-        # Malformed: it matches nothing at all.
+        # Malformed values match nothing.
         ("", EntityTags(())),
         (",", EntityTags(())),
         ("1", EntityTags(())),
@@ -120,14 +120,14 @@ def test_tags_are_compared_strongly_or_weakly(
         ('*, "1"', EntityTags(())),
         ('"1" "2"', EntityTags(())),
         ('"1', EntityTags(())),
-        ('"x,"1",y"', EntityTags(())),  # no tag is cut out of the middle
+        ('"x,"1",y"', EntityTags(())),  # no tag is taken from the middle
     ],
 )
-def test_a_list_of_tags_is_whole_or_matches_nothing(text: str, tags: EntityTags) -> None:
+def test_parse_etag_list_malformed_anywhere_matches_nothing(text: str, tags: EntityTags) -> None:
     assert parse_etag_list(text) == tags
 
 
-def test_a_star_matches_whatever_there_is() -> None:
+def test_etag_list_star_matches_any_tag() -> None:
     star = parse_etag_list("*")
 
     assert star.matches_strongly(WEAK)
@@ -146,7 +146,7 @@ def test_a_star_matches_whatever_there_is() -> None:
         ("PUT", {"if_match": "*"}, None),
         ("PUT", {"if_match": '"other"'}, 412),
         ("PUT", {"if_match": 'W/"1"'}, 412),
-        ("PUT", {"if_match": '"1", garbage'}, 412),  # it guards, so it fails when in doubt
+        ("PUT", {"if_match": '"1", garbage'}, 412),  # malformed, so it fails
         ("GET", {"if_match": '"other"'}, 412),
         # If-Unmodified-Since (section 13.1.4)
         ("PUT", {"if_unmodified_since": THEN}, None),
@@ -154,7 +154,7 @@ def test_a_star_matches_whatever_there_is() -> None:
         ("PUT", {"if_unmodified_since": BEFORE}, 412),
         ("PUT", {"if_unmodified_since": f" {BEFORE}"}, 412),
         ("PUT", {"if_unmodified_since": "yesterday"}, None),
-        ("PUT", {"if_unmodified_since": f"{BEFORE}, {BEFORE}"}, None),  # no list field
+        ("PUT", {"if_unmodified_since": f"{BEFORE}, {BEFORE}"}, None),  # not a list
         ("PUT", {"if_match": '"1"', "if_unmodified_since": BEFORE}, None),  # ignored
         # If-None-Match (section 13.1.2), by weak comparison
         ("GET", {"if_none_match": '"1"'}, 304),
@@ -163,12 +163,12 @@ def test_a_star_matches_whatever_there_is() -> None:
         ("GET", {"if_none_match": '"0", W/"1"'}, 304),
         ("GET", {"if_none_match": "*"}, 304),
         ("GET", {"if_none_match": '"other"'}, None),
-        ("GET", {"if_none_match": "1"}, None),  # unquoted: never a false 304
+        ("GET", {"if_none_match": "1"}, None),  # unquoted, so no 304
         ("GET", {"if_none_match": '"1", garbage'}, None),
         ("PUT", {"if_none_match": '"1"'}, 412),
         ("PUT", {"if_none_match": "*"}, 412),
         ("PUT", {"if_none_match": '"other"'}, None),
-        ("PUT", {"if_none_match": "garbage"}, 412),  # a guard that nobody can read
+        ("PUT", {"if_none_match": "garbage"}, 412),  # malformed, so the write is refused
         # If-Modified-Since (section 13.1.3)
         ("GET", {"if_modified_since": THEN}, 304),
         ("HEAD", {"if_modified_since": AFTER}, 304),
@@ -177,20 +177,18 @@ def test_a_star_matches_whatever_there_is() -> None:
         ("POST", {"if_modified_since": THEN}, None),  # neither GET nor HEAD
         ("GET", {"if_none_match": '"zz"', "if_modified_since": THEN}, None),  # ignored
         ("GET", {"if_none_match": "zz", "if_modified_since": THEN}, None),
-        # In their order (section 13.2.2)
+        # The order of section 13.2.2
         ("GET", {"if_match": '"other"', "if_none_match": '"1"'}, 412),
         ("GET", {"if_match": '"1"', "if_none_match": '"1"'}, 304),
         ("GET", {"if_unmodified_since": BEFORE, "if_modified_since": THEN}, 412),
         ("GET", {"if_unmodified_since": THEN, "if_modified_since": THEN}, 304),
-        # These methods select nothing (section 13.2.1).
+        # These methods do not select a representation (section 13.2.1).
         ("OPTIONS", {"if_match": '"other"'}, None),
         ("TRACE", {"if_none_match": "*"}, None),
         ("CONNECT", {"if_unmodified_since": BEFORE}, None),
     ],
 )
-def test_preconditions_are_evaluated_in_their_order(
-    method: str, fields: dict[str, str], status: int | None
-) -> None:
+def test_evaluate_preconditions(method: str, fields: dict[str, str], status: int | None) -> None:
     arguments: dict[str, Any] = fields
 
     assert (
@@ -203,14 +201,14 @@ def test_preconditions_are_evaluated_in_their_order(
     ("fields", "status"),
     [
         ({"if_match": '"1"'}, 412),
-        ({"if_match": "*"}, None),  # there is something, if without a tag
+        ({"if_match": "*"}, None),  # a representation without an entity tag
         ({"if_none_match": '"1"'}, None),
         ({"if_none_match": "*"}, 304),
         ({"if_modified_since": AFTER}, None),
         ({"if_unmodified_since": BEFORE}, None),
     ],
 )
-def test_a_condition_on_what_is_not_known_is_false_or_ignored(
+def test_preconditions_without_validators_are_false_or_ignored(
     fields: dict[str, str], status: int | None
 ) -> None:
     arguments: dict[str, Any] = fields
@@ -223,12 +221,12 @@ def test_a_condition_on_what_is_not_known_is_false_or_ignored(
     [
         ({"if_match": '"1"'}, 412),
         ({"if_match": "*"}, 412),
-        ({"if_none_match": "*"}, None),  # create, and never overwrite
+        ({"if_none_match": "*"}, None),  # create without overwriting
         ({"if_none_match": '"1"'}, None),
         ({"if_unmodified_since": BEFORE}, None),
     ],
 )
-def test_where_nothing_exists_only_if_match_fails(
+def test_without_representation_only_if_match_fails(
     fields: dict[str, str], status: int | None
 ) -> None:
     arguments: dict[str, Any] = fields
@@ -236,7 +234,7 @@ def test_where_nothing_exists_only_if_match_fails(
     assert evaluate_preconditions(method="PUT", exists=False, **arguments) == status
 
 
-def test_a_weak_tag_of_ours_never_satisfies_if_match() -> None:
+def test_if_match_never_matches_a_weak_etag() -> None:
     assert evaluate_preconditions(method="PUT", if_match='"1"', etag=WEAK) == 412
     assert evaluate_preconditions(method="PUT", if_match='W/"1"', etag=WEAK) == 412
     assert evaluate_preconditions(method="GET", if_none_match='"1"', etag=WEAK) == 304
@@ -251,7 +249,7 @@ def test_a_weak_tag_of_ours_never_satisfies_if_match() -> None:
         int(MODIFIED.timestamp()),
     ],
 )
-def test_fractions_of_a_second_are_not_compared(last_modified: datetime | float) -> None:
+def test_date_conditions_ignore_fractions_of_a_second(last_modified: datetime | float) -> None:
     same = {"if_modified_since": THEN, "last_modified": last_modified}
     later = {"if_unmodified_since": BEFORE, "last_modified": last_modified}
     arguments: list[dict[str, Any]] = [same, later]
@@ -260,7 +258,7 @@ def test_fractions_of_a_second_are_not_compared(last_modified: datetime | float)
     assert if_range_matches(THEN, last_modified=last_modified)
 
 
-def test_a_date_that_means_any_time_zone_is_refused() -> None:
+def test_naive_last_modified_raises() -> None:
     naive = MODIFIED.replace(tzinfo=None)
 
     with pytest.raises(ValueError, match="time zone"):
@@ -269,7 +267,7 @@ def test_a_date_that_means_any_time_zone_is_refused() -> None:
         if_range_matches(THEN, last_modified=naive)
 
 
-def test_a_year_of_two_digits_is_a_date_for_who_knows_the_day() -> None:
+def test_rfc_850_date_is_ignored_without_now() -> None:
     old = "Thursday, 29-Feb-24 12:30:15 GMT"
     arguments: dict[str, Any] = {"if_modified_since": old, "last_modified": MODIFIED}
 
@@ -283,29 +281,29 @@ def test_a_year_of_two_digits_is_a_date_for_who_knows_the_day() -> None:
     [
         ('"1"', True),
         ('"2"', False),
-        ('W/"1"', False),  # weak tags do not say which bytes
-        ('"1", "2"', False),  # one tag, no list
+        ('W/"1"', False),  # weak tags do not identify the bytes
+        ('"1", "2"', False),  # a list is not allowed
         ("*", False),
         ("garbage", False),
         ("", False),
         (THEN, True),
         (f" {THEN} ", True),
         (BEFORE, False),
-        (AFTER, False),  # the very date, not an upper bound
+        (AFTER, False),  # the date must be equal
         (f'"1", {THEN}', False),
     ],
 )
-def test_if_range_needs_the_same_bytes(value: str, matches: bool) -> None:
+def test_if_range_needs_a_strong_match(value: str, matches: bool) -> None:
     assert if_range_matches(value, etag=STRONG, last_modified=MODIFIED) is matches
 
 
-def test_if_range_against_what_is_not_known_does_not_match() -> None:
+def test_if_range_without_validators_does_not_match() -> None:
     assert not if_range_matches('"1"', last_modified=MODIFIED)
     assert not if_range_matches('"1"', etag=WEAK)
     assert not if_range_matches(THEN, etag=STRONG)
 
 
-def test_a_304_carries_all_but_what_tells_of_its_content() -> None:
+def test_not_modified_headers_drop_content_headers() -> None:
     raw = [
         (b"content-type", b"text/plain"),
         (b"content-length", b"10"),
@@ -316,21 +314,21 @@ def test_a_304_carries_all_but_what_tells_of_its_content() -> None:
         (b"set-cookie", b"b=2"),
         (b"content-encoding", b"gzip"),
         (b"cache-control", b"no-cache"),
-        (b"access-control-allow-origin", b"*"),  # else a browser would not let the page read it
+        (b"access-control-allow-origin", b"*"),  # without it, the page could not read the response
         (b"content-security-policy", b"default-src 'self'"),
     ]
 
     assert not_modified_headers(raw) == [raw[2], *raw[4:7], *raw[8:]]
 
 
-def test_a_304_carries_its_date_where_it_has_no_tag() -> None:
+def test_not_modified_headers_keep_date_without_etag() -> None:
     raw = [(b"last-modified", THEN.encode()), (b"content-length", b"10")]
 
     assert not_modified_headers(raw) == raw[:1]
 
 
 @given(st.text(alphabet='W/"*,abc \t\xe9\x00', max_size=30))
-def test_no_text_matches_a_tag_it_does_not_hold(text: str) -> None:
+def test_etag_list_of_any_text_matches_only_its_tags(text: str) -> None:
     held = f'"{STRONG.value}"' in text or parse_etag_list(text).any
 
     assert parse_etag_list(text).matches_weakly(STRONG) <= held

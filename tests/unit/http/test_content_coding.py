@@ -1,4 +1,4 @@
-"""Content codings: every way to cut them up, every way to lie with them."""
+"""Content codings: round trips under any chunking, damage, bombs, and Content-Encoding."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def decode(coding: str | None, pieces: Iterable[bytes], max_ratio: int | None = 
 
 
 def cut(data: bytes, places: Iterable[int]) -> list[bytes]:
-    """Cut ``data`` at these places, all of which it has."""
+    """Split ``data`` at positions within it."""
     ends = [0, *sorted({place % (len(data) + 1) for place in places}), len(data)]
     return [data[start:stop] for start, stop in pairwise(ends)]
 
@@ -71,7 +71,7 @@ def raw_deflate(data: bytes) -> bytes:
     return stream.compress(data) + stream.flush()
 
 
-def test_the_best_coding_comes_first() -> None:
+def test_codings_are_in_order_of_preference() -> None:
     assert list(CODINGS) == ["zstd", "br", "gzip", "deflate"]
 
 
@@ -88,21 +88,21 @@ def test_the_best_coding_comes_first() -> None:
         ),
         ("deflate", zlib.compress(TEXT)),
         ("deflate", zlib.compress(TEXT, 0)),
-        ("deflate", raw_deflate(TEXT)),  # without what should be around it
+        ("deflate", raw_deflate(TEXT)),  # without the zlib format around it
         ("br", brotli.compress(TEXT)),
         ("br", brotlicffi.compress(TEXT)),
         ("zstd", zstd.compress(TEXT)),
         ("zstd", zstd.compress(TEXT[:100]) + zstd.compress(b"") + zstd.compress(TEXT[100:])),
-        # A frame to skip (RFC 8878, section 3.1.2).
+        # A skippable frame (RFC 8878, section 3.1.2).
         ("zstd", b"\x50\x2a\x4d\x18\x03\0\0\0abc" + zstd.compress(TEXT)),
     ],
 )
-def test_others_are_understood_in_any_pieces(coding: str, coded: bytes) -> None:
+def test_decoder_reads_foreign_encoders_in_any_chunks(coding: str, coded: bytes) -> None:
     assert decode(coding, [coded]) == TEXT
     assert decode(coding, one_by_one(coded)) == TEXT
 
 
-def test_others_understand_us() -> None:
+def test_foreign_decoders_read_our_encoders() -> None:
     assert gzip.decompress(encode("gzip", TEXT)) == TEXT
     assert zlib.decompress(encode("deflate", TEXT)) == TEXT
     assert brotli.decompress(encode("br", TEXT)) == TEXT
@@ -110,7 +110,7 @@ def test_others_understand_us() -> None:
 
 
 @each_coding
-def test_a_header_of_gzip_tells_nobody_when_and_where_it_was_made(coding: str) -> None:
+def test_encoder_output_is_deterministic(coding: str) -> None:
     assert encode(coding, TEXT) == encode(coding, TEXT)
 
 
@@ -121,7 +121,7 @@ def test_a_header_of_gzip_tells_nobody_when_and_where_it_was_made(coding: str) -
     before=st.lists(st.integers(0, 2000)),
     after=st.lists(st.integers(0, 2000)),
 )
-def test_what_was_encoded_is_decoded_in_any_pieces(
+def test_decoder_reverses_encoder_in_any_chunks(
     coding: str, data: bytes, before: list[int], after: list[int]
 ) -> None:
     coded = encode(coding, *cut(data, before))
@@ -131,7 +131,7 @@ def test_what_was_encoded_is_decoded_in_any_pieces(
 
 @each_coding
 @given(data=st.binary(min_size=1, max_size=2000), cuts=st.lists(st.integers(0, 2000)))
-def test_what_was_flushed_is_all_there(coding: str, data: bytes, cuts: list[int]) -> None:
+def test_flush_makes_all_input_decodable(coding: str, data: bytes, cuts: list[int]) -> None:
     encoder, decoder = make_encoder(coding), Decoder(coding)
 
     for piece in cut(data, cuts):
@@ -142,7 +142,7 @@ def test_what_was_flushed_is_all_there(coding: str, data: bytes, cuts: list[int]
 
 
 @each_coding
-def test_every_prefix_is_refused(coding: str) -> None:
+def test_decoder_refuses_each_proper_prefix(coding: str) -> None:
     coded = encode(coding, TEXT)
 
     for stop in range(1, len(coded)):
@@ -150,12 +150,12 @@ def test_every_prefix_is_refused(coding: str) -> None:
             decode(coding, [coded[:stop]])
 
 
-def test_identity_passes_content_on() -> None:
+def test_decoder_without_coding_passes_content_on() -> None:
     assert decode(None, [b"a", b"", b"b"], max_ratio=1) == b"ab"
 
 
 @each_coding
-def test_no_bytes_are_no_content_and_not_coded(coding: str) -> None:
+def test_decoder_accepts_content_of_zero_bytes(coding: str) -> None:
     assert decode(coding, []) == b""
     assert decode(coding, [b""]) == b""
 
@@ -166,13 +166,13 @@ def test_no_bytes_are_no_content_and_not_coded(coding: str) -> None:
         ("gzip", TEXT, "is not gzip"),
         ("gzip", zlib.compress(TEXT), "is not gzip"),
         ("gzip", gzip.compress(TEXT, mtime=0)[:-8] + bytes(8), "is not gzip"),  # the checksum
-        # What follows a member is a member (RFC 1952, section 2.2): no padding, nothing else.
+        # Only a member may follow a member (RFC 1952, section 2.2), so padding is malformed.
         ("gzip", gzip.compress(TEXT, mtime=0) + b"\0", "in the middle of its gzip"),
         ("gzip", gzip.compress(TEXT, mtime=0) + bytes(20), "is not gzip"),
         ("gzip", gzip.compress(TEXT, mtime=0) + b"trailing", "is not gzip"),
         ("deflate", b"\x78\x9c\xff\xff", "is not deflate"),
         ("deflate", b"\x07\xff\xff", "is not deflate"),
-        ("deflate", b"\x78\xbb\0\0\0\1", "is not deflate"),  # needs a dictionary
+        ("deflate", b"\x78\xbb\0\0\0\1", "is not deflate"),  # requires a dictionary
         ("deflate", zlib.compress(TEXT)[:-4] + bytes(4), "is not deflate"),
         ("deflate", zlib.compress(TEXT) + b"x", "goes on after the end of its deflate"),
         ("br", b"\xff\xff\xff", "is not br"),
@@ -180,7 +180,7 @@ def test_no_bytes_are_no_content_and_not_coded(coding: str) -> None:
         ("zstd", TEXT, "is not zstd"),
         ("zstd", zstd.compress(TEXT) + b"trailing", "is not zstd"),
         (
-            "zstd",  # a window that takes 128 MiB
+            "zstd",  # a window of 128 MiB
             zstd.compress(TEXT * 9, options={zstd.CompressionParameter.window_log: 27})[:4]
             + b"\x00\x88"
             + bytes(20),
@@ -188,7 +188,7 @@ def test_no_bytes_are_no_content_and_not_coded(coding: str) -> None:
         ),
     ],
 )
-def test_what_is_not_of_its_coding_is_refused(coding: str, coded: bytes, why: str) -> None:
+def test_decoder_refuses_malformed_content(coding: str, coded: bytes, why: str) -> None:
     for pieces in ([coded], one_by_one(coded)):
         with pytest.raises(BadRequest, match=why):
             decode(coding, pieces)
@@ -196,7 +196,7 @@ def test_what_is_not_of_its_coding_is_refused(coding: str, coded: bytes, why: st
 
 @each_coding
 @given(data=st.binary(max_size=300), noise=st.binary(max_size=9), place=st.integers(0, 300))
-def test_nothing_but_an_answer_comes_of_damage(
+def test_decoder_raises_only_http_errors_on_damage(
     coding: str, data: bytes, noise: bytes, place: int
 ) -> None:
     coded = encode(coding, data)
@@ -208,7 +208,7 @@ def test_nothing_but_an_answer_comes_of_damage(
 
 
 @each_coding
-def test_what_is_blown_up_is_refused_in_little_memory(coding: str) -> None:
+def test_decoder_refuses_a_bomb_in_bounded_memory(coding: str) -> None:
     bomb = make_bomb(coding, 64)
     tracemalloc.start()
     try:
@@ -221,7 +221,7 @@ def test_what_is_blown_up_is_refused_in_little_memory(coding: str) -> None:
 
 
 @each_coding
-def test_a_step_gives_little_whatever_it_was_given(coding: str) -> None:
+def test_decoder_step_output_is_bounded(coding: str) -> None:
     sizes = [len(step) for step in Decoder(coding).feed(make_bomb(coding, 8))]
 
     assert sum(sizes) == 8 * 1024 * 1024
@@ -229,20 +229,20 @@ def test_a_step_gives_little_whatever_it_was_given(coding: str) -> None:
 
 
 @each_coding
-def test_what_is_small_may_be_made_of_anything(coding: str) -> None:
-    # 1 MiB of zeros is 1000 times its coding, or more.
+def test_max_ratio_does_not_apply_below_1_mib(coding: str) -> None:
+    # 1 MiB of zeros is at least 1000 times its coded size.
     assert decode(coding, [make_bomb(coding, 1)], max_ratio=1) == bytes(GRACE)
     with pytest.raises(ContentTooLarge):
         decode(coding, [encode(coding, bytes(GRACE + 1))], max_ratio=1)
 
 
 @each_coding
-def test_without_a_ratio_anything_goes(coding: str) -> None:
+def test_decoder_without_max_ratio_accepts_any_ratio(coding: str) -> None:
     assert decode(coding, [make_bomb(coding, 2)]) == bytes(2 * GRACE)
 
 
 @each_coding
-def test_what_does_not_get_smaller_is_well_within_the_ratio(coding: str) -> None:
+def test_incompressible_content_is_within_max_ratio(coding: str) -> None:
     noise = random.Random(1).randbytes(3 * GRACE)
 
     assert decode(coding, [encode(coding, noise)], max_ratio=1 + (coding != "zstd")) == noise
@@ -255,7 +255,7 @@ def test_what_does_not_get_smaller_is_well_within_the_ratio(coding: str) -> None
         ("gzip", b"\x1f\x8b\x08\x08" + bytes(6) + b"x" * 2 * GRACE),
     ],
 )
-def test_content_without_end_that_comes_to_nothing_is_refused(coding: str, nothing: bytes) -> None:
+def test_decoder_refuses_endless_empty_blocks(coding: str, nothing: bytes) -> None:
     with pytest.raises(BadRequest, match="next to nothing"):
         decode(coding, [nothing])
 
@@ -263,9 +263,9 @@ def test_content_without_end_that_comes_to_nothing_is_refused(coding: str, nothi
 @pytest.mark.parametrize(
     ("coding", "piece"), [("gzip", gzip.compress(b"a", mtime=0)), ("zstd", zstd.compress(b"a"))]
 )
-def test_pieces_without_number_are_refused(coding: str, piece: bytes) -> None:
+def test_decoder_refuses_too_many_streams(coding: str, piece: bytes) -> None:
     assert decode(coding, [piece * 1000]) == b"a" * 1000
-    with pytest.raises(BadRequest, match="too many pieces"):
+    with pytest.raises(BadRequest, match="too many streams"):
         decode(coding, [piece * 5000])
 
 
@@ -277,12 +277,12 @@ def test_pieces_without_number_are_refused(coding: str, piece: bytes) -> None:
         (["gzip"], "gzip"),
         ([" GZip "], "gzip"),
         (["x-gzip"], "gzip"),  # section 8.4.1.3
-        (["identity"], None),  # not for this field (section 8.4.1), but clear
+        (["identity"], None),  # not meant for this header (section 8.4.1), but unambiguous
         (["identity, gzip , ,identity"], "gzip"),
         (["", "zstd"], "zstd"),  # two lines
     ],
 )
-def test_the_field_is_read(values: list[str], coding: str | None) -> None:
+def test_parse_content_encoding(values: list[str], coding: str | None) -> None:
     assert parse_content_encoding(values) == coding
 
 
@@ -301,7 +301,7 @@ def test_the_field_is_read(values: list[str], coding: str | None) -> None:
         (["gzip," * 10_000], "more than one"),
     ],
 )
-def test_a_coding_that_is_not_known_is_refused(values: list[str], why: str) -> None:
+def test_parse_content_encoding_of_unknown_coding_raises(values: list[str], why: str) -> None:
     with pytest.raises(UnsupportedMediaType, match=why) as caught:
         parse_content_encoding(values)
 
@@ -320,7 +320,7 @@ def test_a_coding_that_is_not_known_is_refused(values: list[str], why: str) -> N
         ("zstd", -1, "1 to 19"),
     ],
 )
-def test_an_encoder_that_cannot_be_made_is_refused(
+def test_make_encoder_of_unknown_coding_or_level_raises(
     coding: str, level: int | None, why: str
 ) -> None:
     with pytest.raises(ValueError, match=why):
@@ -328,7 +328,7 @@ def test_an_encoder_that_cannot_be_made_is_refused(
 
 
 @each_coding
-def test_there_is_an_encoder_of_every_level(coding: str) -> None:
+def test_make_encoder_accepts_each_level(coding: str) -> None:
     least, most = CODINGS[coding].levels
 
     for level in range(least, most + 1):
@@ -336,7 +336,7 @@ def test_there_is_an_encoder_of_every_level(coding: str) -> None:
 
 
 class OldBrotli:
-    """A package that cannot stop in the middle."""
+    """A brotli package without an output limit."""
 
     class Decompressor:
         def process(self, data: bytes) -> bytes:
@@ -351,11 +351,11 @@ class OldBrotli:
         ({"brotli": None, "brotlicffi": None}, ["zstd", "gzip", "deflate"]),
         ({"brotli": OldBrotli}, ["zstd", "gzip", "deflate"]),
         ({"backports.zstd": None, "compression.zstd": None}, ["br", "gzip", "deflate"]),
-        # What the standard library has from 3.14 on is the same.
+        # The standard library has the same interface since Python 3.14.
         ({"compression": zstd, "compression.zstd": zstd, "backports.zstd": None}, ALL),
     ],
 )
-def test_what_packages_are_there_is_what_is_known(
+def test_find_codings_depends_on_installed_packages(
     modules: dict[str, Any], codings: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, module in modules.items():

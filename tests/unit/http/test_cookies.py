@@ -1,4 +1,4 @@
-"""Cookies: what a request sends, what a response sets, and that neither can be made to lie."""
+"""Cookies: parse_cookies and format_set_cookie, with independent references of both."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from asgikit.http.cookies import format_set_cookie, parse_cookies
 
 EXPIRES = datetime(1994, 11, 6, 8, 49, 37, tzinfo=UTC)
 
-# What cookies are made of, so that a list of them is likely to be close to one.
+# Fragments of cookies, so that a random list of them resembles a Cookie header.
 pieces = st.sampled_from(
     [
         *(bytes([octet]) for octet in b'ab=; \t"\\12\xc3\xe9\x85\0\r\n\x01\x7f'),
@@ -28,7 +28,7 @@ fields = st.lists(st.lists(pieces).map(b"".join) | st.binary(), max_size=3)
 
 
 def reference_parse(fields: list[bytes]) -> dict[str, str]:
-    """Read cookies a second way, slow and by the letter."""
+    """Parse cookies by an independent, slow implementation of the rules."""
     cookies: dict[str, str] = {}
     for pair in (pair for field in fields for pair in field.split(b";")):
         if b"=" not in pair or set(pair) & set(b"\0\r\n"):
@@ -68,7 +68,7 @@ def reference_text(octets: bytes | bytearray) -> str:
 
 
 def read_as_user_agent(field: bytes) -> tuple[str, str, dict[str, str]]:
-    """Read a Set-Cookie field value by RFC 6265bis, section 5.6; attributes by lower-case name."""
+    """Parse Set-Cookie by RFC 6265bis, section 5.6; attributes have lower-case names."""
     text = field.decode("latin-1")
     assert not set(text) & {*map(chr, range(32)), "\x7f"}
     first, *others = text.split(";")
@@ -94,24 +94,24 @@ def read_as_user_agent(field: bytes) -> tuple[str, str, dict[str, str]]:
         (b";;; ; ", {}),
         (b"a=; b=", {"a": "", "b": ""}),
         (b"a=b=c==", {"a": "b=c=="}),
-        (b"a=1; a=2; A=3", {"a": "1", "A": "3"}),  # the first is the more specific one
-        (b"a=1, b=2 c=[]", {"a": "1, b=2 c=[]"}),  # none of these separates cookies
-        (b"a=%20+b", {"a": "%20+b"}),  # nor is anything decoded
-        # A value alone has no name, and must not become one.
+        (b"a=1; a=2; A=3", {"a": "1", "A": "3"}),  # clients send the more specific path first
+        (b"a=1, b=2 c=[]", {"a": "1, b=2 c=[]"}),  # only a semicolon separates cookies
+        (b"a=%20+b", {"a": "%20+b"}),  # nothing is percent-decoded
+        # A value without a name must not become a name.
         (b"__Host-a; b=1", {"b": "1"}),
         (b"=__Host-a=1; b=1", {"b": "1"}),
-        # White space of other kinds is part of the name.
+        # White space other than SP and HTAB is part of the name.
         (b"\x85__Host-a=1", {"\x85__Host-a": "1"}),
         (b"__Host-a\x1c=1", {"__Host-a\x1c": "1"}),
         (b"\xe2\x80\x80__Host-a=1", {"\u2000__Host-a": "1"}),
-        # UTF-8, or else ISO-8859-1, each for itself.
+        # Each cookie is decoded as UTF-8, or else as ISO-8859-1.
         (b"a=\xc5\xbc; b=\xe9", {"a": "ż", "b": "é"}),
         (b"a=x\0y; b=2", {"b": "2"}),
         (b"a=x\ry; b\n=2; c=3", {"c": "3"}),
-        (b"a=\0; a=2", {"a": "2"}),  # one that is left out is not the first
+        (b"a=\0; a=2", {"a": "2"}),  # a cookie that is left out does not count as the first
     ],
 )
-def test_cookies_are_read(field: bytes, pairs: dict[str, str]) -> None:
+def test_parse_cookies(field: bytes, pairs: dict[str, str]) -> None:
     assert parse_cookies([field]) == pairs
 
 
@@ -125,14 +125,14 @@ def test_cookies_are_read(field: bytes, pairs: dict[str, str]) -> None:
         (rb'"\351"', "é"),  # the standard library writes code points, not UTF-8
         (b'"\xc3\xa9\\054"', "é,"),
         (rb'"\011"', "\t"),
-        (rb'"\400\08"', "40008"),  # octal ends at 377, and has three digits
+        (rb'"\400\08"', "40008"),  # octal has three digits, up to 377
         (b'"\x01"', "\x01"),
-        # A control character would appear.
+        # Unquoting would produce a control character.
         (rb'"x\012\015y"', r'"x\012\015y"'),
         (rb'"\000"', r'"\000"'),
         (rb'"\177"', r'"\177"'),
         (b'"\\\x01"', '"\\\x01"'),
-        # Not a value in DQUOTEs.
+        # Not a quoted value.
         (b'"', '"'),
         (b'"x', '"x'),
         (b'x"', 'x"'),
@@ -142,23 +142,23 @@ def test_cookies_are_read(field: bytes, pairs: dict[str, str]) -> None:
         (b'x"y"', 'x"y"'),
     ],
 )
-def test_a_value_in_dquotes_is_undone(written: bytes, value: str) -> None:
+def test_parse_cookies_unquotes_values(written: bytes, value: str) -> None:
     assert parse_cookies([b"a=" + written + b"; b=2"]) == {"a": value, "b": "2"}
 
 
-def test_dquotes_do_not_hide_a_semicolon() -> None:
+def test_parse_cookies_splits_inside_quotes() -> None:
     field = b'a="start; session=secret; b=end"'
 
     assert parse_cookies([field]) == {"a": '"start', "session": "secret", "b": 'end"'}
 
 
-def test_several_fields_are_one() -> None:
+def test_parse_cookies_joins_several_headers() -> None:
     assert parse_cookies([]) == {}
     assert parse_cookies(iter([b"a=1", b"a=2; b=3", b""])) == {"a": "1", "b": "3"}
 
 
 @pytest.mark.parametrize("separator", [b";", b"; ", b";;;", b"; nameless; \xff;"])
-def test_500_cookies_are_read_and_501_are_a_431(separator: bytes) -> None:
+def test_parse_cookies_accepts_500_and_raises_431_on_501(separator: bytes) -> None:
     many = [b"%d=%d" % (n, n) for n in range(501)]
 
     assert parse_cookies([separator.join(many[:500])]) == {str(n): str(n) for n in range(500)}
@@ -170,7 +170,7 @@ def test_500_cookies_are_read_and_501_are_a_431(separator: bytes) -> None:
 @pytest.mark.property
 @pytest.mark.promise
 @given(fields)
-def test_the_cookies_are_those_of_an_independent_reader(fields: list[bytes]) -> None:
+def test_parse_cookies_equals_reference_parser(fields: list[bytes]) -> None:
     assert parse_cookies(fields) == reference_parse(fields)
 
 
@@ -208,7 +208,7 @@ def test_the_cookies_are_those_of_an_independent_reader(fields: list[bytes]) -> 
         ({"key": "__Host-a", "secure": True, "samesite": None}, b"__Host-a=1; Path=/; Secure"),
     ],
 )
-def test_a_cookie_is_written(arguments: dict[str, Any], field: bytes) -> None:
+def test_format_set_cookie(arguments: dict[str, Any], field: bytes) -> None:
     assert format_set_cookie(**({"key": "a", "value": "1"} | arguments)) == field
 
 
@@ -224,7 +224,7 @@ def test_a_cookie_is_written(arguments: dict[str, Any], field: bytes) -> None:
         ({"value": "\r\nSet-Cookie: b=2"}, "control character"),
         ({"value": "\x7f"}, "control character"),
         ({"value": "\ud800"}, "UTF-8"),
-        ({"path": "a"}, "starts with '/'"),  # user agents would take the request's folder
+        ({"path": "a"}, "starts with '/'"),  # user agents would use the folder of the request
         ({"path": "/; Domain=example.org"}, "starts with '/'"),
         ({"path": "/a b"}, "starts with '/'"),
         ({"path": "/é"}, "starts with '/'"),
@@ -238,16 +238,19 @@ def test_a_cookie_is_written(arguments: dict[str, Any], field: bytes) -> None:
         ({"expires": "x; Domain=example.org"}, "not an HTTP date"),
         ({"expires": "Sunday, 06-Nov-94 08:49:37 GMT"}, "not an HTTP date"),
         ({"expires": EXPIRES.replace(tzinfo=None)}, "naive"),
-        # RFC 6265bis, section 5.1.1: it would be ignored.
+        # User agents would ignore it (RFC 6265bis, section 5.1.1).
         ({"expires": EXPIRES.replace(year=1600)}, "from 1601 on"),
         ({"expires": "Mon, 01 Jan 0001 00:00:00 GMT"}, "from 1601 on"),
         ({"samesite": "lax; Domain=example.org"}, "samesite"),
         ({"samesite": ""}, "samesite"),
-        ({"samesite": "\u017ftrict"}, "samesite"),  # its capital is an S
+        ({"samesite": "\u017ftrict"}, "samesite"),  # its capital letter is S
         ({"samesite": "none"}, "secure=True"),
         ({"partitioned": True}, "secure=True"),
         ({"key": "__Secure-a"}, "secure=True"),
-        ({"key": "__sEcUrE-a"}, "secure=True"),  # user agents do not look at the case either
+        (
+            {"key": "__sEcUrE-a"},
+            "secure=True",
+        ),  # a prefix in any case
         ({"key": "__Host-a"}, "secure=True"),
         ({"key": "__Host-a", "secure": True, "path": None}, "path='/'"),
         ({"key": "__Host-a", "secure": True, "path": "/a"}, "path='/'"),
@@ -257,7 +260,7 @@ def test_a_cookie_is_written(arguments: dict[str, Any], field: bytes) -> None:
         ({"key": "__Host-Http-a", "secure": True}, "httponly=True"),
     ],
 )
-def test_a_cookie_that_could_not_be_kept_is_refused(
+def test_format_set_cookie_that_clients_ignore_raises(
     arguments: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
@@ -275,21 +278,19 @@ def test_a_cookie_that_could_not_be_kept_is_refused(
         ({"expires": 60}, "expires is a datetime or an HTTP date, not int"),
     ],
 )
-def test_an_argument_of_a_wrong_type_is_a_type_error(
-    arguments: dict[str, Any], message: str
-) -> None:
+def test_format_set_cookie_of_wrong_type_raises(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(TypeError, match=message):
         format_set_cookie(**({"key": "a", "value": "1"} | arguments))
 
 
-def test_an_error_does_not_depend_on_what_was_written_before() -> None:
+def test_format_set_cookie_cache_distinguishes_types() -> None:
     format_set_cookie("a", "1", max_age=60)
 
     with pytest.raises(TypeError, match="float"):
-        format_set_cookie("a", "1", max_age=60.0)  # type: ignore[arg-type]  # what is tested
+        format_set_cookie("a", "1", max_age=60.0)  # type: ignore[arg-type]  # the wrong use under test
 
 
-def test_a_cookie_of_4096_bytes_is_written_and_a_longer_one_refused() -> None:
+def test_format_set_cookie_accepts_4096_bytes() -> None:
     room = 4096 - len(format_set_cookie("a"))
 
     assert len(format_set_cookie("a", room * "x")) == 4096
@@ -297,7 +298,7 @@ def test_a_cookie_of_4096_bytes_is_written_and_a_longer_one_refused() -> None:
         format_set_cookie("a", (room + 1) * "x")
 
 
-def test_neither_values_nor_dates_fill_the_cache() -> None:
+def test_format_set_cookie_does_not_cache_values() -> None:
     format_set_cookie("a", "1", expires=EXPIRES)
     before = cookies._format_attributes.cache_info().currsize
 
@@ -309,7 +310,7 @@ def test_neither_values_nor_dates_fill_the_cache() -> None:
 
 @pytest.mark.property
 @given(st.text() | st.text('abc ,;=\\"\t\x01é01234567'))
-def test_any_value_is_refused_or_comes_back(value: str) -> None:
+def test_parse_cookies_reverses_format_set_cookie(value: str) -> None:
     try:
         field = format_set_cookie("a", value)
     except ValueError:
@@ -342,7 +343,7 @@ hostile = st.text("a/.;=,\r\n\0 \té", max_size=6) | st.text(max_size=3)
     samesite=st.none() | st.sampled_from(["lax", "Strict", "NONE"]) | hostile,
     partitioned=st.booleans(),
 )
-def test_a_user_agent_reads_what_was_asked_for_and_nothing_else(**arguments: Any) -> None:
+def test_set_cookie_is_parsed_by_user_agents_as_requested(**arguments: Any) -> None:
     try:
         field = format_set_cookie(**arguments)
     except ValueError:

@@ -23,7 +23,7 @@ seconds = st.datetimes(timezones=st.just(UTC)).map(lambda when: when.replace(mic
     [
         (WHEN, IMF),
         (784111777, IMF),
-        (784111777.999, IMF),  # cut off: a date ahead of the file's would hide the next change
+        (784111777.999, IMF),  # cut off, since rounding up would hide the next change
         (WHEN.replace(microsecond=999_999), IMF),
         (WHEN.astimezone(timezone(timedelta(hours=-9, minutes=-30))), IMF),
         (0, "Thu, 01 Jan 1970 00:00:00 GMT"),
@@ -32,14 +32,14 @@ seconds = st.datetimes(timezones=st.just(UTC)).map(lambda when: when.replace(mic
         (datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC), "Fri, 31 Dec 9999 23:59:59 GMT"),
     ],
 )
-def test_a_date_is_written_as_imf_fixdate(when: datetime | float, text: str) -> None:
+def test_format_http_date_is_imf_fixdate(when: datetime | float, text: str) -> None:
     assert format_http_date(when) == text
 
 
 @pytest.mark.parametrize(
     "when",
     [
-        datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=1))),  # in UTC still the year before
+        datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=1))),  # the year 0 in UTC
         datetime(9999, 12, 31, 23, tzinfo=timezone(timedelta(hours=-2))),
         253402300800,  # 10000-01-01
         -62135596801,  # the second before 0001-01-01
@@ -48,20 +48,20 @@ def test_a_date_is_written_as_imf_fixdate(when: datetime | float, text: str) -> 
         float("nan"),
     ],
 )
-def test_a_date_beyond_the_years_with_four_digits_is_refused(when: datetime | float) -> None:
+def test_format_http_date_beyond_year_9999_raises(when: datetime | float) -> None:
     with pytest.raises(ValueError, match="years 1 to 9999"):
         format_http_date(when)
 
 
-def test_a_naive_datetime_is_refused_with_the_fix() -> None:
+def test_format_http_date_of_naive_datetime_names_the_fix() -> None:
     with pytest.raises(ValueError, match=r"datetime\.now\(UTC\)"):
         format_http_date(datetime(1994, 11, 6))
 
 
 @pytest.mark.parametrize("when", [None, IMF])
-def test_what_is_no_date_at_all_is_a_type_error(when: object) -> None:
+def test_format_http_date_of_wrong_type_raises(when: object) -> None:
     with pytest.raises(TypeError, match="datetime or POSIX seconds"):
-        format_http_date(when)  # type: ignore[arg-type]  # what is tested
+        format_http_date(when)  # type: ignore[arg-type]  # the wrong use under test
 
 
 @pytest.mark.parametrize(
@@ -71,10 +71,10 @@ def test_what_is_no_date_at_all_is_a_type_error(when: object) -> None:
         "Sunday, 06-Nov-94 08:49:37 GMT",
         "Sun Nov  6 08:49:37 1994",
         "Sun Nov 06 08:49:37 1994",  # date3 allows two digits
-        "Mon, 06 Nov 1994 08:49:37 GMT",  # it was a Sunday, and no field hangs on that
+        "Mon, 06 Nov 1994 08:49:37 GMT",  # it was a Sunday; the day of the week is not checked
     ],
 )
-def test_all_three_formats_are_read(text: str) -> None:
+def test_parse_http_date_accepts_three_formats(text: str) -> None:
     assert parse_http_date(text, now=NOW) == WHEN
 
 
@@ -88,21 +88,21 @@ def test_all_three_formats_are_read(text: str) -> None:
         "Sun, 06 Nov 1994 08:49:37 UTC",
         "Sun, 06 Nov 1994 08:49:37 +0000",
         "Sun, 06 Nov 1994 08:49:37",
-        "Sun, 6 Nov 1994 08:49:37 GMT",  # two digits, always
+        "Sun, 6 Nov 1994 08:49:37 GMT",  # the day has two digits
         "Sun, 06  Nov 1994 08:49:37 GMT",
         "Sun,06 Nov 1994 08:49:37 GMT",
-        "Sun, 06-Nov-1994 08:49:37 GMT",  # Netscape's, of cookies long ago
+        "Sun, 06-Nov-1994 08:49:37 GMT",  # the format of Netscape cookies
         "Sun, 06 Nov 94 08:49:37 GMT",
         "06 Nov 1994 08:49:37 GMT",
         "Sunday, 06 Nov 1994 08:49:37 GMT",
         "Sun, 06-Nov-94 08:49:37 GMT",
-        "Sun Nov 6 08:49:37 1994",  # a blank stands for the first digit
+        "Sun Nov 6 08:49:37 1994",  # a space is missing
         "Sun Nov  6 08:49:37 1994 GMT",
         IMF + " ",
         IMF + "\n",
         " " + IMF,
         IMF + "; length=5",  # a parameter that Netscape 4 sent
-        "Sun, ٠٦ Nov 1994 08:49:37 GMT",  # digits, not of ASCII
+        "Sun, ٠٦ Nov 1994 08:49:37 GMT",  # digits outside of ASCII
         "Sun, 06 Nov 1994 08.49.37 GMT",
         "Sun, 31 Nov 1994 08:49:37 GMT",
         "Sun, 00 Nov 1994 08:49:37 GMT",
@@ -116,11 +116,11 @@ def test_all_three_formats_are_read(text: str) -> None:
         "Sunday, 31-Nov-94 08:49:37 GMT",
     ],
 )
-def test_what_is_no_date_is_none(text: str) -> None:
+def test_parse_http_date_of_malformed_text_is_none(text: str) -> None:
     assert parse_http_date(text, now=NOW) is None
 
 
-def test_a_leap_second_is_read_as_the_second_before_it() -> None:
+def test_parse_http_date_of_leap_second_is_second_before() -> None:
     date = parse_http_date("Sat, 31 Dec 2016 23:59:60 GMT")
 
     assert date == datetime(2016, 12, 31, 23, 59, 59, tzinfo=UTC)
@@ -133,7 +133,7 @@ def test_a_leap_second_is_read_as_the_second_before_it() -> None:
         ("01-Jun-26", NOW, 2026),
         ("01-Jun-75", NOW, 2075),
         ("01-Jun-76", NOW, 2076),  # 50 years to the second
-        ("02-Jun-76", NOW, 1976),  # a day more: the last one gone by
+        ("02-Jun-76", NOW, 1976),  # one day later: the last such year in the past
         ("01-Jun-00", NOW, 2000),
         ("29-Feb-00", datetime(2140, 1, 1, tzinfo=UTC), 2000),  # 2100 is no leap year
         ("29-Feb-00", datetime(2240, 1, 1, tzinfo=UTC), None),  # nor are 2200 and 2100
@@ -141,7 +141,7 @@ def test_a_leap_second_is_read_as_the_second_before_it() -> None:
         ("01-Jun-99", datetime(20, 1, 1, tzinfo=UTC), None),  # 79 years ahead, and no year -1
     ],
 )
-def test_two_digits_of_a_year_are_read_from_now(
+def test_parse_http_date_resolves_two_digit_year_by_now(
     digits: str, now: datetime | float, year: int | None
 ) -> None:
     date = parse_http_date(f"Monday, {digits} 00:00:00 GMT", now=now)
@@ -149,13 +149,13 @@ def test_two_digits_of_a_year_are_read_from_now(
     assert (date and date.year) == year
 
 
-def test_two_digits_of_a_year_are_not_read_without_now() -> None:
+def test_parse_http_date_of_rfc_850_without_now_is_none() -> None:
     assert parse_http_date("Sunday, 06-Nov-94 08:49:37 GMT") is None
 
 
 @pytest.mark.property
 @given(seconds)
-def test_what_is_written_is_read_again(when: datetime) -> None:
+def test_parse_http_date_reverses_format_http_date(when: datetime) -> None:
     text = format_http_date(when)
 
     assert text == format_datetime(when, usegmt=True)
@@ -163,14 +163,14 @@ def test_what_is_written_is_read_again(when: datetime) -> None:
 
 
 @given(seconds)
-def test_asctime_is_read_again(when: datetime) -> None:
+def test_parse_http_date_reverses_asctime(when: datetime) -> None:
     day = f"{when:%a %b} {when.day:2} {when:%H:%M:%S} {when.year:04}"
 
     assert parse_http_date(day) == when
 
 
 @given(seconds, st.datetimes(timezones=st.just(UTC)))
-def test_an_rfc_850_date_is_within_a_century_of_now(when: datetime, now: datetime) -> None:
+def test_rfc_850_date_is_within_a_century_of_now(when: datetime, now: datetime) -> None:
     text = f"{when:%A, %d-%b-}{when.year % 100:02}{when: %H:%M:%S GMT}"
 
     date = parse_http_date(text, now=now)
@@ -181,7 +181,7 @@ def test_an_rfc_850_date_is_within_a_century_of_now(when: datetime, now: datetim
 
 
 @given(st.text() | st.from_regex(r"[A-Z][a-z]+, [0-9]{2}[ -][A-Z][a-z]{2}[ -][0-9]{2,4} .*"))
-def test_no_text_raises(text: str) -> None:
+def test_parse_http_date_of_any_text_never_raises(text: str) -> None:
     date = parse_http_date(text, now=NOW)
 
     assert date is None or date.tzinfo is UTC

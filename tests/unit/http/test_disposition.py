@@ -1,4 +1,4 @@
-"""File names out, safe in any browser; field and file names in, as browsers send them."""
+"""Content-Disposition: format it for downloads, parse it in forms as browsers send it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from asgikit.http import disposition
 from asgikit.http.disposition import format_content_disposition, parse_form_disposition
 
 
@@ -20,7 +21,7 @@ from asgikit.http.disposition import format_content_disposition, parse_form_disp
         ("a,b;c=d.txt", 'filename="a,b;c=d.txt"'),
         ("", 'filename=""'),
         ("żółw.txt", "filename=\"___w.txt\"; filename*=UTF-8''%C5%BC%C3%B3%C5%82w.txt"),
-        ("\xe9", "filename=\"_\"; filename*=UTF-8''%C3%A9"),  # ISO-8859-1 could, readers differ
+        ("\xe9", "filename=\"_\"; filename*=UTF-8''%C3%A9"),  # browsers differ on ISO-8859-1
         ('a"b', "filename=\"a_b\"; filename*=UTF-8''a%22b"),
         ("a\\b", "filename=\"a_b\"; filename*=UTF-8''a%5Cb"),
         ("a/b", "filename=\"a_b\"; filename*=UTF-8''a%2Fb"),
@@ -33,27 +34,27 @@ from asgikit.http.disposition import format_content_disposition, parse_form_disp
         ("𝄞", "filename=\"_\"; filename*=UTF-8''%F0%9D%84%9E"),
     ],
 )
-def test_a_name_is_written_for_every_browser(filename: str, parameters: str) -> None:
+def test_format_content_disposition(filename: str, parameters: str) -> None:
     assert format_content_disposition("attachment", filename) == f"attachment; {parameters}"
 
 
-def test_a_type_may_stand_alone() -> None:
+def test_format_content_disposition_without_filename() -> None:
     assert format_content_disposition("inline") == "inline"
     assert format_content_disposition("inline", None) == "inline"
 
 
 @pytest.mark.parametrize("disposition_type", ["", "a b", "attachment\r\nX: y", "a;b", "é"])
-def test_a_type_is_a_token(disposition_type: str) -> None:
+def test_format_content_disposition_of_invalid_type_raises(disposition_type: str) -> None:
     with pytest.raises(ValueError, match="token"):
         format_content_disposition(disposition_type, "a.txt")
 
 
-def test_a_name_that_utf_8_cannot_encode_is_refused() -> None:
+def test_format_content_disposition_of_surrogate_raises() -> None:
     with pytest.raises(ValueError, match="surrogates"):
         format_content_disposition("attachment", "a\udc80.txt")
 
 
-# A strict reader of what we write (RFC 6266, section 4.1), for these tests alone.
+# A strict parser of the formatted value (RFC 6266, section 4.1).
 QUOTED = r'"(?P<quoted>(?:[\x20-\x21\x23-\x5b\x5d-\x7e]|\\[\x20-\x7e])*)"'
 EXTENDED = r"UTF-8''(?P<extended>(?:[!#$&+.^_`|~0-9A-Za-z-]|%[0-9A-F]{2})*)"
 WRITTEN = re.compile(rf"(?P<type>[a-z]+); filename={QUOTED}(?:; filename\*={EXTENDED})?")
@@ -62,7 +63,7 @@ WRITTEN = re.compile(rf"(?P<type>[a-z]+); filename={QUOTED}(?:; filename\*={EXTE
 @pytest.mark.property
 @pytest.mark.promise
 @given(st.text(st.characters(exclude_categories=["Cs"])) | st.text("ab.%\"\\/'; \t\r\n\0é"))
-def test_every_name_comes_back_from_a_strict_reader(filename: str) -> None:
+def test_formatted_filename_is_read_by_a_strict_parser(filename: str) -> None:
     value = format_content_disposition("attachment", filename)
     match = WRITTEN.fullmatch(value)
 
@@ -77,7 +78,7 @@ def test_every_name_comes_back_from_a_strict_reader(filename: str) -> None:
 @pytest.mark.parametrize(
     ("value", "name", "filename"),
     [
-        # What browsers and clients send.
+        # As sent by browsers and other clients.
         (b'form-data; name="a"', "a", None),
         (b'form-data; name="a"; filename="x.txt"', "a", "x.txt"),
         (b'form-data; name="a"; filename=""', "a", ""),  # a file field left empty
@@ -100,7 +101,7 @@ def test_every_name_comes_back_from_a_strict_reader(filename: str) -> None:
         (b"form-data; name=(a)@[b]:{c}<d>?; filename=x;", "(a)@[b]:{c}<d>?", "x"),
         (b"form-data; name=a filename=b", "a filename=b", None),
         ("form-data; name=é; filename=日 本.txt".encode(), "é", "日 本.txt"),
-        # Bytes are UTF-8; what is not becomes U+FFFD.
+        # Invalid UTF-8 becomes U+FFFD.
         ('form-data; name="naïve"; filename="日本.txt"'.encode(), "naïve", "日本.txt"),
         ('form-data; name="naïve"; filename="日本.txt"', "naïve", "日本.txt"),
         (b'form-data; name="a"; filename="a\xffb.txt"', "a", "a\ufffdb.txt"),
@@ -110,7 +111,11 @@ def test_every_name_comes_back_from_a_strict_reader(filename: str) -> None:
         (b'form-data; name="a%2522b%25"', "a%2522b%25", None),  # percent itself is not escaped
         (b'form-data; name="a"; filename="a%0D%0AX:y"', "a", "a%0D%0AX:y"),
         (rb'form-data; name="a\"b"; filename="c\"d.txt"', 'a"b', 'c"d.txt'),
-        (rb'form-data; name="a\"; name=\"b"', 'a"; name="b', None),  # no second name
+        (
+            rb'form-data; name="a\"; name=\"b"',
+            'a"; name="b',
+            None,
+        ),  # escaped DQUOTEs
         (rb'form-data; name="a\\\"b"', 'a\\"b', None),
         (rb'form-data; name="a\\"', "a\\", None),
         # Browsers do not escape a backslash.
@@ -118,9 +123,9 @@ def test_every_name_comes_back_from_a_strict_reader(filename: str) -> None:
         (rb'form-data; name="a\"', "a\\", None),
         (rb'form-data; name="a\b"', r"a\b", None),
         (rb'form-data; name="a\"; x="; filename="y"', 'a"; x=', "y"),
-        # RFC 2047 words are text.
+        # Encoded words of RFC 2047 are not decoded.
         (b'form-data; name="f"; filename="=?utf-8?B?eA==?="', "f", "=?utf-8?B?eA==?="),
-        # filename* counts only where there is no filename; name* never.
+        # filename* counts only without filename; name* is ignored.
         (b"form-data; name=\"a\"; filename*=UTF-8''%C5%BC.txt", "a", "ż.txt"),
         (b"form-data; name=\"a\"; filename*=utf-8'en'x%22.txt", "a", 'x".txt'),
         (b"form-data; name=\"a\"; filename*=utf-8''a%2522", "a", "a%22"),  # decoded once
@@ -129,9 +134,7 @@ def test_every_name_comes_back_from_a_strict_reader(filename: str) -> None:
         (b"form-data; name=\"a\"; name*=utf-8''b", "a", None),
     ],
 )
-def test_names_are_read_as_browsers_send_them(
-    value: bytes | str, name: str, filename: str | None
-) -> None:
+def test_parse_form_disposition(value: bytes | str, name: str, filename: str | None) -> None:
     assert parse_form_disposition(value) == (name, filename, filename)
 
 
@@ -148,11 +151,11 @@ def test_names_are_read_as_browsers_send_them(
         (rb'filename="a\"', "a\\", ""),
         (b"filename*=utf-8''..%2F..%2Fx.txt", "../../x.txt", "x.txt"),
         (b'filename="..%2Fx"', "..%2Fx", "..%2Fx"),
-        (b'filename=".."', "..", ""),  # a folder has no file name  # never a name to write to
+        (b'filename=".."', "..", ""),  # a folder has no file name
         (b'filename="x.txt "', "x.txt ", "x.txt "),
     ],
 )
-def test_a_file_name_is_the_last_component_of_its_path(value: bytes, raw: str, last: str) -> None:
+def test_parse_form_disposition_drops_folders(value: bytes, raw: str, last: str) -> None:
     assert parse_form_disposition(b'form-data; name="a"; ' + value) == ("a", last, raw)
 
 
@@ -171,7 +174,7 @@ def test_a_file_name_is_the_last_component_of_its_path(value: bytes, raw: str, l
         b'form-data; name="a"x; filename="f"',
         b'form-data; name="a" filename="f"',
         b'form-data; name = "a"',
-        b'form-data; name=a"b',  # readers differ on where a value with a DQUOTE ends
+        b'form-data; name=a"b',  # parsers differ on the end of a value with a DQUOTE
         b'form-data; name=a"; filename="b',
         b"form-data; name= a",
         b"form-data; name=; filename=x",
@@ -199,16 +202,16 @@ def test_a_file_name_is_the_last_component_of_its_path(value: bytes, raw: str, l
         b'form-data;\r\n name="a"',
         b'form-data; name="a"\r\n\tfilename="x"',
         b'form-data; name="a"\x0b',
-        rb'form-data; name="a\"; x="; y="\"; z="c"',  # wrong in both readings of the backslash
+        rb'form-data; name="a\"; x="; y="\"; z="c"',  # malformed with and without escapes
         'form-data;\xa0name="a"',
     ],
 )
-def test_what_is_malformed_has_no_name(value: bytes | str) -> None:
+def test_parse_form_disposition_of_malformed_value_is_none(value: bytes | str) -> None:
     assert parse_form_disposition(value) is None
 
 
 def browser_escape(text: str) -> str:
-    """Write a name as the HTML standard's form encoding does."""
+    """Escape a name as the form encoding of the HTML standard does."""
     return text.replace("\n", "%0A").replace("\r", "%0D").replace('"', "%22")
 
 
@@ -216,7 +219,7 @@ names = st.text(st.characters(exclude_categories=["Cc", "Cs"]) | st.sampled_from
 
 
 @given(names.filter(lambda name: "\\" not in name and "%22" not in name), names)
-def test_what_a_browser_escapes_comes_back(name: str, filename: str) -> None:
+def test_parse_form_disposition_reverses_browser_escapes(name: str, filename: str) -> None:
     filename = filename.replace("\\", "/").replace("%22", "")
     value = f'form-data; name="{browser_escape(name)}"; filename="{browser_escape(filename)}"'
 
@@ -225,7 +228,7 @@ def test_what_a_browser_escapes_comes_back(name: str, filename: str) -> None:
 
 
 @given(names)
-def test_what_is_written_as_quoted_pairs_comes_back(name: str) -> None:
+def test_parse_form_disposition_reverses_quoted_pairs(name: str) -> None:
     name = name.replace("%22", "")
     quoted = name.replace("\\", "\\\\").replace('"', '\\"')
     read = parse_form_disposition(f'form-data; name="{quoted}"; filename="x"'.encode())
@@ -248,7 +251,7 @@ PIECES = [
 
 
 @given(st.lists(st.sampled_from(PIECES) | st.binary(max_size=3)).map(b"".join))
-def test_no_bytes_raise_and_no_control_character_comes_through(value: bytes) -> None:
+def test_parse_form_disposition_of_any_bytes_is_safe(value: bytes) -> None:
     for text in (value, b'form-data; name="' + value):
         read = parse_form_disposition(text)
         if read is not None:
@@ -258,8 +261,17 @@ def test_no_bytes_raise_and_no_control_character_comes_through(value: bytes) -> 
             assert not set(read.filename or "") & set("/\\")
 
 
+@given(st.lists(st.sampled_from(PIECES) | st.binary(max_size=3)).map(b"".join))
+def test_parse_form_disposition_fast_path_equals_general_parser(value: bytes) -> None:
+    # The private functions are read because the fast path must not be visible from outside.
+    for prefix in ("", 'form-data; name="', 'form-data; name="a"; filename="'):
+        text = prefix + value.decode("utf-8", "replace")
+
+        assert disposition._parse_common(text) in (None, disposition._parse_any(text.strip(" \t")))
+
+
 @given(st.lists(st.sampled_from([*PIECES[1:], b'; x="'])).map(b"".join))
-def test_a_second_name_never_counts(tail: bytes) -> None:
+def test_parse_form_disposition_refuses_a_second_name(tail: bytes) -> None:
     read = parse_form_disposition(b'form-data; name="a"; name="b"' + tail)
 
     assert read is None
@@ -272,12 +284,12 @@ def test_a_second_name_never_counts(tail: bytes) -> None:
         (".", ""),
         ("a/..", ""),
         ("C:\\\\..", ""),
-        ("...", "..."),  # a name as any other
+        ("...", "..."),  # an ordinary name
         ("..a", "..a"),
         (".profile", ".profile"),
     ],
 )
-def test_filename_of_a_folder_is_empty(raw: str, filename: str) -> None:
+def test_parse_form_disposition_of_folder_has_empty_filename(raw: str, filename: str) -> None:
     parsed = parse_form_disposition(f'form-data; name="a"; filename="{raw}"')
 
     assert parsed is not None

@@ -1,4 +1,4 @@
-"""Short fields, both ways."""
+"""Short headers: Retry-After, Allow, Content-Language; and the headers that a proxy forwards."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ from tests.support.growth import grows_linearly
         (datetime(1999, 12, 31, 23, 59, 59, tzinfo=UTC), "Fri, 31 Dec 1999 23:59:59 GMT"),
         (120, "120"),
         (0, "0"),
-        (0.1, "1"),  # not before
+        (0.1, "1"),  # rounded up
         (59.0, "59"),
     ],
 )
-def test_when_to_come_again_reads_as_it_was_written(when: datetime | float, text: str) -> None:
+def test_retry_after_round_trip(when: datetime | float, text: str) -> None:
     assert format_retry_after(when) == text
     assert parse_retry_after(f" {text}\t") in (when, 1)
 
@@ -43,7 +43,7 @@ def test_when_to_come_again_reads_as_it_was_written(when: datetime | float, text
 @pytest.mark.parametrize(
     "when", [-1, float("nan"), float("inf"), 2**31 + 1, datetime(1999, 12, 31)]
 )
-def test_what_is_no_time_to_come_again_is_refused(when: datetime | float) -> None:
+def test_format_retry_after_of_invalid_time_raises(when: datetime | float) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - each has its own message
         format_retry_after(when)
 
@@ -61,18 +61,18 @@ def test_what_is_no_time_to_come_again_is_refused(when: datetime | float) -> Non
         ("1, 2", None),
     ],
 )
-def test_a_time_that_nobody_can_read_is_none(text: str, when: int | None) -> None:
+def test_parse_retry_after_of_malformed_text_is_none(text: str, when: int | None) -> None:
     assert parse_retry_after(text) == when
 
 
-def test_an_old_date_is_one_for_who_knows_the_day() -> None:
+def test_parse_retry_after_needs_now_for_rfc_850_dates() -> None:
     text = "Friday, 31-Dec-99 23:59:59 GMT"
 
     assert parse_retry_after(text) is None
     assert parse_retry_after(text, now=9e8) == datetime(1999, 12, 31, 23, 59, 59, tzinfo=UTC)
 
 
-def test_methods_read_as_they_were_written() -> None:
+def test_allow_round_trip() -> None:
     assert format_allow("GET", "HEAD", "PUT") == "GET, HEAD, PUT"  # RFC 9110, section 10.2.1
     assert format_allow() == ""
     assert parse_allow("GET,HEAD , ,a b,\xe9,get") == ["GET", "HEAD", "get"]
@@ -80,14 +80,14 @@ def test_methods_read_as_they_were_written() -> None:
         format_allow("GET", "A B")
 
 
-def test_a_content_language_reads_as_it_was_written() -> None:
+def test_content_language_round_trip() -> None:
     assert format_content_language("mi", "en-NZ") == "mi, en-NZ"
     assert parse_content_language("mi, en-NZ") == ["mi", "en-NZ"]
     assert parse_content_language("mi,, e n, *, \xe9") == ["mi"]
 
 
 @pytest.mark.parametrize("tags", [(), ("",), ("en", "*"), ("en_US",), ("en\r\nx: y",), ("en, de",)])
-def test_what_is_no_language_is_not_written(tags: tuple[str, ...]) -> None:
+def test_format_content_language_of_malformed_tags_raises(tags: tuple[str, ...]) -> None:
     with pytest.raises(ValueError, match="language"):
         format_content_language(*tags)
 
@@ -97,7 +97,7 @@ pieces = st.sampled_from([*'aZ09-, ":\t\xe9', "GET", "en-US", "Sun, 06 Nov 1994 
 
 @pytest.mark.property
 @given(st.lists(pieces, max_size=10).map("".join) | st.text(max_size=40))
-def test_any_text_is_read_and_what_is_read_is_written_as_itself(text: str) -> None:
+def test_short_headers_of_any_text_are_stable(text: str) -> None:
     methods, languages, when = (
         parse_allow(text),
         parse_content_language(text),
@@ -111,7 +111,7 @@ def test_any_text_is_read_and_what_is_read_is_written_as_itself(text: str) -> No
 
 @pytest.mark.parametrize("text", ["a", ",", "a,", "a-", "1", " ", '"', "\\"])
 @pytest.mark.parametrize("read", [parse_allow, parse_content_language, parse_retry_after])
-def test_the_work_grows_with_the_field_and_no_faster(
+def test_parsers_of_short_headers_take_linear_time(
     read: Callable[[str], object], text: str
 ) -> None:
     assert grows_linearly(read, text)
@@ -130,7 +130,7 @@ def test_the_work_grows_with_the_field_and_no_faster(
         # Content-Length describes the content; Transfer-Encoding overrides it.
         ({"content-length": "3"}, [(b"content-length", b"3")]),
         ({"content-length": "3", "Transfer-Encoding": "chunked"}, []),
-        # A header whose name only starts like one of a connection.
+        # Names that only resemble those of a connection.
         ({"te-x": "1", "trailers": "2"}, [(b"te-x", b"1"), (b"trailers", b"2")]),
     ],
 )
@@ -169,7 +169,7 @@ def test_end_to_end_raises_on_headers_that_cannot_be_sent() -> None:
     with pytest.raises(ValueError, match="control character"):
         end_to_end([(b"x", b"a\nb")])
     with pytest.raises(TypeError, match="str or bytes"):
-        end_to_end([(b"x", 1)])  # type: ignore[list-item]  # what is tested
+        end_to_end([(b"x", 1)])  # type: ignore[list-item]  # the wrong use under test
 
 
 def test_connection_options_are_lower_case() -> None:

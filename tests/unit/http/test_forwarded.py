@@ -1,4 +1,4 @@
-"""Whose word counts on where a request comes from."""
+"""Forwarded and X-Forwarded-*: which entries are trusted, and the address that results."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.support.growth import grows_linearly
 TRUSTED: list[Network] = ["10.0.0.0/8", "::1", "2001:db8::/32"]
 
 
-# --- reading --------------------------------------------------------------------------------------
+# --- parsing --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -48,14 +48,14 @@ TRUSTED: list[Network] = ["10.0.0.0/8", "::1", "2001:db8::/32"]
         ("for=_hidden, for=_SEVKISEK", [{"for": "_hidden"}, {"for": "_SEVKISEK"}]),
         ("", []),
         (" , ,", []),
-        ("for=192.0.2.1:80", [{"for": "192.0.2.1:80"}]),  # as many a proxy writes it
+        ("for=192.0.2.1:80", [{"for": "192.0.2.1:80"}]),  # as many proxies write it
         ("for=[::1]:80", [{"for": "[::1]:80"}]),
         (";for=a;;", [{"for": "a"}]),
         ("for=a ; proto=b", [{"for": "a", "proto": "b"}]),
         ('for="a,b;c=d"', [{"for": "a,b;c=d"}]),
         (r'for="a\"b\\"', [{"for": 'a"b\\'}]),
         ("for=", [{"for": ""}]),
-        # Malformed, and no more than that.
+        # Malformed elements do not affect their neighbours.
         ("for", [None]),
         ("for=a;for=b", [None]),
         ("for=a;FOR=a", [None]),
@@ -63,12 +63,12 @@ TRUSTED: list[Network] = ["10.0.0.0/8", "::1", "2001:db8::/32"]
         ("for=a, =b", [{"for": "a"}, None]),
         ("for = a", [None]),
         ('for="a"b, for=c', [None, {"for": "c"}]),
-        # A client's open string does not swallow what a proxy adds.
+        # An unterminated string from a client does not hide the element of the proxy.
         ('for="x, for=192.0.2.1', [None, {"for": "192.0.2.1"}]),
         ('for="x, for="[::1]"', [None, {"for": "[::1]"}]),
         ('x="\\, for="[::1]"', [None, {"for": "[::1]"}]),
         ('for=a, x=",for=192.0.2.1;host="b"', [None, {"for": "192.0.2.1", "host": "b"}]),
-        # Nor does a client's word inside of a string that a proxy writes become one of the proxy's.
+        # A client's text inside a quoted string of the proxy does not become an element.
         ('for=192.0.2.1;host=", for=6.6.6.6"', [{"for": "192.0.2.1", "host": ", for=6.6.6.6"}]),
         (
             r'for=192.0.2.1;host="\", for=6.6.6.6, \""',
@@ -77,7 +77,9 @@ TRUSTED: list[Network] = ["10.0.0.0/8", "::1", "2001:db8::/32"]
         (r'for=a;host="b\\", for=c', [{"for": "a", "host": "b\\"}, {"for": "c"}]),
     ],
 )
-def test_each_element_is_read_or_none(text: str, elements: list[Any]) -> None:
+def test_parse_forwarded_returns_none_for_malformed_elements(
+    text: str, elements: list[Any]
+) -> None:
     assert parse_forwarded(text) == elements
 
 
@@ -88,7 +90,7 @@ def test_each_element_is_read_or_none(text: str, elements: list[Any]) -> None:
         ("192.0.2.43:47011", Node("192.0.2.43", 47011)),
         ("[2001:db8:cafe::17]", Node("2001:db8:cafe::17")),
         ("[2001:DB8:0:0::17]:4711", Node("2001:db8::17", 4711)),
-        ("2001:db8::17", Node("2001:db8::17")),  # as X-Forwarded-For has it
+        ("2001:db8::17", Node("2001:db8::17")),  # the form of X-Forwarded-For
         ("::1", Node("::1")),
         ("192.0.2.43:_port", Node("192.0.2.43")),  # an obfport
         ("[::ffff:192.0.2.43]:1", Node("192.0.2.43", 1)),
@@ -100,7 +102,7 @@ def test_each_element_is_read_or_none(text: str, elements: list[Any]) -> None:
         ("", None),
         ("192.0.2", None),
         ("192.0.2.256", None),
-        ("192.0.2.043", None),  # octal, or not?
+        ("192.0.2.043", None),  # a leading zero is ambiguous
         ("0xc0.0.2.1", None),
         ("3221226027", None),
         ("192.0.2.43:", None),
@@ -125,11 +127,11 @@ def test_each_element_is_read_or_none(text: str, elements: list[Any]) -> None:
         ("a" * 10_000, None),
     ],
 )
-def test_a_node_is_an_address_or_none(text: str, node: Node | None) -> None:
+def test_parse_node(text: str, node: Node | None) -> None:
     assert parse_node(text) == node
 
 
-# --- the walk -------------------------------------------------------------------------------------
+# --- trust ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -137,9 +139,9 @@ def test_a_node_is_an_address_or_none(text: str, node: Node | None) -> None:
     [
         ("10.0.0.1", "192.0.2.1", "192.0.2.1"),
         ("10.0.0.1", "192.0.2.1, 10.0.0.2", "192.0.2.1"),
-        ("10.0.0.1", "6.6.6.6, 192.0.2.1", "192.0.2.1"),  # what the client itself says
+        ("10.0.0.1", "6.6.6.6, 192.0.2.1", "192.0.2.1"),  # the client wrote the first entry
         ("10.0.0.1", "10.0.0.9, 192.0.2.1", "192.0.2.1"),
-        ("10.0.0.1", "10.0.0.3, 10.0.0.2", "10.0.0.3"),  # from inside
+        ("10.0.0.1", "10.0.0.3, 10.0.0.2", "10.0.0.3"),  # from the internal network
         ("192.0.2.1", "6.6.6.6", None),  # a peer that is not trusted
         ("192.0.2.1", "10.0.0.1", None),
         ("10.0.0.1", "", None),
@@ -155,7 +157,7 @@ def test_a_node_is_an_address_or_none(text: str, node: Node | None) -> None:
         ("testclient", "192.0.2.1", None),
     ],
 )
-def test_the_chain_is_followed_from_the_right_while_it_is_trusted(
+def test_trace_follows_trusted_hosts_from_the_right(
     peer: str | None, chain: str, host: str | None
 ) -> None:
     entries = [entry.strip() for entry in chain.split(",") if entry.strip()]
@@ -167,7 +169,7 @@ def test_the_chain_is_followed_from_the_right_while_it_is_trusted(
     assert (None if one is None else one.host) == host
 
 
-def test_the_way_ends_after_a_hundred_proxies() -> None:
+def test_trace_follows_at_most_100_entries() -> None:
     for own, node in ((99, "192.0.2.1"), (100, "10.0.0.9"), (30_000, "10.0.0.9")):
         chain = ["192.0.2.1", *["10.0.0.9"] * own]
         found = trace_x_forwarded("10.0.0.1", TRUSTED, addresses=",".join(chain)).node
@@ -176,15 +178,15 @@ def test_the_way_ends_after_a_hundred_proxies() -> None:
         assert trace_forwarded("10.0.0.1", text, TRUSTED).node == Node(node)
 
 
-def test_a_peer_without_an_address_is_a_unix_socket() -> None:
+def test_trace_trusts_unix_peer_only_by_name() -> None:
     for peer in (None, "", "/run/app.sock"):
         assert trace_forwarded(peer, "for=192.0.2.1", ["unix"]).node == Node("192.0.2.1")
-    # No entry is without an address, and the next one is none of a socket's.
+    # An entry without an address is not a unix socket.
     assert trace_forwarded(None, "for=6.6.6.6, for=_a", ["unix"]).node is None
     assert trace_forwarded("10.0.0.1", "for=192.0.2.1", ["unix"]).node is None
 
 
-def test_networks_may_be_networks() -> None:
+def test_trusted_networks_may_be_ipaddress_objects() -> None:
     trusted = (network for network in [ip_network("10.0.0.0/8"), "::1"])
 
     assert trace_x_forwarded("10.0.0.1", trusted, addresses="a, ::1").node == Node("::1")
@@ -195,14 +197,14 @@ def test_networks_may_be_networks() -> None:
     [
         ("10.0.0.1", ip_address("10.0.0.1")),
         ("::1", ip_address("::1")),
-        # A socket for both writes them so, into logs that networks are copied from.
+        # Dual-stack sockets report addresses in this form.
         ("::ffff:10.0.0.1", "10.0.0.0/8"),
         ("::ffff:10.0.0.1", "::ffff:10.0.0.1"),
         ("10.0.0.1", "::ffff:10.0.0.0/104"),
         ("10.0.0.1", ip_network("::ffff:10.0.0.0/104")),
     ],
 )
-def test_an_address_is_a_network_of_one_and_ipv4_is_ipv4(peer: str, trusted: Any) -> None:
+def test_trusted_ipv4_matches_mapped_ipv6_and_reverse(peer: str, trusted: Any) -> None:
     for unknown in ("10.1.0.1", "11.0.0.1", "::2"):
         trace = trace_x_forwarded(unknown, ["::3:0/112", "192.0.2.0/24"], addresses="192.0.2.1")
         assert trace.node is None
@@ -215,15 +217,15 @@ def test_an_address_is_a_network_of_one_and_ipv4_is_ipv4(peer: str, trusted: Any
     ("trusted", "error"),
     [
         ("10.0.0.0/8", TypeError),
-        (["10.0.0.1/8"], ValueError),  # bits of a host
-        (["*"], ValueError),  # would believe the client itself
+        (["10.0.0.1/8"], ValueError),  # host bits are set
+        (["*"], ValueError),  # would trust the client itself
         (["proxy.example"], ValueError),
         ([None], TypeError),
         ([2130706433], TypeError),  # 127.0.0.1, to ipaddress
         ([b"\x7f\0\0\1"], TypeError),
     ],
 )
-def test_what_is_no_network_is_the_callers_error(trusted: Any, error: type[Exception]) -> None:
+def test_invalid_trusted_network_raises(trusted: Any, error: type[Exception]) -> None:
     with pytest.raises(error, match="network"):
         trace_forwarded("10.0.0.1", "", trusted)
     with pytest.raises(error, match="network"):
@@ -239,18 +241,18 @@ def test_what_is_no_network_is_the_callers_error(trusted: Any, error: type[Excep
         ("for=192.0.2.1;proto=https;host=a.example", "https", "a.example"),
         ("for=192.0.2.1;PROTO=HTTPS", "https", None),
         ("for=192.0.2.1;proto=gopher", None, None),
-        # The proxy that is nearest to the client knows.
+        # The proxy nearest to the client counts.
         ("for=192.0.2.1;proto=https;host=a, for=10.0.0.2;proto=http;host=b", "https", "a"),
         ("for=192.0.2.1, for=10.0.0.2;proto=http;host=b", "http", "b"),
         ("for=6.6.6.6;proto=https;host=evil, for=192.0.2.1;proto=http", "http", None),
-        # It may keep the client's address to itself.
+        # It may hide the address of the client.
         ("for=unknown;proto=https", "https", None),
         ("proto=https;host=a", "https", "a"),
         ("for=6.6.6.6;proto=https, x y", None, None),
         ("", None, None),
     ],
 )
-def test_the_furthest_trusted_proxy_tells_scheme_and_host(
+def test_trace_forwarded_takes_scheme_of_furthest_proxy(
     text: str, scheme: str | None, host: str | None
 ) -> None:
     trace = trace_forwarded("10.0.0.1", text, TRUSTED)
@@ -265,15 +267,15 @@ def test_the_furthest_trusted_proxy_tells_scheme_and_host(
         ("192.0.2.1", "https", "https"),
         ("", "https", "https"),
         ("192.0.2.1, 10.0.0.2", "https, http", "https"),
-        ("192.0.2.1, 10.0.0.2", "https", "https"),  # replaced, not added to
-        ("6.6.6.6, 192.0.2.1", "https, http", "http"),  # the first is the client's own word
+        ("192.0.2.1, 10.0.0.2", "https", "https"),  # a proxy replaced the header
+        ("6.6.6.6, 192.0.2.1", "https, http", "http"),  # the client wrote the first entry
         ("192.0.2.1", "https, http", "http"),
         ("192.0.2.1", "ftp", None),
         ("192.0.2.1", "", None),
         ("192.0.2.1", " , ", None),
     ],
 )
-def test_as_many_schemes_count_as_proxies_are_trusted(
+def test_trace_x_forwarded_aligns_schemes_with_proxies(
     addresses: str, schemes: str, scheme: str | None
 ) -> None:
     def trace(peer: str) -> Trace:
@@ -285,7 +287,7 @@ def test_as_many_schemes_count_as_proxies_are_trusted(
     assert trace("192.0.2.9") == Trace()
 
 
-def test_of_two_fields_only_what_both_say_is_believed() -> None:
+def test_agree_keeps_values_that_both_traces_share() -> None:
     node = Node("192.0.2.1", 80)
     told = Trace(node, "https", "a")
 
@@ -296,7 +298,7 @@ def test_of_two_fields_only_what_both_say_is_believed() -> None:
     assert agree(Trace(), told) == Trace()
 
 
-# --- what holds for any input ---------------------------------------------------------------------
+# --- properties -----------------------------------------------------------------------------------
 
 tokens = st.text("abc019!#-.^", min_size=1, max_size=5)
 values = st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=8)
@@ -306,19 +308,19 @@ addresses = st.ip_addresses().map(str).map(parse_node).filter(bool)
 
 @pytest.mark.property
 @given(elements)
-def test_elements_read_as_they_were_written(written: list[dict[str, str]]) -> None:
+def test_parse_forwarded_reverses_format_forwarded(written: list[dict[str, str]]) -> None:
     assert parse_forwarded(format_forwarded(written)) == written
 
 
 @given(addresses, st.none() | st.integers(0, 65535))
-def test_a_node_reads_as_it_was_written(node: Node, port: int | None) -> None:
+def test_parse_node_reverses_format_node(node: Node, port: int | None) -> None:
     node = Node(node.host, port)
 
     assert parse_node(format_node(node)) == node
 
 
 @pytest.mark.parametrize("element", [{}, {"a b": "c"}, {"a": "b\r\n"}, {"": "a"}])
-def test_an_element_that_could_not_be_sent_is_refused(element: dict[str, str]) -> None:
+def test_format_forwarded_of_invalid_element_raises(element: dict[str, str]) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - each has its own message
         format_forwarded([element])
 
@@ -331,7 +333,7 @@ texts = st.lists(pieces, max_size=30).map("".join) | st.text(max_size=40)
 
 @pytest.mark.property
 @given(texts, st.sampled_from([None, "10.0.0.1", "192.0.2.1", "x"]))
-def test_no_text_raises(text: str, peer: str | None) -> None:
+def test_traces_of_any_text_never_raise(text: str, peer: str | None) -> None:
     for trusted in (TRUSTED, ["0.0.0.0/0", "::/0", "unix"], []):
         forwarded = trace_forwarded(peer, text, trusted)
         other = trace_x_forwarded(peer, trusted, addresses=text, schemes=text, hosts=text)
@@ -341,7 +343,7 @@ def test_no_text_raises(text: str, peer: str | None) -> None:
 
 @pytest.mark.property
 @given(texts)
-def test_nothing_a_client_sends_takes_the_place_of_what_the_proxy_adds(sent: str) -> None:
+def test_client_text_never_replaces_entry_of_proxy(sent: str) -> None:
     sent = sent.replace("\n", " ")
     for added in ("for=192.0.2.1;proto=http;host=a", 'proto=http;host=a;for="192.0.2.1"'):
         trace = trace_forwarded("10.0.0.1", f"{sent}, {added}", TRUSTED)
@@ -356,7 +358,7 @@ def test_nothing_a_client_sends_takes_the_place_of_what_the_proxy_adds(sent: str
     "text",
     ["a", ",", '"', '\\"', '"\\', "\\", ";", "for=10.0.0.1,", 'for="10.0.0.1",', "[", ":", "a=b;"],
 )
-def test_the_work_grows_with_the_field_and_no_faster(text: str) -> None:
+def test_traces_take_linear_time(text: str) -> None:
     def read(field: str) -> None:
         trace_forwarded("10.0.0.1", field, TRUSTED)
         trace_x_forwarded("10.0.0.1", TRUSTED, addresses=field, schemes=field)

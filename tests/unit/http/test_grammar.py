@@ -1,4 +1,4 @@
-"""The words of HTTP fields: tokens, quoted strings, lists, parameters, and the way out."""
+"""The shared grammar: tokens, quoted strings, lists, parameters, and the encoding of headers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ quotable = st.text(
 )
 
 
-def test_a_token_is_made_of_these_characters_alone() -> None:
+def test_is_token_accepts_exactly_tchar() -> None:
     every = [chr(n) for n in range(0x180)]
 
     assert {character for character in every if is_token(character)} == set(TOKEN_CHARACTERS)
@@ -34,7 +34,7 @@ def test_a_token_is_made_of_these_characters_alone() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "a b", "a\n", "a=", "é", "a\0"])
-def test_what_is_no_token_is_told(text: str) -> None:
+def test_is_token_of_other_text_is_false(text: str) -> None:
     assert not is_token(text)
 
 
@@ -43,11 +43,11 @@ def test_what_is_no_token_is_told(text: str) -> None:
     [
         ("", ""),
         (" \t a b \t ", "a b"),
-        ("\xa0a\x85", "\xa0a\x85"),  # white space to Python alone
+        ("\xa0a\x85", "\xa0a\x85"),  # Python strips these by default
         ("\na\x1c", "\na\x1c"),
     ],
 )
-def test_only_sp_and_htab_are_stripped(text: str, stripped: str) -> None:
+def test_strip_ows_removes_only_sp_and_htab(text: str, stripped: str) -> None:
     assert strip_ows(text) == stripped
 
 
@@ -57,22 +57,22 @@ def test_only_sp_and_htab_are_stripped(text: str, stripped: str) -> None:
         ("0", 0),
         ("007", 7),
         ("9" * 19, 10**19 - 1),
-        ("9" * 20, None),  # more than any size needs
+        ("9" * 20, None),  # over 19 digits
         ("", None),
         ("+1", None),
         ("-1", None),
         ("1_0", None),
         (" 1", None),
         ("1.0", None),
-        ("٣", None),  # a digit, but not of ASCII
+        ("٣", None),  # a digit outside of ASCII
         ("²", None),
     ],
 )
-def test_a_number_is_ascii_digits(text: str, number: int | None) -> None:
+def test_parse_digits_accepts_only_ascii_digits(text: str, number: int | None) -> None:
     assert parse_digits(text) == number
 
 
-def test_the_digits_to_read_can_be_chosen() -> None:
+def test_parse_digits_limit_can_be_set() -> None:
     assert parse_digits("123", most=3) == 123
     assert parse_digits("123", most=2) is None
 
@@ -86,13 +86,13 @@ def test_the_digits_to_read_can_be_chosen() -> None:
         ("\té", '"\té"'),
     ],
 )
-def test_text_is_quoted(text: str, quoted: str) -> None:
+def test_format_quoted_string(text: str, quoted: str) -> None:
     assert format_quoted_string(text) == quoted
     assert unquote_pairs(quoted[1:-1]) == text
 
 
 @pytest.mark.parametrize("character", ["\0", "\r", "\n", "\x1f", "\x7f"])
-def test_no_quoted_string_holds_a_control_character(character: str) -> None:
+def test_format_quoted_string_of_control_character_raises(character: str) -> None:
     with pytest.raises(ValueError, match="no quoted string"):
         format_quoted_string(f"a{character}b")
 
@@ -127,7 +127,7 @@ def test_no_quoted_string_holds_a_control_character(character: str) -> None:
         (";\xa0a=b", None),
     ],
 )
-def test_parameters_are_read(text: str, pairs: list[tuple[str, str]] | None) -> None:
+def test_parse_parameters(text: str, pairs: list[tuple[str, str]] | None) -> None:
     assert parse_parameters(text) == pairs
     assert parse_parameters("text/html" + text, 9) == pairs
 
@@ -150,7 +150,9 @@ def test_parameters_are_read(text: str, pairs: list[tuple[str, str]] | None) -> 
         (";=b", None),
     ],
 )
-def test_loose_parameters_need_no_dquotes(text: str, pairs: list[tuple[str, str]] | None) -> None:
+def test_parse_parameters_loose_accepts_unquoted_values(
+    text: str, pairs: list[tuple[str, str]] | None
+) -> None:
     assert parse_parameters(text, loose=True) == pairs
 
 
@@ -164,19 +166,19 @@ def test_loose_parameters_need_no_dquotes(text: str, pairs: list[tuple[str, str]
         ('"a,b", c', ['"a,b"', "c"]),
         (r'"a\",b", c', [r'"a\",b"', "c"]),
         ('x="a,b";y, c', ['x="a,b";y', "c"]),
-        # A quoted string that does not close takes what follows with it.
+        # An unterminated quoted string extends to the end.
         ('a, "b, c', ["a", '"b, c']),
         ('"b\0, c', ['"b\0', "c"]),
         (r'"b\", c', [r'"b\", c']),
     ],
 )
-def test_a_list_is_split_at_commas_outside_quoted_strings(text: str, elements: list[str]) -> None:
+def test_split_list_ignores_commas_in_quoted_strings(text: str, elements: list[str]) -> None:
     assert split_list(text) == elements
 
 
 @pytest.mark.property
 @given(st.lists(st.tuples(tokens, tokens | quotable.map(format_quoted_string))))
-def test_parameters_come_back_as_they_were_written(pairs: list[tuple[str, str]]) -> None:
+def test_parse_parameters_reverses_formatting(pairs: list[tuple[str, str]]) -> None:
     text = "".join(f"; {name}={value}" for name, value in pairs)
     expected = [
         (name.lower(), unquote_pairs(value[1:-1]) if value.startswith('"') else value)
@@ -189,7 +191,7 @@ def test_parameters_come_back_as_they_were_written(pairs: list[tuple[str, str]])
 
 @pytest.mark.property
 @given(st.text() | st.text(';=" \\\tab\0é,/', max_size=30))
-def test_whatever_is_read_strictly_is_read_loosely_too(text: str) -> None:
+def test_parse_parameters_loose_accepts_strict_values(text: str) -> None:
     pairs = parse_parameters(text)
 
     assert pairs is None or parse_parameters(text, loose=True) == pairs
@@ -197,19 +199,19 @@ def test_whatever_is_read_strictly_is_read_loosely_too(text: str) -> None:
 
 @pytest.mark.property
 @given(quotable)
-def test_a_quoted_string_comes_back(text: str) -> None:
+def test_unquote_pairs_reverses_format_quoted_string(text: str) -> None:
     assert unquote_pairs(format_quoted_string(text)[1:-1]) == text
 
 
 @pytest.mark.property
 @given(st.lists(tokens | quotable.map(format_quoted_string)))
-def test_a_list_comes_back(elements: list[str]) -> None:
+def test_split_list_reverses_join(elements: list[str]) -> None:
     assert split_list(", ".join(elements)) == elements
 
 
 @pytest.mark.property
 @given(st.text() | st.text('", \\a\0', max_size=30))
-def test_splitting_a_list_loses_nothing(text: str) -> None:
+def test_split_list_loses_no_text(text: str) -> None:
     assert [part for part in "".join(split_list(text)) if part not in ", \t"] == [
         part for part in text if part not in ", \t"
     ]
@@ -226,34 +228,34 @@ def test_splitting_a_list_loses_nothing(text: str) -> None:
         ("a", b"\xc3\xa9", (b"a", b"\xc3\xa9")),
     ],
 )
-def test_a_field_is_encoded(
+def test_check_field_encodes_name_and_value(
     name: str | bytes, value: str | bytes, field: tuple[bytes, bytes]
 ) -> None:
     assert check_field(name, value) == field
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a:", "a\n", "é", ":status", b"a\r\nb"])
-def test_a_name_that_is_no_token_is_refused(name: str | bytes) -> None:
+def test_check_field_name_that_is_no_token_raises(name: str | bytes) -> None:
     with pytest.raises(ValueError, match="not a header field name"):
         check_field(name, "b")
 
 
 @pytest.mark.parametrize("control", [*range(9), *range(10, 32), 127])
-def test_a_value_with_a_control_character_is_refused(control: int) -> None:
+def test_check_field_value_with_control_character_raises(control: int) -> None:
     with pytest.raises(ValueError, match="control character in the value of 'a'"):
         check_field("a", f"b{chr(control)}c")
     with pytest.raises(ValueError, match="control character"):
-        check_field("a", bytes([control]))  # nor at an end
+        check_field("a", bytes([control]))  # not at the ends either
 
 
 @pytest.mark.parametrize(("name", "value"), [("ż", "b"), ("a", "ż"), ("a", "\ud800")])
-def test_what_iso_8859_1_cannot_hold_is_refused(name: str, value: str) -> None:
+def test_check_field_outside_of_iso_8859_1_raises(name: str, value: str) -> None:
     with pytest.raises(ValueError, match="ISO-8859-1"):
         check_field(name, value)
 
 
 @pytest.mark.parametrize(("name", "value"), [(1, "b"), ("a", 1), ("a", None), ("a", ["b"])])
-def test_a_field_of_another_type_is_a_type_error(name: str, value: str) -> None:
+def test_check_field_of_wrong_type_raises(name: str, value: str) -> None:
     with pytest.raises(TypeError, match="str or bytes, not "):
         check_field(name, value)
 
@@ -270,7 +272,7 @@ def test_a_field_of_another_type_is_a_type_error(name: str, value: str) -> None:
         ([(b"accept", b"a" * 4096), (b"accept", b"a" * 4096)], None),  # with its separator
     ],
 )
-def test_header_is_found_unless_it_is_over_8_kib(
+def test_find_header_ignores_values_over_8_kib(
     headers: list[tuple[bytes, bytes]], value: str | None
 ) -> None:
     assert find_header(headers, b"accept") == value

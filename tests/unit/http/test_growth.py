@@ -1,4 +1,4 @@
-"""That the ratio tells what is quadratic."""
+"""The measure of growth in tests/support/growth.py detects quadratic time."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ import re
 from tests.support.growth import grows_linearly
 
 
-def test_what_is_quadratic_is_seen() -> None:
+def test_grows_linearly_detects_quadratic_time() -> None:
     assert not grows_linearly(re.compile(r"[a]*b").findall, "a")
     assert grows_linearly(re.compile(r"[a]*+c?").findall, "a")

@@ -1,4 +1,4 @@
-"""Links to other resources, both ways."""
+"""Web links: parse_links, format_link, and extended values."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ from tests.support.growth import grows_linearly
         (" , ,", []),
         ("<>", [("", ())]),
         ("<a>,<b> , <c>;", [("a", ()), ("b", ()), ("c", ())]),
-        ("<a,b;c>", [("a,b;c", ())]),  # a URI may have all of these
+        ("<a,b;c>", [("a,b;c", ())]),  # a URI may have all of these characters
         ("<a>;;; b ; c = d", [("a", (("b", None), ("c", "d")))]),
         ("<a>;rel=next;REL=prev", [("a", (("rel", "next"),))]),  # section 3.3
         ("<a>;hreflang=de;hreflang=en", [("a", (("hreflang", "de"), ("hreflang", "en")))]),
-        ("<a>;rel=http://b/c", [("a", (("rel", "http://b/c"),))]),  # without its quotes
+        ("<a>;rel=http://b/c", [("a", (("rel", "http://b/c"),))]),  # without DQUOTEs
         ('<a>;x="b\\"c,<d>;"', [("a", (("x", 'b"c,<d>;'),))]),
         ("<a>;x=", [("a", (("x", ""),))]),
-        # Up to what is malformed.
+        # Links before a malformed one are kept.
         ("a", []),
         ("<a", []),
         ("<a b>", []),
@@ -72,11 +72,11 @@ from tests.support.growth import grows_linearly
         ("<<a>>", []),
     ],
 )
-def test_links_are_read_up_to_what_is_malformed(text: str, links: list[object]) -> None:
+def test_parse_links_stops_at_malformed_link(text: str, links: list[object]) -> None:
     assert [(link.target, link.parameters) for link in parse_links(text)] == links
 
 
-def test_a_link_has_a_relation_a_context_and_attributes() -> None:
+def test_link_rel_anchor_and_get() -> None:
     [link] = parse_links(
         '<a>; rel="Next  http://b/C"; title=plain; title*=utf-8\'de\'n%C3%A4chstes; anchor="#c"; '
         "media"
@@ -106,7 +106,7 @@ def test_a_link_has_a_relation_a_context_and_attributes() -> None:
         (str(Link("a", (("x*", "no ext-value"),))), '<a>; x*="no ext-value"'),
     ],
 )
-def test_a_link_is_written(link: str, text: str) -> None:
+def test_format_link(link: str, text: str) -> None:
     assert link == text
 
 
@@ -126,7 +126,7 @@ def test_a_link_is_written(link: str, text: str) -> None:
         ("/", "x", {"title": "\ud800"}),
     ],
 )
-def test_a_link_that_could_not_be_sent_is_refused(
+def test_format_link_of_invalid_values_raises(
     target: str, rel: str | Iterable[str], parameters: dict[str, str]
 ) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - each has its own message
@@ -149,7 +149,7 @@ def test_a_link_that_could_not_be_sent_is_refused(
         ("", None),
     ],
 )
-def test_an_extended_value_is_read_or_none(value: str, text: str | None) -> None:
+def test_parse_ext_value(value: str, text: str | None) -> None:
     assert parse_ext_value(value) == text
 
 
@@ -165,12 +165,12 @@ links = st.builds(
 
 @pytest.mark.property
 @given(st.lists(links, max_size=3))
-def test_links_read_as_they_were_written(written: list[Link]) -> None:
+def test_parse_links_reverses_str(written: list[Link]) -> None:
     assert parse_links(", ".join(map(str, written))) == written
 
 
 @given(targets, st.text("abc:/", min_size=1), visible)
-def test_a_title_of_any_script_arrives(target: str, rel: str, title: str) -> None:
+def test_link_title_in_any_script_round_trip(target: str, rel: str, title: str) -> None:
     [link] = parse_links(format_link(target, rel, title=title))
 
     assert (link.target, link.get("title")) == (target, title)
@@ -178,7 +178,7 @@ def test_a_title_of_any_script_arrives(target: str, rel: str, title: str) -> Non
 
 
 @given(visible)
-def test_an_extended_value_reads_as_it_was_written(text: str) -> None:
+def test_parse_ext_value_reverses_format_ext_value(text: str) -> None:
     assert parse_ext_value(format_ext_value(text)) == text
 
 
@@ -187,7 +187,7 @@ pieces = st.sampled_from([*'<>;,=" \\a*\xe9\t', "rel", "<a>", ";rel=", '="', "ti
 
 @pytest.mark.property
 @given(st.lists(pieces, max_size=30).map("".join) | st.text(max_size=40))
-def test_any_text_is_read(text: str) -> None:
+def test_parse_links_of_any_text_never_raises(text: str) -> None:
     for link in parse_links(text):
         assert link.rel == {word.lower() for word in (link.get("rel") or "").split(" ") if word}
         if all(name != "title" and name != "title*" for name, _ in link.parameters):
@@ -217,5 +217,5 @@ def test_any_text_is_read(text: str) -> None:
     ],
 )
 @pytest.mark.parametrize("head", ["", "<a>", '<a>;b="'])
-def test_the_work_grows_with_the_field_and_no_faster(head: str, text: str) -> None:
+def test_parse_links_takes_linear_time(head: str, text: str) -> None:
     assert grows_linearly(parse_links, text, head)

@@ -1,4 +1,4 @@
-"""Media types: Content-Type and its parameters, and the type of a file."""
+"""Media types: parse_media_type, MediaType, and guess_media_type for files."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ media_types = st.builds(MediaType, tokens, tokens, st.dictionaries(tokens, value
         (r'a/b; x="\"\\,;"', "a/b", {"x": '"\\,;'}),
         ("application/vnd.api+json", "application/vnd.api+json", {}),
         ("multipart/form-data; boundary=X;", "multipart/form-data", {"boundary": "X"}),
-        ("a/b ; ;; x=1", "a/b", {"x": "1"}),  # an empty parameter is one too many, and harmless
-        # Sent without the DQUOTEs that are due.
+        ("a/b ; ;; x=1", "a/b", {"x": "1"}),  # empty parameters are skipped
+        # Values that should be quoted, as clients send them.
         ("a/b; boundary=a=b/c:(d)?", "a/b", {"boundary": "a=b/c:(d)?"}),
         ("text/plain; charset=; x=1", "text/plain", {"charset": "", "x": "1"}),
-        ("a/b; x=1; X=1", "a/b", {"x": "1"}),  # twice, and both say the same
+        ("a/b; x=1; X=1", "a/b", {"x": "1"}),  # repeated with the same value
         ('a/b; x="é"', "a/b", {"x": "é"}),
         ("*/*", "*/*", {}),
     ],
 )
-def test_a_media_type_is_read(text: str, essence: str, parameters: dict[str, str]) -> None:
+def test_parse_media_type(text: str, essence: str, parameters: dict[str, str]) -> None:
     media_type = parse_media_type(text)
 
     assert media_type is not None
@@ -57,7 +57,7 @@ def test_a_media_type_is_read(text: str, essence: str, parameters: dict[str, str
         "/html",
         "text / html",
         "text/html text/plain",
-        "text/html, text/plain",  # two fields joined
+        "text/html, text/plain",  # two lines of the header
         "text/html; charset=utf-8, text/plain",
         "text/html; charset",
         "text/html; =utf-8",
@@ -77,7 +77,7 @@ def test_a_media_type_is_read(text: str, essence: str, parameters: dict[str, str
         "té/html",
     ],
 )
-def test_what_is_malformed_or_ambiguous_is_none(text: str) -> None:
+def test_parse_media_type_of_malformed_text_is_none(text: str) -> None:
     assert parse_media_type(text) is None
 
 
@@ -90,7 +90,7 @@ def test_what_is_malformed_or_ambiguous_is_none(text: str) -> None:
         ({"x": 'a"\\'}, r'a/b; x="a\"\\"'),
     ],
 )
-def test_a_media_type_is_written(parameters: dict[str, str], text: str) -> None:
+def test_media_type_is_formatted(parameters: dict[str, str], text: str) -> None:
     assert str(MediaType("A", "B", parameters)) == text
 
 
@@ -106,7 +106,7 @@ def test_a_media_type_is_written(parameters: dict[str, str], text: str) -> None:
         ("a", "b", {"x": "1", "x*": "1"}, "two values"),
     ],
 )
-def test_what_cannot_be_written_is_refused(
+def test_invalid_media_type_raises(
     type_: str, subtype: str, parameters: dict[str, str], message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):
@@ -117,14 +117,14 @@ def test_what_cannot_be_written_is_refused(
     ("text", "charset"),
     [("a/b", None), ("a/b; charset=", None), ("a/b; charset=UTF-8", "utf-8")],
 )
-def test_the_charset_is_in_lower_case(text: str, charset: str | None) -> None:
+def test_media_type_charset_is_lower_case_or_none(text: str, charset: str | None) -> None:
     media_type = parse_media_type(text)
 
     assert media_type is not None
     assert media_type.charset == charset
 
 
-def test_a_media_type_is_an_immutable_value() -> None:
+def test_media_type_is_immutable_and_hashable() -> None:
     parameters = {"x": "1"}
     media_type = MediaType("a", "b", parameters)
     parameters["x"] = "2"
@@ -133,12 +133,12 @@ def test_a_media_type_is_an_immutable_value() -> None:
     assert hash(media_type) == hash(MediaType("A", "B", {"X": "1"}))
     assert media_type != MediaType("a", "b")
     with pytest.raises(AttributeError):
-        media_type.type = "c"  # type: ignore[misc]  # what is tested
+        media_type.type = "c"  # type: ignore[misc]  # the wrong use under test
     with pytest.raises(TypeError):
-        media_type.parameters["x"] = "2"  # type: ignore[index]  # what is tested
+        media_type.parameters["x"] = "2"  # type: ignore[index]  # the wrong use under test
 
 
-def test_a_media_type_is_copied_and_pickled() -> None:
+def test_media_type_can_be_copied_and_pickled() -> None:
     media_type = MediaType("a", "b", {"x": "1"})
 
     assert copy.deepcopy(media_type) == media_type
@@ -147,13 +147,13 @@ def test_a_media_type_is_copied_and_pickled() -> None:
 
 @pytest.mark.property
 @given(media_types)
-def test_what_is_written_is_read_again(media_type: MediaType) -> None:
+def test_parse_media_type_reverses_str(media_type: MediaType) -> None:
     assert parse_media_type(str(media_type)) == media_type
 
 
 @pytest.mark.property
 @given(st.text() | st.text('ab/;="\\ \t,*é\0', max_size=30))
-def test_what_is_read_is_written_again(text: str) -> None:
+def test_media_type_of_any_text_round_trip(text: str) -> None:
     media_type = parse_media_type(text)
 
     assert media_type is None or parse_media_type(str(media_type)) == media_type
@@ -204,14 +204,14 @@ def test_guess_media_type_by_extension_or_whole_name(filename: str, media_type: 
     assert guess_media_type(filename) == media_type
 
 
-def test_guess_media_type_knows_each_extension_of_the_standard_library() -> None:
+def test_guess_media_type_knows_extensions_of_mimetypes() -> None:
     # Its built-in table alone, without the registry of this machine.
     extensions = mimetypes.MimeTypes(filenames=()).types_map[True]
 
     assert [name for name in extensions if guess_media_type(f"a{name}") is None] == []
 
 
-def test_guess_media_type_returns_media_types_without_parameters() -> None:
+def test_guess_media_type_has_no_parameters() -> None:
     extensions = mimetypes.MimeTypes(filenames=()).types_map[True]
     media_types = {guess_media_type(f"a{name}") or "" for name in extensions}
 

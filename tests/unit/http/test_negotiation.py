@@ -1,4 +1,4 @@
-"""What a client would rather have, by the letter of what it sends."""
+"""Content negotiation: Accept, Accept-Encoding, Accept-Language, and the rank of offers."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ RFC_7231 = "text/*;q=0.3, text/html;q=0.7, text/html;level=1, text/html;level=2;
         (JAVA, "application/json", 0.2),
         (JAVA, "text/html", 1),
         (None, "text/html", 1),
-        ("", "text/html", 1),  # names nothing, and so refuses nothing
+        ("", "text/html", 1),  # without elements, each type is acceptable
         (" , ,", "text/html", 1),
         ("*/*", "text/html", 1),
         ("*", "text/html", 1),
@@ -72,7 +72,11 @@ RFC_7231 = "text/*;q=0.3, text/html;q=0.7, text/html;level=1, text/html;level=2;
         ("text/html;q=0, */*", "text/html", 0),
         ("text/html;q=0, */*", "text/plain", 1),
         ("text/*;q=0, text/html", "text/html", 1),
-        ("text/html;q=0;level=1", "text/html;level=1", 0),  # wherever the weight is
+        (
+            "text/html;q=0;level=1",
+            "text/html;level=1",
+            0,
+        ),  # the weight may come first
         ("text/html;level=1;q=0.5;extra=2", "text/html;level=1;extra=2", 0.5),
         ("text/html;level=1;q=0.5;extra=2", "text/html;level=1", 0),
         ("text/html;level=1, text/html;q=0.5", "text/html;level=1;charset=utf-8", 1),
@@ -90,16 +94,16 @@ RFC_7231 = "text/*;q=0.3, text/html;q=0.7, text/html;level=1, text/html;level=2;
         ("text/html;charset=utf-8;q=0.2, text/html;q=0.8", "text/html", 0.8),
         ("text/html;charset=utf-8;q=0.2, text/html;q=0.8", "text/html;charset=utf-8", 0.2),
         ("text/html;charset=utf-8;q=0.2, text/html;level=1;q=0.8", "text/html;level=1", 0.8),
-        ("text/html;level=a", "text/html;level=A", 0),  # theirs to say whether it is the same
+        ("text/html;level=a", "text/html;level=A", 0),  # a parameter may be case-sensitive
         ('text/html;title="a,b;q=0", text/plain;q=0.2', "text/plain", 0.2),
-        ("text/html;q=0.2, text/html;q=0.8", "text/html", 0.8),  # the better word of two
+        ("text/html;q=0.2, text/html;q=0.8", "text/html", 0.8),  # the higher of two weights
         ("text/html;q=0.12345678901234567", "text/html", 0.123),
         ("text/html;q=1.000", "text/html", 1),
         ("text/html;q=.5", "text/html", 0.5),
         ("text/html;q=0.", "text/html", 0),
     ],
 )
-def test_the_most_specific_range_weighs_a_media_type(
+def test_accept_quality_is_that_of_most_specific_range(
     field: str | None, offer: str, quality: float
 ) -> None:
     accept = parse_accept(field)
@@ -141,9 +145,9 @@ def test_the_most_specific_range_weighs_a_media_type(
         '"text/html"',
     ],
 )
-def test_a_malformed_member_counts_for_nothing_and_its_neighbours_count(member: str) -> None:
+def test_accept_ignores_malformed_elements_alone(member: str) -> None:
     assert parse_accept(f"a/b;q=0.5, {member}").ranges[0] == ("a", "b", (), 0.5)
-    # Behind a string that does not close, nobody can tell what is a member.
+    # After an unterminated string, the elements cannot be separated.
     if member.count('"') % 2 == 0:
         assert parse_accept(f"{member},a/b;q=0.5") == parse_accept("a/b;q=0.5")
 
@@ -160,7 +164,7 @@ def test_a_malformed_member_counts_for_nothing_and_its_neighbours_count(member: 
         ("*/*;q=0", ["text/html"], None),
         (CHROME, ["application/json", "text/html"], "text/html"),
         ("text/*, text/html;q=0.1", ["text/html", "text/plain"], "text/plain"),
-        # What axios sends: JSON is named, and HTML is only not refused.
+        # axios names JSON, and accepts HTML by */* only.
         (
             "application/json, text/plain, */*",
             ["text/html", "application/json"],
@@ -174,20 +178,20 @@ def test_a_malformed_member_counts_for_nothing_and_its_neighbours_count(member: 
         ("*/*", ["application/json", "text/html"], "application/json"),
     ],
 )
-def test_the_best_match_is_the_clients_and_a_tie_the_servers(
+def test_accept_best_match_prefers_client_then_offer_order(
     field: str | None, offers: list[str], best: str | None
 ) -> None:
     assert parse_accept(field).best_match(offers) == best
     assert parse_accept(field).best_match(offers, "x/y") == (best or "x/y")
 
 
-def test_the_acceptable_offers_are_ranked() -> None:
+def test_accept_rank_orders_acceptable_offers() -> None:
     offers = ["a/a", "b/b", "c/c", "d/d"]
 
     assert parse_accept("b/b;q=0.5, c/c, d/d").rank(offers) == ["c/c", "d/d", "b/b"]
 
 
-def test_what_is_named_is_iterated_the_best_first() -> None:
+def test_accept_iterates_by_descending_quality() -> None:
     accept = parse_accept("text/*;q=0.5, text/html;level=1, image/png;q=0, a/b;q=0.5")
 
     assert list(accept) == [("text/html;level=1", 1), ("text/*", 0.5), ("a/b", 0.5)]
@@ -195,7 +199,7 @@ def test_what_is_named_is_iterated_the_best_first() -> None:
 
 
 @pytest.mark.parametrize("offer", ["text", "text/*", "*/*", "", "text/html;"[:0] + "a b/c"])
-def test_an_offer_that_is_no_media_type_is_the_callers_error(offer: str) -> None:
+def test_accept_offer_that_is_no_media_type_raises(offer: str) -> None:
     with pytest.raises(ValueError, match="an offer is a media type"):
         parse_accept("*/*").quality(offer)
 
@@ -221,11 +225,11 @@ def test_an_offer_that_is_no_media_type_is_the_callers_error(offer: str) -> None
         ("GZIP", {"gzip": 1, "GZip": 1, "x-gzip": 1}),  # section 8.4.1
         ("x-gzip, x-compress;q=0.1", {"gzip": 1, "compress": 0.1}),
         ("gzip;q=0.1, x-gzip;q=0.9", {"gzip": 0.9}),
-        ("@@@", {"gzip": 0, "identity": 0.001}),  # no coding that anybody could read
+        ("@@@", {"gzip": 0, "identity": 0.001}),  # malformed
         ("br;q=nan, gzip", {"br": 0, "gzip": 1}),
     ],
 )
-def test_a_coding_weighs_what_it_or_the_asterisk_says(
+def test_accept_encoding_quality_by_name_or_star(
     field: str | None, qualities: dict[str, float]
 ) -> None:
     accepted = parse_accept_encoding(field)
@@ -239,7 +243,7 @@ def test_a_coding_weighs_what_it_or_the_asterisk_says(
         (None, "br"),
         ("", "identity"),
         ("gzip", "gzip"),
-        ("gzip;q=0.001", "gzip"),  # asked for, where none is only not refused
+        ("gzip;q=0.001", "gzip"),  # requested; identity is only not excluded
         ("gzip;q=0.5, identity", "identity"),
         ("deflate", "identity"),
         ("identity;q=0", None),
@@ -247,7 +251,7 @@ def test_a_coding_weighs_what_it_or_the_asterisk_says(
         ("*;q=0.1", "br"),
     ],
 )
-def test_no_coding_is_acceptable_unless_refused(field: str | None, best: str | None) -> None:
+def test_identity_is_acceptable_unless_excluded(field: str | None, best: str | None) -> None:
     assert parse_accept_encoding(field).best_match(["br", "gzip", "identity"]) == best
 
 
@@ -266,11 +270,11 @@ def test_no_coding_is_acceptable_unless_refused(field: str | None, best: str | N
         (';q=1, ",gzip', []),
         ("gzip" + ";" * 1000, ["gzip"]),
         ("gzip;q=0.5, identity;q=0.7", []),
-        ("gzip, *", ["gzip", "br", "zstd"]),  # it can surely read what it names
-        ("gzip;q=0.5, *;q=0.7", ["br", "zstd"]),  # the asterisk means no coding, too
+        ("gzip, *", ["gzip", "br", "zstd"]),  # a named coding comes before one that * matches
+        ("gzip;q=0.5, *;q=0.7", ["br", "zstd"]),  # * matches identity, too
     ],
 )
-def test_codings_are_used_where_they_are_better_than_none(
+def test_preferred_codings_are_not_worse_than_identity(
     field: str | None, preferred: list[str]
 ) -> None:
     assert parse_accept_encoding(field).preferred(("br", "zstd", "gzip")) == preferred
@@ -289,7 +293,7 @@ def test_codings_are_used_where_they_are_better_than_none(
     separator=st.sampled_from([",", ", ", " ,\t"]),
     offers=st.permutations(["br", "gzip", "zstd", "deflate"]),
 )
-def test_what_browsers_send_is_read_in_less_time_to_the_same_end(
+def test_prefer_codings_equals_preferred(
     members: list[str], separator: str, offers: list[str]
 ) -> None:
     field = separator.join(members)
@@ -313,17 +317,17 @@ def test_what_browsers_send_is_read_in_less_time_to_the_same_end(
         ("de-de", "de-Deva", 0),
         ("de-de", "de-Latn-DE", 0),
         ("de-CH;q=0.5, *;q=0.1", "fr", 0.1),
-        # RFC 4647, section 3.4: a range is cut short until there is something.
+        # RFC 4647, section 3.4: a range is truncated until it matches.
         ("zh-Hant-CN-x-private1-private2", "zh-Hant-CN-x-private1", 1),
         ("zh-Hant-CN-x-private1-private2", "zh-Hant-CN", 1),
         ("zh-Hant-CN-x-private1-private2", "zh-Hant", 1),
         ("zh-Hant-CN-x-private1-private2", "zh", 1),
         ("zh-Hant-CN-x-private1-private2", "zh-Hans", 0),
-        ("de-CH, de;q=0", "de", 0),  # refused by name
+        ("de-CH, de;q=0", "de", 0),  # excluded by name
         ("de-CH;q=0", "de", 0),
-        ("de-CH;q=0, *", "de", 1),  # one dialect is refused, and all others are not
+        ("de-CH;q=0, *", "de", 1),  # only one dialect is excluded
         ("de-CH, *;q=0.1", "de", 1),
-        ("en;q=0.1, en-US;q=0.9", "en-US-x-a", 0.9),  # the longest counts
+        ("en;q=0.1, en-US;q=0.9", "en-US-x-a", 0.9),  # the longest range counts
         ("en;q=0.9, en-US;q=0.1", "en-US", 0.1),
         ("en;q=0.1, EN;q=0.9", "en", 0.9),
         ("e", "en", 0),
@@ -331,11 +335,11 @@ def test_what_browsers_send_is_read_in_less_time_to_the_same_end(
         ("*;q=0", "en", 0),
         (None, "en", 1),
         ("", "en", 1),
-        ("en_US, 12, toolonglanguage, ;q=1, en-, -en", "fr", 1),  # none of them is a range
+        ("en_US, 12, toolonglanguage, ;q=1, en-, -en", "fr", 1),  # malformed ranges are ignored
         ("\xe9n, fr;q=0.5", "fr", 0.5),
     ],
 )
-def test_a_language_weighs_what_its_range_says(
+def test_accept_language_quality_by_filtering_and_lookup(
     field: str | None, offer: str, quality: float
 ) -> None:
     assert parse_accept_language(field).quality(offer) == quality
@@ -351,17 +355,15 @@ def test_a_language_weighs_what_its_range_says(
         ("fr, *;q=0.1", ["en", "de"], "en"),
         (None, ["en", "de"], "en"),
         ("en-US,en;q=0.9,de;q=0.8", ["de", "en"], "en"),
-        ("fr, *", ["en", "fr"], "fr"),  # "*" is for what nothing else is for
-        ("de", ["de-CH", "de"], "de"),  # the very tag
+        ("fr, *", ["en", "fr"], "fr"),  # "*" matches only the other languages
+        ("de", ["de-CH", "de"], "de"),  # an equal tag is more specific
         ("en, de-CH", ["de", "en"], "en"),
-        ("zh-Hant-TW", ["zh", "zh-Hant"], "zh-Hant"),  # lookup takes off a subtag at a time
+        ("zh-Hant-TW", ["zh", "zh-Hant"], "zh-Hant"),  # lookup removes one subtag at a time
         ("de, de-CH", ["de-AT", "de-CH-1996"], "de-CH-1996"),
         ("de-AT, en;q=0.5", ["de_AT", "en"], "de_AT"),  # as gettext names its folders
     ],
 )
-def test_the_best_language_is_one_the_client_reads(
-    field: str | None, offers: list[str], best: str | None
-) -> None:
+def test_accept_language_best_match(field: str | None, offers: list[str], best: str | None) -> None:
     assert parse_accept_language(field).best_match(offers) == best
 
 
@@ -370,13 +372,13 @@ def test_the_best_language_is_one_the_client_reads(
     [parse_accept, parse_accept_encoding, parse_accept_language],
     ids=lambda read: read.__name__,
 )
-def test_one_text_is_not_taken_for_its_characters(read: Any) -> None:
+def test_rank_of_a_string_raises(read: Any) -> None:
     for choose in (read(None).best_match, read("a, b").rank):
         with pytest.raises(TypeError, match="several offers"):
             choose("gzip")
 
 
-# --- what holds for any input ---------------------------------------------------------------------
+# --- properties -----------------------------------------------------------------------------------
 
 READERS = [parse_accept, parse_accept_encoding, parse_accept_language]
 pieces = st.sampled_from([*'abq01.;=,*/-" \t\\\xe9', "text/html", ";q=", "gzip", "en-US", "*/*"])
@@ -385,7 +387,7 @@ fields = st.lists(pieces, max_size=30).map("".join) | st.text(max_size=40)
 
 @pytest.mark.property
 @given(fields)
-def test_any_text_is_read_and_what_is_read_is_written_as_itself(field: str) -> None:
+def test_preferences_of_any_text_are_stable(field: str) -> None:
     for read in READERS:
         preferences = read(field)
         assert read(str(preferences)) == preferences
@@ -416,7 +418,7 @@ languages = st.lists(st.text("abc", min_size=1, max_size=8), min_size=1).map("-"
         lambda some: AcceptLanguage(tuple(some))
     ),
 )
-def test_what_is_written_is_read_again(
+def test_preferences_are_parsed_as_formatted(
     accept: Accept, encoding: AcceptEncoding, language: AcceptLanguage
 ) -> None:
     assert parse_accept(str(accept)) == accept
@@ -432,7 +434,7 @@ def test_what_is_written_is_read_again(
         st.builds(MediaRange, st.sampled_from("ab*"), st.sampled_from("xy*"), st.just(()), weights)
     )
 )
-def test_the_order_of_the_members_says_nothing(ranges: list[MediaRange]) -> None:
+def test_accept_quality_ignores_order_of_elements(ranges: list[MediaRange]) -> None:
     shuffled = random.Random(len(ranges)).sample(ranges, len(ranges))
     field, other = (", ".join(map(str, some)) for some in (ranges, shuffled))
 
@@ -459,7 +461,7 @@ def test_the_order_of_the_members_says_nothing(ranges: list[MediaRange]) -> None
     ],
 )
 @pytest.mark.parametrize("read", READERS)
-def test_the_work_grows_with_the_field_and_no_faster(read: object, text: str) -> None:
+def test_negotiation_takes_linear_time(read: object, text: str) -> None:
     def whole(field: str) -> None:
         preferences = read(field)  # type: ignore[operator]  # one of READERS
         preferences.best_match(["text/html"])

@@ -1,4 +1,4 @@
-"""Which slices a Range asks for, and the exact frame around several of them."""
+"""Byte ranges: parsing, resolution against a size, and the framing of multipart/byteranges."""
 
 from __future__ import annotations
 
@@ -27,29 +27,27 @@ from asgikit.http.ranges import (
         ("bytes=5-5", [(5, 6)]),
         ("bytes=90-", [(90, 100)]),
         ("bytes=-1", [(99, 100)]),
-        ("bytes=-500", [(0, 100)]),  # longer than the file: all of it
+        ("bytes=-500", [(0, 100)]),  # longer than the file, so all of it
         ("bytes=90-500", [(90, 100)]),
         ("bytes=000-0009", [(0, 10)]),
-        ("bytes=0-" + "9" * 5000, [(0, 100)]),  # more digits than int() takes
+        ("bytes=0-" + "9" * 5000, [(0, 100)]),  # more digits than int() accepts
         ("bytes=0-" + "0" * 5000 + "9", [(0, 10)]),
         ("BYTES=0-9", [(0, 10)]),
         ("bytes= 0-9 ,\t20-29 ", [(0, 10), (20, 30)]),
         ("bytes=,0-9,, ,20-29,", [(0, 10), (20, 30)]),  # a list may have empty elements
         ("bytes=0-0,-1", [(0, 1), (99, 100)]),
-        ("bytes=0-1,500-", [(0, 2)]),  # one range is enough to be satisfiable
+        ("bytes=0-1,500-", [(0, 2)]),  # one satisfiable range is sufficient
         ("bytes=0-1,-0", [(0, 2)]),
-        ("bytes=50-59,10-19", [(50, 60), (10, 20)]),  # in the order asked for
-        ("bytes=0-9,10-19", [(0, 10), (10, 20)]),  # neighbours do not overlap
+        ("bytes=50-59,10-19", [(50, 60), (10, 20)]),  # in the order of the header
+        ("bytes=0-9,10-19", [(0, 10), (10, 20)]),  # adjacent ranges do not overlap
         ("bytes=1-5,1-5", [(1, 6)]),
         ("bytes=0-30,10-19", [(0, 31)]),
         ("bytes=40-49,10-20,15-25", [(40, 50), (10, 26)]),
-        ("bytes=15-25,40-49,10-20", [(10, 26), (40, 50)]),  # in the place of the first
-        ("bytes=0-49,0-49", [(0, 50)]),  # as much as there is
+        ("bytes=15-25,40-49,10-20", [(10, 26), (40, 50)]),  # merged in the place of the first
+        ("bytes=0-49,0-49", [(0, 50)]),  # no more bytes than the file in total
     ],
 )
-def test_ranges_come_as_spans_in_the_order_asked_for(
-    value: str, spans: list[tuple[int, int]]
-) -> None:
+def test_parse_range_returns_spans_in_order(value: str, spans: list[tuple[int, int]]) -> None:
     assert parse_range(value, 100) == spans
 
 
@@ -64,7 +62,7 @@ def test_ranges_come_as_spans_in_the_order_asked_for(
         "bytes=--1",
         "bytes=100",
         "bytes=5-4",
-        "bytes=0-1,5-4",  # one bad range spoils the field
+        "bytes=0-1,5-4",  # one invalid range invalidates the header
         "bytes 0-9",
         "bytes: 0-9",
         "bytes =0-9",
@@ -80,22 +78,22 @@ def test_ranges_come_as_spans_in_the_order_asked_for(
         "bytes=0-9\n",
         "bytes=\xb2-\xb9",  # isdigit() is true of these
         "bytes=\u0660-\u0669",
-        "pages=1-2",  # another unit
+        "pages=1-2",  # an unknown unit
         "bytes=0-9 bytes=0-9",
-        "bytes=0-9, bytes=20-29",  # two fields joined
-        "bytes=" + ",".join(f"{n}-{n}" for n in range(17)),  # one more than the limit
-        "bytes=0-49,0-50",  # a byte more than there is
+        "bytes=0-9, bytes=20-29",  # two lines of the header
+        "bytes=" + ",".join(f"{n}-{n}" for n in range(17)),  # one range over the limit
+        "bytes=0-49,0-50",  # one byte more than the file in total
         "bytes=" + "," * 64_000,
     ],
 )
-def test_a_field_that_asks_for_no_slice_we_can_give_is_ignored(value: str) -> None:
+def test_parse_range_ignores_malformed_headers(value: str) -> None:
     assert parse_range(value, 100) is None
 
 
 @pytest.mark.parametrize(
     "value", ["bytes=100-", "bytes=-0", "bytes=200-,300-400", "bytes=" + "9" * 25 + "-" + "9" * 20]
 )
-def test_ranges_that_all_lie_beyond_the_end_are_refused_with_the_size(value: str) -> None:
+def test_parse_range_beyond_the_end_raises_416_with_size(value: str) -> None:
     with pytest.raises(RangeNotSatisfiable) as caught:
         parse_range(value, 100)
 
@@ -103,11 +101,11 @@ def test_ranges_that_all_lie_beyond_the_end_are_refused_with_the_size(value: str
 
 
 @pytest.mark.parametrize("value", ["bytes=0-", "bytes=5-", "bytes=-5", "bytes=-0"])
-def test_an_empty_file_is_sent_as_it_is(value: str) -> None:
+def test_parse_range_is_ignored_for_empty_files(value: str) -> None:
     assert parse_range(value, 0) is None
 
 
-def test_as_many_ranges_as_the_limit_are_read() -> None:
+def test_parse_range_accepts_as_many_ranges_as_the_limit() -> None:
     value = "bytes=" + ",".join(f"{n}-{n}" for n in range(0, 32, 2))
 
     assert parse_range(value, 100) == [(n, n + 1) for n in range(0, 32, 2)]
@@ -124,7 +122,7 @@ def test_as_many_ranges_as_the_limit_are_read() -> None:
         ("lines=a-b", None),  # an other-range
     ],
 )
-def test_a_range_is_read_before_any_size_is_known(value: str, specifier: object) -> None:
+def test_parse_ranges_specifier(value: str, specifier: object) -> None:
     assert parse_ranges_specifier(value) == specifier
 
 
@@ -136,12 +134,12 @@ def test_a_range_is_read_before_any_size_is_known(value: str, specifier: object)
         (Span(0, 1), None, "bytes 0-0/*"),
     ],
 )
-def test_a_content_range_reads_as_it_was_written(span: Span, size: int | None, value: str) -> None:
+def test_content_range_round_trip(span: Span, size: int | None, value: str) -> None:
     assert format_content_range(span, size) == value
     assert parse_content_range(value) == (span, size)
 
 
-def test_an_unsatisfied_range_reads_as_it_was_written() -> None:
+def test_unsatisfied_range_round_trip() -> None:
     assert format_unsatisfied_range(0) == "bytes */0"
     assert parse_content_range("bytes */0") == ContentRange(None, 0)
 
@@ -149,12 +147,12 @@ def test_an_unsatisfied_range_reads_as_it_was_written() -> None:
 @pytest.mark.parametrize(
     ("span", "size"), [(Span(5, 5), 10), (Span(-1, 5), 10), (Span(0, 11), 10), (Span(6, 5), None)]
 )
-def test_a_content_range_outside_the_content_is_not_written(span: Span, size: int | None) -> None:
+def test_format_content_range_outside_of_size_raises(span: Span, size: int | None) -> None:
     with pytest.raises(ValueError, match="not a part of"):
         format_content_range(span, size)
 
 
-def test_a_negative_size_is_not_written() -> None:
+def test_format_unsatisfied_range_of_negative_size_raises() -> None:
     with pytest.raises(ValueError, match="not negative"):
         format_unsatisfied_range(-1)
 
@@ -180,11 +178,11 @@ def test_a_negative_size_is_not_written() -> None:
         f"bytes 0-4/{10**20}",
     ],
 )
-def test_a_malformed_content_range_is_none(value: str) -> None:
+def test_parse_content_range_of_malformed_text_is_none(value: str) -> None:
     assert parse_content_range(value) is None
 
 
-def test_several_spans_are_framed_with_crlf() -> None:
+def test_format_byte_ranges_frames_parts_with_crlf() -> None:
     spans = [Span(0, 2), Span(5, 9)]
     framed = format_byte_ranges(spans, 10, media_type="text/plain", boundary="b")
 
@@ -197,7 +195,7 @@ def test_several_spans_are_framed_with_crlf() -> None:
     assert framed.content_length == sum(map(len, framed.part_headers)) + 6 + len(framed.closing)
 
 
-def test_parts_of_no_known_type_name_none() -> None:
+def test_format_byte_ranges_without_media_type() -> None:
     framed = format_byte_ranges([Span(0, 2)], 10, media_type=None, boundary="b")
 
     assert framed.part_headers == [b"--b\r\nContent-Range: bytes 0-1/10\r\n\r\n"]
@@ -213,10 +211,10 @@ def test_parts_of_no_known_type_name_none() -> None:
         ([Span(0, 2)], None, "b" * 71),
         ([Span(0, 2)], None, 'b"; x="'),
         ([Span(0, 2)], None, "b\n"),
-        ([Span(0, 2)], None, "b c"),  # it would need quotes
+        ([Span(0, 2)], None, "b c"),  # it would need DQUOTEs
     ],
 )
-def test_what_cannot_be_framed_is_the_callers_error(
+def test_format_byte_ranges_of_invalid_arguments_raises(
     spans: list[Span], media_type: str | None, boundary: str
 ) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - each has its own message
@@ -239,14 +237,14 @@ def write_spec(spec: RangeSpec) -> str:
 
 
 def asked_bytes(spec: RangeSpec, size: int) -> range:
-    """Give the positions that a range names, straight from the definition."""
+    """Return the positions that a range names by its definition."""
     if spec.first is None:
         return range(max(size - (spec.last or 0), 0), size)
     return range(spec.first, size if spec.last is None else min(spec.last + 1, size))
 
 
 def split_parts(body: bytes, boundary: str) -> list[tuple[ContentRange, bytes]]:
-    """Read a byteranges body as a client does: by its delimiters alone."""
+    """Parse a multipart/byteranges body by its delimiters alone, as clients do."""
     opening, *parts, end = (b"\r\n" + body).split(b"\r\n--" + boundary.encode())
     assert (opening, end) == (b"", b"--\r\n")
     found = []
@@ -263,9 +261,7 @@ def split_parts(body: bytes, boundary: str) -> list[tuple[ContentRange, bytes]]:
 @pytest.mark.property
 @pytest.mark.promise
 @given(size=sizes, ranges=st.lists(specs, min_size=1, max_size=20))
-def test_parts_cover_what_was_asked_for_and_the_length_is_exact(
-    size: int, ranges: list[RangeSpec]
-) -> None:
+def test_parts_cover_the_ranges_with_exact_length(size: int, ranges: list[RangeSpec]) -> None:
     content = bytes(n % 251 for n in range(size))
     asked = [asked_bytes(spec, size) for spec in ranges]
     value = "bytes=" + ", ".join(map(write_spec, ranges))
@@ -295,15 +291,15 @@ def test_parts_cover_what_was_asked_for_and_the_length_is_exact(
         assert whole == size
         assert data == content[span.start : span.stop]
         covered += range(span.start, span.stop)
-    # Each byte that was asked for comes once.
+    # Each requested byte is sent once.
     assert sorted(covered) == sorted(set().union(*asked))
-    # The parts come in the order in which their first bytes were asked for.
+    # The parts are in the order in which their first bytes were requested.
     first_asked = [next(n for n, it in enumerate(asked) if set(it) & set(range(*s))) for s in spans]
     assert first_asked == sorted(first_asked)
 
 
 @given(st.text(alphabet="bytes=0123456789-, \t\xb2*", max_size=40), sizes)
-def test_no_text_raises_anything_but_416(value: str, size: int) -> None:
+def test_parse_range_of_any_text_raises_only_416(value: str, size: int) -> None:
     for text in (value, "bytes=" + value):
         try:
             spans = parse_range(text, size)
@@ -313,7 +309,7 @@ def test_no_text_raises_anything_but_416(value: str, size: int) -> None:
 
 
 @given(st.integers(0, 10**18), st.integers(1, 10**18), st.integers(0, 10**18) | st.none())
-def test_a_content_range_is_the_inverse_of_its_reader(
+def test_parse_content_range_reverses_format_content_range(
     start: int, length: int, rest: int | None
 ) -> None:
     span = Span(start, start + length)

@@ -1,4 +1,4 @@
-"""What of a representation is sent: the decision, without a file and without a server."""
+"""The choice between 200, 206, 304, 412 and 416, without a file and without a server."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ CONTENT = b"0123456789"
 def ask(
     fields: dict[str, str] | RawHeaders, method: str = "GET", status_code: int = 200
 ) -> Selection:
-    """Ask for ten bytes with FIELDS."""
+    """Select the response for ten bytes with FIELDS."""
     if isinstance(fields, dict):
         fields = [(name.encode(), value.encode()) for name, value in fields.items()]
     return select(
@@ -57,12 +57,12 @@ CASES = [
     ({"range": "bytes=2-"}, 206, b"23456789"),
     ({"range": "bytes=-3"}, 206, b"789"),
     ({"range": "bytes=-100"}, 206, CONTENT),
-    ({"range": "bytes=0-1,500-600"}, 206, b"01"),  # one that is left needs no parts
-    ({"range": "bytes=0-6,3-9"}, *WHOLE),  # more than there is
+    ({"range": "bytes=0-1,500-600"}, 206, b"01"),  # one remaining range needs no parts
+    ({"range": "bytes=0-6,3-9"}, *WHOLE),  # more bytes than the representation
     ({"range": "pages=1-2"}, *WHOLE),
     ({"range": "bytes=2-1"}, *WHOLE),
     ({"range": "bytes=" + ",".join(["0-0"] * 17)}, *WHOLE),
-    # If-Range: strong, or the very date.
+    # If-Range: a strong entity tag, or the equal date.
     ({"range": "bytes=0-0", "if-range": '"1"'}, 206, b"0"),
     ({"range": "bytes=0-0", "if-range": '"2"'}, *WHOLE),
     ({"range": "bytes=0-0", "if-range": 'W/"1"'}, *WHOLE),
@@ -70,7 +70,7 @@ CASES = [
     ({"range": "bytes=0-0", "if-range": LATER.decode()}, *WHOLE),
     ({"range": "bytes=0-0", "if-range": "Sunday, 06-Nov-94 08:49:37 GMT"}, 206, b"0"),
     ({"range": "bytes=0-0", "if-range": "junk"}, *WHOLE),
-    ({"if-range": '"1"'}, *WHOLE),  # of nothing
+    ({"if-range": '"1"'}, *WHOLE),  # without Range
     # Preconditions come before ranges.
     ({"if-none-match": '"1"'}, 304, b""),
     ({"if-none-match": '"1"', "range": "bytes=0-0"}, 304, b""),
@@ -85,16 +85,14 @@ CASES = [
 
 
 @pytest.mark.parametrize(("fields", "status_code", "body"), CASES)
-def test_a_get_is_answered_with_all_a_part_or_nothing(
-    fields: dict[str, str], status_code: int, body: bytes
-) -> None:
+def test_select_for_get(fields: dict[str, str], status_code: int, body: bytes) -> None:
     selection = ask(fields)
 
     assert (selection.status_code, body_of(selection)) == (status_code, body)
 
 
 @pytest.mark.parametrize(("fields", "status_code", "body"), CASES)
-def test_a_head_is_answered_without_a_body_and_ignores_ranges(
+def test_select_for_head_has_no_body_and_ignores_ranges(
     fields: dict[str, str], status_code: int, body: bytes
 ) -> None:
     selection = ask(fields, "HEAD")
@@ -107,7 +105,7 @@ def test_a_head_is_answered_without_a_body_and_ignores_ranges(
 
 @pytest.mark.parametrize(("method", "status_code"), [("POST", 200), ("GET", 404), ("GET", 206)])
 @pytest.mark.parametrize("fields", [fields for fields, *_ in CASES])
-def test_another_method_or_status_is_sent_whole(
+def test_select_for_other_method_or_status_sends_whole(
     method: str, status_code: int, fields: dict[str, str]
 ) -> None:
     assert ask(fields, method, status_code) == Selection(
@@ -115,13 +113,13 @@ def test_another_method_or_status_is_sent_whole(
     )
 
 
-def test_without_the_request_all_is_sent_and_nothing_offered() -> None:
+def test_select_without_request_sends_whole_without_accept_ranges() -> None:
     selection = select("GET", 200, None, FIELDS, 10, make_boundary=str)
 
     assert selection == (200, [*FIELDS, (b"content-length", b"10")], [(0, 10)])
 
 
-def test_the_fields_of_every_answer() -> None:
+def test_select_headers_of_each_status() -> None:
     ranges = (b"accept-ranges", b"bytes")
 
     assert ask({}).headers == [*FIELDS, ranges, (b"content-length", b"10")]
@@ -132,11 +130,11 @@ def test_the_fields_of_every_answer() -> None:
         (b"content-length", b"2"),
     ]
     assert ask({"if-none-match": "*"}).headers == [FIELDS[1], FIELDS[2], FIELDS[4]]
-    # Nobody keeps a 412 for as long as the content would have been good.
+    # A 412 must not be cached as the content would be.
     assert ask({"if-match": '"2"'}).headers == [FIELDS[4], (b"content-length", b"0")]
 
 
-def test_several_ranges_are_parts_with_a_length_that_is_exact() -> None:
+def test_select_several_ranges_has_exact_content_length() -> None:
     selection = ask({"range": "bytes=7-8, 0-1"})
 
     assert selection.status_code == 206
@@ -153,7 +151,7 @@ def test_several_ranges_are_parts_with_a_length_that_is_exact() -> None:
     )
 
 
-def test_parts_of_what_has_no_type_have_none_either() -> None:
+def test_select_parts_without_content_type() -> None:
     asked = [(b"range", b"bytes=0-0,9-9")]
     selection = select("GET", 200, asked, [], 10, make_boundary=lambda: "b")
 
@@ -161,20 +159,20 @@ def test_parts_of_what_has_no_type_have_none_either() -> None:
 
 
 @pytest.mark.parametrize("value", ["bytes=-0", "bytes=10-", "bytes=10-11,-0"])
-def test_ranges_beyond_the_end_cannot_be_satisfied(value: str) -> None:
+def test_select_ranges_beyond_the_end_raises(value: str) -> None:
     with pytest.raises(RangeNotSatisfiable) as caught:
         ask({"range": value})
 
     assert caught.value.size == 10
 
 
-def test_what_is_empty_is_sent_whole_whatever_range_is_asked_for() -> None:
+def test_select_ignores_range_of_empty_representation() -> None:
     selection = select("GET", 200, [(b"range", b"bytes=0-")], [], 0, make_boundary=str)
 
     assert selection == (200, [(b"accept-ranges", b"bytes"), (b"content-length", b"0")], [])
 
 
-def test_preconditions_can_be_left_out_but_not_if_range() -> None:
+def test_select_unconditional_still_obeys_if_range() -> None:
     def unconditional(*fields: tuple[bytes, bytes]) -> int:
         return select(
             "GET", 200, fields, FIELDS, 10, conditional=False, make_boundary=str
@@ -186,14 +184,14 @@ def test_preconditions_can_be_left_out_but_not_if_range() -> None:
     assert unconditional((b"range", b"bytes=0-0"), (b"if-range", b'"2"')) == 200
 
 
-def test_no_ranges_are_offered_where_none_are_obeyed() -> None:
+def test_select_without_ranges_sends_no_accept_ranges() -> None:
     asked = [(b"range", b"bytes=0-0")]
     selection = select("GET", 200, asked, [], 10, max_ranges=0, make_boundary=str)
 
     assert selection == (200, [(b"content-length", b"10")], [(0, 10)])
 
 
-def test_fields_that_are_there_are_not_doubled() -> None:
+def test_select_does_not_repeat_headers() -> None:
     fields = [
         (b"accept-ranges", b"bytes"),
         (b"content-length", b"10"),
@@ -206,7 +204,7 @@ def test_fields_that_are_there_are_not_doubled() -> None:
     ]
 
 
-def test_the_fields_given_are_not_changed() -> None:
+def test_select_does_not_change_its_arguments() -> None:
     before = [*FIELDS]
     for fields, *_ in CASES:
         ask(fields)
@@ -217,26 +215,26 @@ def test_the_fields_given_are_not_changed() -> None:
 @pytest.mark.parametrize(
     ("fields", "status_code"),
     [
-        ([(b"if-none-match", b'"2"'), (b"if-none-match", b'"1"')], 304),  # a list in two lines
-        ([(b"range", b"bytes=0-0"), (b"range", b"bytes=1-1")], 200),  # no list
-        ([(b"if-modified-since", DATE), (b"if-modified-since", DATE)], 200),  # no list
+        ([(b"if-none-match", b'"2"'), (b"if-none-match", b'"1"')], 304),  # a list of two lines
+        ([(b"range", b"bytes=0-0"), (b"range", b"bytes=1-1")], 200),  # not a list
+        ([(b"if-modified-since", DATE), (b"if-modified-since", DATE)], 200),  # not a list
         ([(b"if-none-match", b'"1"'), (b"if-none-match", b"\xff")], 200),
     ],
 )
-def test_lines_of_one_field_are_one_list(fields: RawHeaders, status_code: int) -> None:
+def test_conditional_header_lines_are_one_list(fields: RawHeaders, status_code: int) -> None:
     assert ask(fields).status_code == status_code
 
 
-def test_a_request_without_wishes_is_read_as_none() -> None:
+def test_request_without_conditional_headers() -> None:
     assert read_conditional_headers([(b"host", b"a"), (b"accept", b"*/*")]) == {}
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
-def test_what_was_done_is_not_taken_back_by_a_condition(method: str) -> None:
+def test_answer_precondition_ignores_writing_methods(method: str) -> None:
     assert answer_precondition(method, {b"if-match": '"2"'}, FIELDS) is None
 
 
-def test_a_condition_without_a_validator_is_about_the_being_alone() -> None:
+def test_precondition_without_validator_tests_existence() -> None:
     assert answer_precondition("GET", {b"if-match": '"1"'}, []) == (
         412,
         [(b"content-length", b"0")],
@@ -246,7 +244,7 @@ def test_a_condition_without_a_validator_is_about_the_being_alone() -> None:
     assert answer_precondition("GET", {b"if-modified-since": DATE.decode()}, []) is None
 
 
-def test_an_error_keeps_what_is_not_about_the_content() -> None:
+def test_error_headers_drop_content_headers() -> None:
     kept = [(b"access-control-allow-origin", b"*"), (b"x-content-type-options", b"nosniff")]
 
     assert error_headers([*FIELDS, (b"expires", DATE), *kept]) == [FIELDS[4], *kept]
@@ -259,9 +257,7 @@ fields = st.lists(ranges, min_size=1, max_size=6).map(lambda sets: "bytes=" + ",
 
 @pytest.mark.property
 @given(field=fields, size=st.integers(0, 50))
-def test_a_partial_answer_is_slices_of_the_content_and_of_the_length_it_says(
-    field: str, size: int
-) -> None:
+def test_select_partial_body_matches_ranges_and_length(field: str, size: int) -> None:
     content = bytes(range(size))
     asked = [(b"range", field.encode())]
     try:
@@ -283,7 +279,7 @@ def test_a_partial_answer_is_slices_of_the_content_and_of_the_length_it_says(
 
 
 def read_slices(selection: Selection, body: bytes) -> list[tuple[int, int, bytes]]:
-    """Read an answer as a client does."""
+    """Parse a response as a client does."""
     sent = dict(selection.headers)
     if selection.status_code == 200:
         return [(0, len(body), body)]
@@ -309,7 +305,7 @@ def read_content_range(value: bytes) -> tuple[int, int]:
 
 
 def wanted(field: str, size: int) -> set[int]:
-    """Say which bytes a Range field names, by the letter of section 14.1.2."""
+    """Return the positions that a Range header names by section 14.1.2."""
     at: set[int] = set()
     for pair in field.removeprefix("bytes=").split(","):
         first, last = pair.split("-")
