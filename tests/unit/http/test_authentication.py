@@ -285,10 +285,10 @@ credentials = (
 @pytest.mark.property
 @given(credentials)
 def test_parse_authorization_reverses_format_authorization(authorization: Authorization) -> None:
-    read = parse_authorization(format_authorization(authorization))
+    parsed = parse_authorization(format_authorization(authorization))
 
-    assert read == authorization
-    assert (read.username, read.password) == (authorization.username, authorization.password)
+    assert parsed == authorization
+    assert (parsed.username, parsed.password) == (authorization.username, authorization.password)
 
 
 @given(tokens, st.dictionaries(tokens.map(str.lower), visible, min_size=1))

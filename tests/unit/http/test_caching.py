@@ -155,13 +155,13 @@ def test_parse_cache_control_reverses_str(value: CacheControl) -> None:
     assert parse_cache_control(str(value)) == value
 
 
-pieces = st.sampled_from(
+fragments = st.sampled_from(
     [*'=," \\;a1-_\xe9', "max-age", "private", "public", "no-cache", "max-stale", "extensions"]
 )
 
 
 @pytest.mark.property
-@given(st.lists(pieces, max_size=20).map("".join) | st.text(max_size=40))
+@given(st.lists(fragments, max_size=20).map("".join) | st.text(max_size=40))
 def test_parse_cache_control_of_any_text_is_stable(text: str) -> None:
     value = parse_cache_control(text)
 

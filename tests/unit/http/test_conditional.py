@@ -329,9 +329,9 @@ def test_not_modified_headers_keep_date_without_etag() -> None:
 
 @given(st.text(alphabet='W/"*,abc \t\xe9\x00', max_size=30))
 def test_etag_list_of_any_text_matches_only_its_tags(text: str) -> None:
-    held = f'"{STRONG.value}"' in text or parse_etag_list(text).any
+    is_listed = f'"{STRONG.value}"' in text or parse_etag_list(text).any
 
-    assert parse_etag_list(text).matches_weakly(STRONG) <= held
+    assert parse_etag_list(text).matches_weakly(STRONG) <= is_listed
     assert evaluate_preconditions(method="GET", if_match=text, if_none_match=text, etag=STRONG) in (
         {304} if parse_etag_list(text).any else {412}
     )

@@ -40,25 +40,25 @@ each_coding = pytest.mark.parametrize("coding", ALL)
 TEXT = b"".join(b'{"id": %d, "name": "tea"}\n' % number for number in range(40))
 
 
-def encode(coding: str, *pieces: bytes, level: int | None = None) -> bytes:
+def encode(coding: str, *chunks: bytes, level: int | None = None) -> bytes:
     encoder = make_encoder(coding, level)
-    return b"".join([encoder.encode(piece) for piece in pieces]) + encoder.finish()
+    return b"".join([encoder.encode(chunk) for chunk in chunks]) + encoder.finish()
 
 
-def decode(coding: str | None, pieces: Iterable[bytes], max_ratio: int | None = None) -> bytes:
+def decode(coding: str | None, chunks: Iterable[bytes], max_ratio: int | None = None) -> bytes:
     decoder = Decoder(coding, max_ratio)
-    decoded = b"".join([part for piece in pieces for part in decoder.feed(piece)])
+    decoded = b"".join([part for chunk in chunks for part in decoder.feed(chunk)])
     decoder.finish()
     return decoded
 
 
-def cut(data: bytes, places: Iterable[int]) -> list[bytes]:
+def split_at(data: bytes, positions: Iterable[int]) -> list[bytes]:
     """Split ``data`` at positions within it."""
-    ends = [0, *sorted({place % (len(data) + 1) for place in places}), len(data)]
+    ends = [0, *sorted({place % (len(data) + 1) for place in positions}), len(data)]
     return [data[start:stop] for start, stop in pairwise(ends)]
 
 
-def one_by_one(data: bytes) -> list[bytes]:
+def split_bytes(data: bytes) -> list[bytes]:
     return [data[place : place + 1] for place in range(len(data))]
 
 
@@ -99,7 +99,7 @@ def test_codings_are_in_order_of_preference() -> None:
 )
 def test_decoder_reads_foreign_encoders_in_any_chunks(coding: str, coded: bytes) -> None:
     assert decode(coding, [coded]) == TEXT
-    assert decode(coding, one_by_one(coded)) == TEXT
+    assert decode(coding, split_bytes(coded)) == TEXT
 
 
 def test_foreign_decoders_read_our_encoders() -> None:
@@ -124,9 +124,9 @@ def test_encoder_output_is_deterministic(coding: str) -> None:
 def test_decoder_reverses_encoder_in_any_chunks(
     coding: str, data: bytes, before: list[int], after: list[int]
 ) -> None:
-    coded = encode(coding, *cut(data, before))
+    coded = encode(coding, *split_at(data, before))
 
-    assert decode(coding, cut(coded, after)) == data
+    assert decode(coding, split_at(coded, after)) == data
 
 
 @each_coding
@@ -134,9 +134,9 @@ def test_decoder_reverses_encoder_in_any_chunks(
 def test_flush_makes_all_input_decodable(coding: str, data: bytes, cuts: list[int]) -> None:
     encoder, decoder = make_encoder(coding), Decoder(coding)
 
-    for piece in cut(data, cuts):
-        coded = encoder.encode(piece) + encoder.flush()
-        assert b"".join(decoder.feed(coded)) == piece
+    for chunk in split_at(data, cuts):
+        coded = encoder.encode(chunk) + encoder.flush()
+        assert b"".join(decoder.feed(coded)) == chunk
     assert b"".join(decoder.feed(encoder.finish())) == b""
     decoder.finish()
 
@@ -189,9 +189,9 @@ def test_decoder_accepts_content_of_zero_bytes(coding: str) -> None:
     ],
 )
 def test_decoder_refuses_malformed_content(coding: str, coded: bytes, why: str) -> None:
-    for pieces in ([coded], one_by_one(coded)):
+    for chunks in ([coded], split_bytes(coded)):
         with pytest.raises(BadRequest, match=why):
-            decode(coding, pieces)
+            decode(coding, chunks)
 
 
 @each_coding
@@ -261,12 +261,12 @@ def test_decoder_refuses_endless_empty_blocks(coding: str, nothing: bytes) -> No
 
 
 @pytest.mark.parametrize(
-    ("coding", "piece"), [("gzip", gzip.compress(b"a", mtime=0)), ("zstd", zstd.compress(b"a"))]
+    ("coding", "chunk"), [("gzip", gzip.compress(b"a", mtime=0)), ("zstd", zstd.compress(b"a"))]
 )
-def test_decoder_refuses_too_many_streams(coding: str, piece: bytes) -> None:
-    assert decode(coding, [piece * 1000]) == b"a" * 1000
+def test_decoder_refuses_too_many_streams(coding: str, chunk: bytes) -> None:
+    assert decode(coding, [chunk * 1000]) == b"a" * 1000
     with pytest.raises(BadRequest, match="too many streams"):
-        decode(coding, [piece * 5000])
+        decode(coding, [chunk * 5000])
 
 
 @pytest.mark.parametrize(
@@ -366,7 +366,7 @@ def test_find_codings_depends_on_installed_packages(
     assert sorted(found) == sorted(codings)
     for coding in found:
         coded = encode(coding, TEXT)
-        assert decode(coding, [coded]) == decode(coding, one_by_one(coded)) == TEXT
+        assert decode(coding, [coded]) == decode(coding, split_bytes(coded)) == TEXT
         with pytest.raises(BadRequest):
             decode(coding, [coded[:-1]])
         with pytest.raises(BadRequest):

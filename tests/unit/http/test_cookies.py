@@ -17,14 +17,14 @@ from asgikit.http.cookies import format_set_cookie, parse_cookies
 EXPIRES = datetime(1994, 11, 6, 8, 49, 37, tzinfo=UTC)
 
 # Fragments of cookies, so that a random list of them resembles a Cookie header.
-pieces = st.sampled_from(
+fragments = st.sampled_from(
     [
         *(bytes([octet]) for octet in b'ab=; \t"\\12\xc3\xe9\x85\0\r\n\x01\x7f'),
         *(b"; ", b'a="', b'";', b"\xc3\xa9"),
         *(rb"\012", rb"\011", rb"\101", rb"\303\251", rb"\351", rb"\400"),
     ]
 )
-fields = st.lists(st.lists(pieces).map(b"".join) | st.binary(), max_size=3)
+fields = st.lists(st.lists(fragments).map(b"".join) | st.binary(), max_size=3)
 
 
 def reference_parse(fields: list[bytes]) -> dict[str, str]:

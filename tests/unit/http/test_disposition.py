@@ -231,12 +231,12 @@ def test_parse_form_disposition_reverses_browser_escapes(name: str, filename: st
 def test_parse_form_disposition_reverses_quoted_pairs(name: str) -> None:
     name = name.replace("%22", "")
     quoted = name.replace("\\", "\\\\").replace('"', '\\"')
-    read = parse_form_disposition(f'form-data; name="{quoted}"; filename="x"'.encode())
+    parsed = parse_form_disposition(f'form-data; name="{quoted}"; filename="x"'.encode())
 
-    assert read == (name, "x", "x")
+    assert parsed == (name, "x", "x")
 
 
-PIECES = [
+FRAGMENTS = [
     b"form-data",
     b'; name="',
     b'"; filename="',
@@ -250,18 +250,18 @@ PIECES = [
 ]
 
 
-@given(st.lists(st.sampled_from(PIECES) | st.binary(max_size=3)).map(b"".join))
+@given(st.lists(st.sampled_from(FRAGMENTS) | st.binary(max_size=3)).map(b"".join))
 def test_parse_form_disposition_of_any_bytes_is_safe(value: bytes) -> None:
     for text in (value, b'form-data; name="' + value):
-        read = parse_form_disposition(text)
-        if read is not None:
-            held = read.name + (read.raw_filename or "")
-            assert not re.search(r"[\x00-\x08\x0a-\x1f\x7f]", held)
-            assert (read.filename is None) is (read.raw_filename is None)
-            assert not set(read.filename or "") & set("/\\")
+        parsed = parse_form_disposition(text)
+        if parsed is not None:
+            texts = parsed.name + (parsed.raw_filename or "")
+            assert not re.search(r"[\x00-\x08\x0a-\x1f\x7f]", texts)
+            assert (parsed.filename is None) is (parsed.raw_filename is None)
+            assert not set(parsed.filename or "") & set("/\\")
 
 
-@given(st.lists(st.sampled_from(PIECES) | st.binary(max_size=3)).map(b"".join))
+@given(st.lists(st.sampled_from(FRAGMENTS) | st.binary(max_size=3)).map(b"".join))
 def test_parse_form_disposition_fast_path_equals_general_parser(value: bytes) -> None:
     # The private functions are read because the fast path must not be visible from outside.
     for prefix in ("", 'form-data; name="', 'form-data; name="a"; filename="'):
@@ -270,11 +270,11 @@ def test_parse_form_disposition_fast_path_equals_general_parser(value: bytes) ->
         assert disposition._parse_common(text) in (None, disposition._parse_any(text.strip(" \t")))
 
 
-@given(st.lists(st.sampled_from([*PIECES[1:], b'; x="'])).map(b"".join))
+@given(st.lists(st.sampled_from([*FRAGMENTS[1:], b'; x="'])).map(b"".join))
 def test_parse_form_disposition_refuses_a_second_name(tail: bytes) -> None:
-    read = parse_form_disposition(b'form-data; name="a"; name="b"' + tail)
+    parsed = parse_form_disposition(b'form-data; name="a"; name="b"' + tail)
 
-    assert read is None
+    assert parsed is None
 
 
 @pytest.mark.parametrize(

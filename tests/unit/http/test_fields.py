@@ -92,11 +92,11 @@ def test_format_content_language_of_malformed_tags_raises(tags: tuple[str, ...])
         format_content_language(*tags)
 
 
-pieces = st.sampled_from([*'aZ09-, ":\t\xe9', "GET", "en-US", "Sun, 06 Nov 1994 08:49:37 GMT"])
+fragments = st.sampled_from([*'aZ09-, ":\t\xe9', "GET", "en-US", "Sun, 06 Nov 1994 08:49:37 GMT"])
 
 
 @pytest.mark.property
-@given(st.lists(pieces, max_size=10).map("".join) | st.text(max_size=40))
+@given(st.lists(fragments, max_size=10).map("".join) | st.text(max_size=40))
 def test_short_headers_of_any_text_are_stable(text: str) -> None:
     methods, languages, when = (
         parse_allow(text),
@@ -110,11 +110,11 @@ def test_short_headers_of_any_text_are_stable(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["a", ",", "a,", "a-", "1", " ", '"', "\\"])
-@pytest.mark.parametrize("read", [parse_allow, parse_content_language, parse_retry_after])
+@pytest.mark.parametrize("parse", [parse_allow, parse_content_language, parse_retry_after])
 def test_parsers_of_short_headers_take_linear_time(
-    read: Callable[[str], object], text: str
+    parse: Callable[[str], object], text: str
 ) -> None:
-    assert grows_linearly(read, text)
+    assert grows_linearly(parse, text)
 
 
 @pytest.mark.parametrize(

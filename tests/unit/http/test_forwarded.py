@@ -289,13 +289,13 @@ def test_trace_x_forwarded_aligns_schemes_with_proxies(
 
 def test_agree_keeps_values_that_both_traces_share() -> None:
     node = Node("192.0.2.1", 80)
-    told = Trace(node, "https", "a")
+    trace = Trace(node, "https", "a")
 
-    assert agree(told, told) == told
-    assert agree(told, Trace(Node("192.0.2.1"), "https", "a")) == told
-    assert agree(told, Trace(Node("6.6.6.6"), "http", "b")) == Trace()
-    assert agree(told, Trace()) == Trace()
-    assert agree(Trace(), told) == Trace()
+    assert agree(trace, trace) == trace
+    assert agree(trace, Trace(Node("192.0.2.1"), "https", "a")) == trace
+    assert agree(trace, Trace(Node("6.6.6.6"), "http", "b")) == Trace()
+    assert agree(trace, Trace()) == Trace()
+    assert agree(Trace(), trace) == Trace()
 
 
 # --- properties -----------------------------------------------------------------------------------
@@ -325,10 +325,10 @@ def test_format_forwarded_of_invalid_element_raises(element: dict[str, str]) -> 
         format_forwarded([element])
 
 
-pieces = st.sampled_from(
+fragments = st.sampled_from(
     [*';,="\\ _:[].', "for=", "192.0.2.1", "10.0.0.1", "[::1]", "unknown", "proto=https", "\xe9"]
 )
-texts = st.lists(pieces, max_size=30).map("".join) | st.text(max_size=40)
+texts = st.lists(fragments, max_size=30).map("".join) | st.text(max_size=40)
 
 
 @pytest.mark.property
@@ -359,10 +359,10 @@ def test_client_text_never_replaces_entry_of_proxy(sent: str) -> None:
     ["a", ",", '"', '\\"', '"\\', "\\", ";", "for=10.0.0.1,", 'for="10.0.0.1",', "[", ":", "a=b;"],
 )
 def test_traces_take_linear_time(text: str) -> None:
-    def read(field: str) -> None:
+    def trace_both(field: str) -> None:
         trace_forwarded("10.0.0.1", field, TRUSTED)
         trace_x_forwarded("10.0.0.1", TRUSTED, addresses=field, schemes=field)
 
     for head in ("", 'for="'):
-        assert grows_linearly(read, text, head)
-        assert grows_linearly(read, text, head, '"')
+        assert grows_linearly(trace_both, text, head)
+        assert grows_linearly(trace_both, text, head, '"')

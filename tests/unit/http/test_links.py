@@ -182,11 +182,13 @@ def test_parse_ext_value_reverses_format_ext_value(text: str) -> None:
     assert parse_ext_value(format_ext_value(text)) == text
 
 
-pieces = st.sampled_from([*'<>;,=" \\a*\xe9\t', "rel", "<a>", ";rel=", '="', "title*=UTF-8''%C3"])
+fragments = st.sampled_from(
+    [*'<>;,=" \\a*\xe9\t', "rel", "<a>", ";rel=", '="', "title*=UTF-8''%C3"]
+)
 
 
 @pytest.mark.property
-@given(st.lists(pieces, max_size=30).map("".join) | st.text(max_size=40))
+@given(st.lists(fragments, max_size=30).map("".join) | st.text(max_size=40))
 def test_parse_links_of_any_text_never_raises(text: str) -> None:
     for link in parse_links(text):
         assert link.rel == {word.lower() for word in (link.get("rel") or "").split(" ") if word}

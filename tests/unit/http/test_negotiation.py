@@ -368,29 +368,29 @@ def test_accept_language_best_match(field: str | None, offers: list[str], best: 
 
 
 @pytest.mark.parametrize(
-    "read",
+    "parse",
     [parse_accept, parse_accept_encoding, parse_accept_language],
-    ids=lambda read: read.__name__,
+    ids=lambda parse: parse.__name__,
 )
-def test_rank_of_a_string_raises(read: Any) -> None:
-    for choose in (read(None).best_match, read("a, b").rank):
+def test_rank_of_a_string_raises(parse: Any) -> None:
+    for choose in (parse(None).best_match, parse("a, b").rank):
         with pytest.raises(TypeError, match="several offers"):
             choose("gzip")
 
 
 # --- properties -----------------------------------------------------------------------------------
 
-READERS = [parse_accept, parse_accept_encoding, parse_accept_language]
-pieces = st.sampled_from([*'abq01.;=,*/-" \t\\\xe9', "text/html", ";q=", "gzip", "en-US", "*/*"])
-fields = st.lists(pieces, max_size=30).map("".join) | st.text(max_size=40)
+PARSERS = [parse_accept, parse_accept_encoding, parse_accept_language]
+fragments = st.sampled_from([*'abq01.;=,*/-" \t\\\xe9', "text/html", ";q=", "gzip", "en-US", "*/*"])
+fields = st.lists(fragments, max_size=30).map("".join) | st.text(max_size=40)
 
 
 @pytest.mark.property
 @given(fields)
 def test_preferences_of_any_text_are_stable(field: str) -> None:
-    for read in READERS:
-        preferences = read(field)
-        assert read(str(preferences)) == preferences
+    for parse in PARSERS:
+        preferences = parse(field)
+        assert parse(str(preferences)) == preferences
         assert all(0 < quality <= 1 for _, quality in preferences)
     assert 0 <= parse_accept(field).quality("text/html") <= 1
     assert parse_accept_encoding(field).preferred(["gzip"]) in ([], ["gzip"])
@@ -460,10 +460,10 @@ def test_accept_quality_ignores_order_of_elements(ranges: list[MediaRange]) -> N
         'a/b;c="\\",',
     ],
 )
-@pytest.mark.parametrize("read", READERS)
-def test_negotiation_takes_linear_time(read: object, text: str) -> None:
+@pytest.mark.parametrize("parse", PARSERS)
+def test_negotiation_takes_linear_time(parse: object, text: str) -> None:
     def whole(field: str) -> None:
-        preferences = read(field)  # type: ignore[operator]  # one of READERS
+        preferences = parse(field)  # type: ignore[operator]  # one of PARSERS
         preferences.best_match(["text/html"])
 
     assert grows_linearly(whole, text)

@@ -236,7 +236,7 @@ def write_spec(spec: RangeSpec) -> str:
     return "-".join("" if end is None else str(end) for end in spec)
 
 
-def asked_bytes(spec: RangeSpec, size: int) -> range:
+def requested_positions(spec: RangeSpec, size: int) -> range:
     """Return the positions that a range names by its definition."""
     if spec.first is None:
         return range(max(size - (spec.last or 0), 0), size)
@@ -263,16 +263,16 @@ def split_parts(body: bytes, boundary: str) -> list[tuple[ContentRange, bytes]]:
 @given(size=sizes, ranges=st.lists(specs, min_size=1, max_size=20))
 def test_parts_cover_the_ranges_with_exact_length(size: int, ranges: list[RangeSpec]) -> None:
     content = bytes(n % 251 for n in range(size))
-    asked = [asked_bytes(spec, size) for spec in ranges]
+    requested = [requested_positions(spec, size) for spec in ranges]
     value = "bytes=" + ", ".join(map(write_spec, ranges))
     try:
         spans = parse_range(value, size)
     except RangeNotSatisfiable:
         assert size > 0
-        assert not any(asked)
+        assert not any(requested)
         return
     if spans is None:
-        assert size == 0 or len(ranges) > 16 or sum(map(len, asked)) > size
+        assert size == 0 or len(ranges) > 16 or sum(map(len, requested)) > size
         return
 
     framed = format_byte_ranges(spans, size, media_type="a/b", boundary="+_x")
@@ -292,10 +292,12 @@ def test_parts_cover_the_ranges_with_exact_length(size: int, ranges: list[RangeS
         assert data == content[span.start : span.stop]
         covered += range(span.start, span.stop)
     # Each requested byte is sent once.
-    assert sorted(covered) == sorted(set().union(*asked))
+    assert sorted(covered) == sorted(set().union(*requested))
     # The parts are in the order in which their first bytes were requested.
-    first_asked = [next(n for n, it in enumerate(asked) if set(it) & set(range(*s))) for s in spans]
-    assert first_asked == sorted(first_asked)
+    first_requested = [
+        next(n for n, it in enumerate(requested) if set(it) & set(range(*s))) for s in spans
+    ]
+    assert first_requested == sorted(first_requested)
 
 
 @given(st.text(alphabet="bytes=0123456789-, \t\xb2*", max_size=40), sizes)

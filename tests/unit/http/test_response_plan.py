@@ -31,7 +31,7 @@ FIELDS = [
 CONTENT = b"0123456789"
 
 
-def ask(
+def select_ten_bytes(
     fields: dict[str, str] | RawHeaders, method: str = "GET", status_code: int = 200
 ) -> Selection:
     """Select the response for ten bytes with FIELDS."""
@@ -86,7 +86,7 @@ CASES = [
 
 @pytest.mark.parametrize(("fields", "status_code", "body"), CASES)
 def test_select_for_get(fields: dict[str, str], status_code: int, body: bytes) -> None:
-    selection = ask(fields)
+    selection = select_ten_bytes(fields)
 
     assert (selection.status_code, body_of(selection)) == (status_code, body)
 
@@ -95,7 +95,7 @@ def test_select_for_get(fields: dict[str, str], status_code: int, body: bytes) -
 def test_select_for_head_has_no_body_and_ignores_ranges(
     fields: dict[str, str], status_code: int, body: bytes
 ) -> None:
-    selection = ask(fields, "HEAD")
+    selection = select_ten_bytes(fields, "HEAD")
 
     assert selection.segments == []
     assert selection.status_code == (200 if status_code == 206 else status_code)
@@ -108,12 +108,12 @@ def test_select_for_head_has_no_body_and_ignores_ranges(
 def test_select_for_other_method_or_status_sends_whole(
     method: str, status_code: int, fields: dict[str, str]
 ) -> None:
-    assert ask(fields, method, status_code) == Selection(
+    assert select_ten_bytes(fields, method, status_code) == Selection(
         status_code, [*FIELDS, (b"content-length", b"10")], [Span(0, 10)]
     )
 
 
-def test_select_without_request_sends_whole_without_accept_ranges() -> None:
+def test_select_without_request_sends_no_accept_ranges() -> None:
     selection = select("GET", 200, None, FIELDS, 10, make_boundary=str)
 
     assert selection == (200, [*FIELDS, (b"content-length", b"10")], [(0, 10)])
@@ -122,20 +122,20 @@ def test_select_without_request_sends_whole_without_accept_ranges() -> None:
 def test_select_headers_of_each_status() -> None:
     ranges = (b"accept-ranges", b"bytes")
 
-    assert ask({}).headers == [*FIELDS, ranges, (b"content-length", b"10")]
-    assert ask({"range": "bytes=1-2"}).headers == [
+    assert select_ten_bytes({}).headers == [*FIELDS, ranges, (b"content-length", b"10")]
+    assert select_ten_bytes({"range": "bytes=1-2"}).headers == [
         *FIELDS,
         ranges,
         (b"content-range", b"bytes 1-2/10"),
         (b"content-length", b"2"),
     ]
-    assert ask({"if-none-match": "*"}).headers == [FIELDS[1], FIELDS[2], FIELDS[4]]
+    assert select_ten_bytes({"if-none-match": "*"}).headers == [FIELDS[1], FIELDS[2], FIELDS[4]]
     # A 412 must not be cached as the content would be.
-    assert ask({"if-match": '"2"'}).headers == [FIELDS[4], (b"content-length", b"0")]
+    assert select_ten_bytes({"if-match": '"2"'}).headers == [FIELDS[4], (b"content-length", b"0")]
 
 
 def test_select_several_ranges_has_exact_content_length() -> None:
-    selection = ask({"range": "bytes=7-8, 0-1"})
+    selection = select_ten_bytes({"range": "bytes=7-8, 0-1"})
 
     assert selection.status_code == 206
     assert selection.headers == [
@@ -152,8 +152,8 @@ def test_select_several_ranges_has_exact_content_length() -> None:
 
 
 def test_select_parts_without_content_type() -> None:
-    asked = [(b"range", b"bytes=0-0,9-9")]
-    selection = select("GET", 200, asked, [], 10, make_boundary=lambda: "b")
+    request_headers = [(b"range", b"bytes=0-0,9-9")]
+    selection = select("GET", 200, request_headers, [], 10, make_boundary=lambda: "b")
 
     assert body_of(selection).startswith(b"--b\r\nContent-Range: bytes 0-0/10\r\n\r\n0")
 
@@ -161,7 +161,7 @@ def test_select_parts_without_content_type() -> None:
 @pytest.mark.parametrize("value", ["bytes=-0", "bytes=10-", "bytes=10-11,-0"])
 def test_select_ranges_beyond_the_end_raises(value: str) -> None:
     with pytest.raises(RangeNotSatisfiable) as caught:
-        ask({"range": value})
+        select_ten_bytes({"range": value})
 
     assert caught.value.size == 10
 
@@ -185,8 +185,8 @@ def test_select_unconditional_still_obeys_if_range() -> None:
 
 
 def test_select_without_ranges_sends_no_accept_ranges() -> None:
-    asked = [(b"range", b"bytes=0-0")]
-    selection = select("GET", 200, asked, [], 10, max_ranges=0, make_boundary=str)
+    request_headers = [(b"range", b"bytes=0-0")]
+    selection = select("GET", 200, request_headers, [], 10, max_ranges=0, make_boundary=str)
 
     assert selection == (200, [(b"content-length", b"10")], [(0, 10)])
 
@@ -207,7 +207,7 @@ def test_select_does_not_repeat_headers() -> None:
 def test_select_does_not_change_its_arguments() -> None:
     before = [*FIELDS]
     for fields, *_ in CASES:
-        ask(fields)
+        select_ten_bytes(fields)
 
     assert before == FIELDS
 
@@ -222,7 +222,7 @@ def test_select_does_not_change_its_arguments() -> None:
     ],
 )
 def test_conditional_header_lines_are_one_list(fields: RawHeaders, status_code: int) -> None:
-    assert ask(fields).status_code == status_code
+    assert select_ten_bytes(fields).status_code == status_code
 
 
 def test_request_without_conditional_headers() -> None:
@@ -259,10 +259,11 @@ fields = st.lists(ranges, min_size=1, max_size=6).map(lambda sets: "bytes=" + ",
 @given(field=fields, size=st.integers(0, 50))
 def test_select_partial_body_matches_ranges_and_length(field: str, size: int) -> None:
     content = bytes(range(size))
-    asked = [(b"range", field.encode())]
+    request_headers = [(b"range", field.encode())]
+    headers = [(b"content-type", b"a/b")]
     try:
         selection = select(
-            "GET", 200, asked, [(b"content-type", b"a/b")], size, make_boundary=lambda: "BOUND"
+            "GET", 200, request_headers, headers, size, make_boundary=lambda: "BOUND"
         )
     except RangeNotSatisfiable:
         assert size > 0
@@ -275,7 +276,8 @@ def test_select_partial_body_matches_ranges_and_length(field: str, size: int) ->
     assert all(content[start:stop] == data for start, stop, data in slices)
     assert sum(len(data) for *_, data in slices) <= size
     if selection.status_code == 206:
-        assert {at for start, stop, _ in slices for at in range(start, stop)} == wanted(field, size)
+        covered = {at for start, stop, _ in slices for at in range(start, stop)}
+        assert covered == requested_positions(field, size)
 
 
 def read_slices(selection: Selection, body: bytes) -> list[tuple[int, int, bytes]]:
@@ -304,7 +306,7 @@ def read_content_range(value: bytes) -> tuple[int, int]:
     return int(match[1]), int(match[2]) + 1
 
 
-def wanted(field: str, size: int) -> set[int]:
+def requested_positions(field: str, size: int) -> set[int]:
     """Return the positions that a Range header names by section 14.1.2."""
     at: set[int] = set()
     for pair in field.removeprefix("bytes=").split(","):

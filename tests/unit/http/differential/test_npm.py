@@ -1,8 +1,8 @@
-"""The readers of HTTP that most of the web's servers in Node use, and where ours differ.
+"""The parsers of asgikit compared with the npm packages that Node servers use.
 
-``NODE_MODULES`` names the folder that has the packages; without it, or without Node, all of this
-is skipped. Each difference there may be is in a table with the section that decides it; one that
-is not in there fails, and so does one that no input shows.
+``NODE_MODULES`` is the folder with the packages. Without it or without Node, the tests are skipped.
+Each known difference is in a table with the section that decides it. A difference that is not in
+the table fails the test, and so does one that no input shows.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ pytestmark = pytest.mark.skipif(
     reason="needs Node, and NODE_MODULES with " + ", ".join(PACKAGES),
 )
 
-INPUTS = 2000  # of each of six kinds
+INPUTS = 2000  # for each test
 
 Case: TypeAlias = dict[str, Any]
 
 
 class Difference(NamedTuple):
-    """Something that is read in two ways, and why ours is right."""
+    """A known difference, with the reason why the result of asgikit is right."""
 
     section: str
     reason: str
@@ -74,7 +74,7 @@ def compare(
     ours: Callable[[Case], Any],
     differences: list[Difference],
 ) -> None:
-    """Answer the same questions here and there, and account for each answer that differs."""
+    """Compare the results for random cases, and assert that each difference is known."""
     chance = random.Random(f"asgikit {kind}")
     cases = [make(chance) for _ in range(INPUTS)]
     seen = dict.fromkeys(range(len(differences)), 0)
@@ -91,7 +91,7 @@ def compare(
 
     assert unknown[:3] == []
     assert [differences[n].reason for n, count in seen.items() if not count] == []
-    # They are differences, and not the rule.
+    # Most results are equal.
     assert sum(seen.values()) < INPUTS
 
 
@@ -120,15 +120,15 @@ def make_preference(ranges: list[str], offers: list[str]) -> Callable[[random.Ra
     return make
 
 
-def rank(read: Callable[[str | None], Preferences]) -> Callable[[Case], list[str]]:
-    return lambda case: read(case["field"]).rank(case["offers"])
+def rank(parse: Callable[[str | None], Preferences]) -> Callable[[Case], list[str]]:
+    return lambda case: parse(case["field"]).rank(case["offers"])
 
 
-def is_tie(read: Callable[[str | None], Preferences]) -> Callable[[Case, Any, Any], bool]:
-    """Tell whether the offers are the same, and each is as good as the other in its place."""
+def is_tie(parse: Callable[[str | None], Preferences]) -> Callable[[Case, Any, Any], bool]:
+    """Return a check that both rank the same offers, in an order of the same qualities."""
 
     def explains(case: Case, ours: list[str], theirs: list[str]) -> bool:
-        quality = read(case["field"]).quality
+        quality = parse(case["field"]).quality
         return sorted(ours) == sorted(theirs) and [*map(quality, ours)] == [*map(quality, theirs)]
 
     return explains
@@ -139,8 +139,8 @@ def has(pattern: str) -> Callable[[Case, Any, Any], bool]:
     return lambda case, ours, theirs: search(case["field"] or "") is not None
 
 
-TIE = "of two that are as good the server's first comes first, not the client's: it states none"
-BAD_WEIGHT = "a member whose weight is none counts for nothing, and not as 1, as 2 or as refused"
+TIE = "equal qualities are ranked by the order of the server, since the client states none"
+BAD_WEIGHT = "an element with a malformed weight is ignored, and not read as 0, 1 or 2"
 
 
 def test_accept() -> None:
@@ -153,22 +153,22 @@ def test_accept() -> None:
             Difference("RFC 9110, 12.4.2", BAD_WEIGHT, has(r"q=(?:2|x)")),
             Difference(
                 "RFC 9110, 12.5.1",
-                "a field that names nothing refuses nothing",
+                "a header without elements excludes nothing",
                 lambda case, ours, theirs: not (case["field"] or "").strip(" ,"),
             ),
             Difference(
                 "RFC 9110, 12.5.1",
-                '"*" alone is no range of the grammar, but means "*/*" to the Java that sends it',
+                '"*" is no range of the grammar, but Java sends it for "*/*"',
                 has(r"(?:^|,) *\*(?: *[,;]|$)"),
             ),
             Difference(
                 "RFC 9110, 12.5.1",
-                '"*/html" is no range: the type may be "*" where the subtype is',
+                '"*/html" is no range: the type may be "*" only if the subtype is',
                 has(r"\*/html"),
             ),
             Difference(
                 "RFC 9110, 12.5.1",
-                'what has no slash is no range, and leaves "text" with nothing to refuse',
+                '"text" without a slash is no range, so the header has no elements',
                 lambda case, ours, theirs: (
                     re.fullmatch(
                         r"(?:text(?:; ?q=[0-9.]*)?[ ,]*)+", case["field"] or "", re.IGNORECASE
@@ -188,7 +188,7 @@ def test_accept_encoding() -> None:
         [
             Difference(
                 "RFC 9110, 12.5.3",
-                "without the field any coding is acceptable, and not identity alone",
+                "without the header each coding is acceptable, not identity alone",
                 lambda case, ours, theirs: case["field"] is None,
             ),
             Difference("RFC 9110, 12.5.3", TIE, is_tie(parse_accept_encoding)),
@@ -208,17 +208,17 @@ def test_accept_language() -> None:
             Difference("RFC 9110, 12.4.2", BAD_WEIGHT, has(r"q=(?:2|x)")),
             Difference(
                 "RFC 9110, 12.5.4",
-                "a field that names nothing refuses nothing",
+                "a header without elements excludes nothing",
                 lambda case, ours, theirs: not (case["field"] or "").strip(" ,"),
             ),
             Difference(
                 "RFC 4647, 3.3.1",
-                "a range of two subtags means a tag of three, and one of three reads one of two",
+                "a range matches longer tags by filtering, and shorter tags by lookup",
                 has("zh-|de-CH-1996"),
             ),
             Difference(
                 "RFC 4647, 3.4",
-                "to refuse de-CH is not to refuse de",
+                "to exclude de-CH does not exclude de",
                 has(r"(?:en-US|en-gb|de-CH); ?q=0(?:,| |$)"),
             ),
         ],
@@ -262,7 +262,7 @@ def is_not_modified(case: Case) -> bool:
 
 
 def test_fresh() -> None:
-    def asks(name: str, pattern: str) -> Callable[[Case, Any, Any], bool]:
+    def sent(name: str, pattern: str) -> Callable[[Case, Any, Any], bool]:
         return lambda case, ours, theirs: bool(re.search(pattern, case["request"].get(name, "")))
 
     compare(
@@ -272,23 +272,23 @@ def test_fresh() -> None:
         [
             Difference(
                 "RFC 9111, 5.2.1.4",
-                "no-cache asks caches to ask the origin: the origin itself still answers 304",
-                asks("cache-control", "no-cache"),
+                "no-cache makes caches ask the origin; the origin may still answer 304",
+                sent("cache-control", "no-cache"),
             ),
             Difference(
                 "RFC 9110, 8.8.3",
-                "a comma may be a part of a tag",
-                asks("if-none-match", "a,b"),
+                "a tag may have a comma",
+                sent("if-none-match", "a,b"),
             ),
             Difference(
                 "RFC 9110, 13.1.2",
-                'one member that is no tag, or "*" among others, spoils the field: sent in full',
-                asks("if-none-match", r"(?:^|[ ,])(?:1|\*|w/\"1\")(?:[ ,]|$)"),
+                'a malformed element, or "*" in a list, makes the header match nothing',
+                sent("if-none-match", r"(?:^|[ ,])(?:1|\*|w/\"1\")(?:[ ,]|$)"),
             ),
             Difference(
                 "RFC 9110, 5.6.7",
-                "a date has one of three formats, and the condition is ignored if not",
-                asks("if-modified-since", "1994-11-06|6 Nov 1994 08|784111777|yesterday"),
+                "a date has one of three formats; otherwise the condition is ignored",
+                sent("if-modified-since", "1994-11-06|6 Nov 1994 08|784111777|yesterday"),
             ),
         ],
     )
@@ -325,7 +325,7 @@ def covered(spans: list[list[int]]) -> set[int]:
 
 
 def test_range_parser() -> None:
-    def says(pattern: str) -> Callable[[Case, Any, Any], bool]:
+    def matches(pattern: str) -> Callable[[Case, Any, Any], bool]:
         return lambda case, ours, theirs: bool(re.search(pattern, case["value"]))
 
     def has_backwards(case: Case, ours: Any, theirs: Any) -> bool:
@@ -353,40 +353,40 @@ def test_range_parser() -> None:
         [
             Difference(
                 "RFC 9110, 14.2",
-                "another unit is one that we do not know, and in any case bytes are bytes",
-                says("pages="),
+                "an unknown unit is ignored, and the name of a unit is case-insensitive",
+                matches("pages="),
             ),
             Difference(
                 "RFC 9110, 14.4",
-                "of nothing no slice can be named: it is sent as it is",
+                "an empty representation has no ranges, so the header is ignored",
                 lambda case, ours, theirs: case["size"] == 0,
             ),
             Difference(
                 "RFC 9110, 5.6.1.2",
-                "a list may have empty members",
-                says(",,"),
+                "a list may have empty elements",
+                matches(",,"),
             ),
             Difference(
                 "RFC 9110, 14.1.1",
-                "no white space is within a range, and no second hyphen",
-                says(r" - |--|\d \d"),
+                "a range has no white space and no second hyphen",
+                matches(r" - |--|\d \d"),
             ),
             Difference(
                 "RFC 9110, 14.1.1",
-                "a last position before the first makes the field invalid, and all is sent",
+                "a last position before the first makes the header invalid",
                 has_backwards,
             ),
             Difference(
                 "RFC 9110, 14.1.2",
-                "a suffix longer than the representation is all of it",
+                "a suffix longer than the representation means all of it",
                 has_long_suffix,
             ),
             Difference(
-                "RFC 9110, 17.15", "many ranges, or more than there is: all is sent", asks_for_more
+                "RFC 9110, 17.15", "too many ranges or bytes: the header is ignored", asks_for_more
             ),
             Difference(
                 "RFC 9110, 15.3.7.2",
-                "ranges that overlap are merged",
+                "overlapping ranges are merged",
                 lambda case, ours, theirs: (
                     isinstance(ours, list)
                     and isinstance(theirs, list)
@@ -411,16 +411,16 @@ def test_content_disposition() -> None:
     chance = random.Random("asgikit disposition")
     cases = [make_disposition(chance) for _ in range(INPUTS)]
     differing = 0
-    for case, (read, written) in zip(cases, ask_node("disposition", cases), strict=True):
-        # Any name arrives there exactly.
-        assert read == case["filename"]
+    for case, (parsed, written) in zip(cases, ask_node("disposition", cases), strict=True):
+        # The package reads each name exactly.
+        assert parsed == case["filename"]
         ours = parse_form_disposition(f'{written}; name="a"')
         if ours is None:
-            # A control character is in no quoted string (RFC 9110, 5.6.4), and by percent neither.
+            # asgikit refuses control characters in extended values, too.
             assert "\x7f" in case["filename"]
         elif ours.raw_filename != case["filename"]:
             differing += 1
-            # In a form, `filename` counts, and `filename*` only without it (RFC 7578, 4.2); and
-            # %22 is a DQUOTE there, which is none of the letters' (HTML, "multipart/form-data").
+            # In a form, `filename` takes precedence over `filename*` (RFC 7578, 4.2), and %22 is a
+            # DQUOTE (HTML standard, "multipart/form-data"), which LETTERS do not have.
             assert "filename*=" in written
     assert 0 < differing < INPUTS
