@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from enum import Enum
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -108,6 +108,11 @@ def _standard_default(default: Default | None) -> Default:
         try:
             return orjson.loads(orjson.dumps(value if base is None else base))
         except TypeError:
+            if isinstance(value, Coroutine):
+                raise TypeError(
+                    "JSON cannot hold a coroutine: await it, as in "
+                    "JSONResponse(await request.json())"
+                ) from None
             if default is None:
                 raise TypeError(
                     f"JSON cannot hold {type(value).__name__}: give default= or dumps="

@@ -59,6 +59,9 @@ class FormData(MultiDictProxy["str | UploadFile"]):
             await close_uploads(uploads)
 
 
+_FORGOTTEN_AWAIT = "request.form() was not awaited: write form = await request.form()"
+
+
 class PendingForm:
     """A form to be read: await it, or use it as a context manager that closes its files."""
 
@@ -69,6 +72,14 @@ class PendingForm:
     def __init__(self, read: Callable[[Limits], Awaitable[FormData]], limits: Limits) -> None:
         self._read = read
         self._limits = limits
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            raise AttributeError(_FORGOTTEN_AWAIT, name=name, obj=self)
+
+        def __getitem__(self, key: str) -> Any:
+            raise TypeError(_FORGOTTEN_AWAIT)
 
     def __await__(self) -> Generator[Any, Any, FormData]:
         return self._read(self._limits).__await__()

@@ -33,6 +33,15 @@ else:
 
 __all__ = ["RequestHead", "StateT"]
 
+# Attributes of requests in other libraries, for the error message.
+_REPLACEMENTS = {
+    "args": "request.query_params",
+    "data": "await request.body()",
+    "files": "await request.form()",
+    "session": 'request.scope["session"], which a session middleware sets',
+    "user": 'request.scope["user"], which an authentication middleware sets',
+}
+
 
 class RequestHead(Mapping[str, Any], Generic[StateT]):
     """The parts of a request that its ASGI scope holds; a read-only mapping of the scope.
@@ -48,6 +57,14 @@ class RequestHead(Mapping[str, Any], Generic[StateT]):
     _headers: Headers | None
     _query_params: QueryParams | None
     _url: URL | None
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            message = f"{type(self).__name__!r} object has no attribute {name!r}"
+            if name in _REPLACEMENTS:
+                message += f": use {_REPLACEMENTS[name]}"
+            raise AttributeError(message, name=name, obj=self)
 
     def __getitem__(self, key: str) -> Any:
         return self.scope[key]

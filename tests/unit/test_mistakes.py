@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import asgikit
-from asgikit import PlainTextResponse, Request, Response, request_response, to_asgi
+from asgikit import (
+    HTTPError,
+    JSONResponse,
+    PlainTextResponse,
+    Request,
+    Response,
+    request_response,
+    to_asgi,
+)
 from asgikit.testing import exchange
 
 if TYPE_CHECKING:
@@ -55,3 +63,52 @@ async def test_value_that_is_no_response_names_the_fix(returned: Any, fix: str) 
 
     with pytest.raises(TypeError, match=fix):
         await exchange(request_response(handler))
+
+
+def build_request() -> Any:
+    headers = [(b"content-type", b"application/x-www-form-urlencoded")]
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": headers}
+    return Request({**scope, "query_string": b"a=1&a=2"}, receive)
+
+
+async def receive() -> Any:
+    return {"type": "http.request", "body": b"a=1"}
+
+
+@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited")
+@pytest.mark.parametrize(
+    ("mistake", "error_class", "fix"),
+    [
+        (
+            lambda request: JSONResponse(request.json()),
+            TypeError,
+            r"JSON cannot hold a coroutine: await it, as in JSONResponse\(await request.json\(\)\)",
+        ),
+        (
+            lambda request: JSONResponse({"body": [request.json()]}),
+            TypeError,
+            "JSON cannot hold a coroutine: await it",
+        ),
+        (
+            lambda request: request.form().get("a"),
+            AttributeError,
+            r"was not awaited: write form = await request.form\(\)",
+        ),
+        (
+            lambda request: request.form()["a"],
+            TypeError,
+            r"was not awaited: write form = await request.form\(\)",
+        ),
+        (lambda request: HTTPError("404"), TypeError, "status_code must be an int, not '404'"),  # type: ignore[arg-type]
+        (lambda request: HTTPError(404, {"a": 1}), TypeError, r"members as extensions=\{"),  # type: ignore[arg-type]
+        (lambda request: request.args, AttributeError, "'args': use request.query_params"),
+        (lambda request: request.files, AttributeError, r"use await request.form\(\)"),
+        (lambda request: request.session, AttributeError, r'use request.scope\["session"\]'),
+        (lambda request: request.tea, AttributeError, "^'Request' object has no attribute 'tea'$"),
+    ],
+)
+def test_mistake_raises_an_error_that_names_the_fix(
+    mistake: Callable[[Any], Any], error_class: type[Exception], fix: str
+) -> None:
+    with pytest.raises(error_class, match=fix):
+        mistake(build_request())
