@@ -1,4 +1,4 @@
-"""Files as responses: what to answer is decided purely, and then sent."""
+"""File responses: validators, preconditions and ranges of one file (:rfc:`9110`)."""
 
 from __future__ import annotations
 
@@ -9,79 +9,97 @@ import time
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-import anyio.lowlevel
-
-from asgikit.body.sharing import wait_disconnected
 from asgikit.exceptions import HTTPError
 from asgikit.http.dates import format_http_date
 from asgikit.http.disposition import format_content_disposition
-from asgikit.http.framing import check_length, check_status, format_type
+from asgikit.http.framing import check_length, format_type
 from asgikit.http.media_types import guess_media_type
+from asgikit.http.ranges import Span
 from asgikit.http.response_plan import Selection, error_headers, has_conditional_headers, select
-from asgikit.responses.file_io import FileReader, look_at
+from asgikit.responses.file_etags import (
+    ETagMode,
+    check_etag_mode,
+    format_stat_etag,
+    is_trusted_time,
+    make_etag,
+    needs_content,
+)
+from asgikit.responses.file_io import UNKNOWN_SIZE, FileReader, is_virtual, stat_file
+from asgikit.responses.file_sending import CHUNK_SIZE, SEND_TIMEOUT, make_start, send_file
 from asgikit.responses.head import HeadersArgument
 from asgikit.responses.problem import ProblemResponse
 from asgikit.responses.response import Response
-from asgikit.responses.sending import Disconnected, send_all
-from asgikit.runtime.backend import is_asyncio
-from asgikit.runtime.cancellation import CancelOnEvent, shielded
+from asgikit.responses.send_timeout import check_seconds
+from asgikit.responses.sending import send_all
 from asgikit.runtime.threads import run_blocking_io
 from asgikit.scopes import extensions
 from asgikit.types import Message, RawHeaders, Receive, Scope, Send
 
 __all__ = [
-    "CHUNK_SIZE",
     "FileResponse",
-    "add_validators",
-    "new_boundary",
+    "content_type",
     "select_error",
-    "send_file",
-    "type_field",
+    "select_file",
+    "select_plain",
 ]
 
 
-#: Bytes in a message, at most.
-CHUNK_SIZE = 256 * 1024
-_UNKNOWN = "application/octet-stream"
-
-
-# The field of an extension is always the same: it saves 1 us.
 @functools.lru_cache(maxsize=256)
-def type_field(extension: str, charset: str = "utf-8") -> tuple[bytes, bytes]:
-    """Make the Content-Type of a file by its name from the last dot on, or by a whole name."""
-    name = f"x{extension}" if extension.startswith(".") else extension
-    return format_type(guess_media_type(name) or _UNKNOWN, charset)
+def _guess_type(name: str) -> str:
+    return guess_media_type(name) or "application/octet-stream"
+
+
+@functools.lru_cache(maxsize=256)
+def content_type(media_type: str | None, charset: str = "utf-8") -> tuple[bytes, bytes]:
+    """Return the Content-Type header of a file; ``None`` is an unknown media type."""
+    return format_type(media_type or "application/octet-stream", charset)
 
 
 class FileResponse(Response):
-    """A file, with what :rfc:`9110` has for one: validators, preconditions, ranges.
+    """A file, with validators, preconditions and ranges (:rfc:`9110`).
 
-    It is opened when it is sent, and every field is made from what was opened. What is no regular
-    file is answered with 404, what must not be read with 403. Preconditions and ranges are obeyed
-    where the status is 200 and the scope is known. Where the client leaves, reading stops.
+    The file is opened when the response is sent, and the headers describe the file that was opened.
+    A path that leads to no regular file is answered with 404, one that may not be read with 403. If
+    the client disconnects, reading stops. Files of procfs and sysfs, whose size is not their
+    length, are sent without Content-Length, validators and ranges.
 
     Args:
         path: of the file.
-        status_code: as of :class:`Response`.
-        headers: as of :class:`Response`; an ETag or a Last-Modified here is the file's.
-        media_type: of the content; by default what the extension of its name says.
-        filename: to save it as, in a Content-Disposition.
+        status_code: as of :class:`Response`. Preconditions and ranges apply to 200 alone.
+        headers: as of :class:`Response`; an ETag or a Last-Modified here replaces the file's own.
+        media_type: of the content; by default, that of the extension.
+        filename: the name to save the file as, for Content-Disposition.
         content_disposition_type: ``attachment`` to save it, ``inline`` to show it.
-        etag: send an entity tag, made from the time of change and the size.
-        last_modified: send the time of change.
-        conditional: answer 304 or 412 where a precondition says so.
-        max_ranges: send the whole file where more ranges are asked for; with 0, always.
-        chunk_size: bytes in a message, at most.
+        etag: how to make the ETag. ``"stat"``: from the modification time and the size; if that
+            time is before 2000-01-02, as reproducible builds set it, the content is hashed, and no
+            Last-Modified is sent. ``"content"``: always from the content. ``None``: no ETag. A file
+            over 64 MiB is not hashed, and then has no ETag.
+        last_modified: whether to send Last-Modified.
+        conditional: whether to answer 304 or 412 by the preconditions of the request.
+        max_ranges: if a request asks for more ranges, it gets the whole file; 0 disables ranges.
+        chunk_size: bytes of one message, at most. If the body is longer, messages are smaller at
+            first, so that a client that stops reading holds little memory.
+        send_timeout: seconds that the client may take to make room for one more message; over it
+            the response ends as after a disconnect. ``None`` is no limit.
         background: as of :class:`Response`.
 
     Raises:
-        ValueError: ``chunk_size`` or ``max_ranges`` is too small; and as :class:`Response`.
+        ValueError: ``etag``, ``max_ranges``, ``chunk_size`` or ``send_timeout`` is out of its
+            range; and as :class:`Response`.
 
     >>> FileResponse("q1.pdf", filename="Q1 (draft).pdf").headers["content-disposition"]
     'attachment; filename="Q1 (draft).pdf"'
     """
 
-    __slots__ = ("chunk_size", "conditional", "etag", "last_modified", "max_ranges", "path")
+    __slots__ = (
+        "chunk_size",
+        "conditional",
+        "etag",
+        "last_modified",
+        "max_ranges",
+        "path",
+        "send_timeout",
+    )
 
     def __init__(
         self,
@@ -92,45 +110,40 @@ class FileResponse(Response):
         *,
         filename: str | None = None,
         content_disposition_type: str = "attachment",
-        etag: bool = True,
+        etag: ETagMode = "stat",
         last_modified: bool = True,
         conditional: bool = True,
         max_ranges: int = 16,
         chunk_size: int = CHUNK_SIZE,
+        send_timeout: float | None = SEND_TIMEOUT,
         background: Callable[[], Any] | None = None,
     ) -> None:
         if chunk_size < 1 or max_ranges < 0:
             raise ValueError(
-                f"chunk_size is 1 or more, max_ranges 0 or more: {chunk_size!r}, {max_ranges!r}"
+                "chunk_size must be at least 1 and max_ranges at least 0, not "
+                f"{chunk_size!r} and {max_ranges!r}"
             )
+        check_etag_mode(etag)
+        if send_timeout is not None:
+            check_seconds("send_timeout", send_timeout)
         self.path: str = path if type(path) is str else os.fsdecode(path)
-        self.etag: bool = etag
+        self.etag: ETagMode = etag
         self.last_modified: bool = last_modified
         self.conditional: bool = conditional
         self.max_ranges: int = max_ranges
         self.chunk_size: int = chunk_size
-        if media_type is None:
-            media_type = self.media_type
-        if media_type is None and headers is None:
-            # What `_prepare` comes to: it saves 1 us.
-            check_status(status_code)
-            self.status_code = status_code
-            self.background = background
-            self._headers = None
+        self.send_timeout: float | None = send_timeout
+        if media_type is None and self.media_type is None:
             name = filename or self.path
-            dot = name.rfind(".")
-            self._raw = [type_field(name if dot < 0 else name[dot:], self.charset)]
-        else:
-            if media_type is None:
-                media_type = guess_media_type(filename or self.path) or _UNKNOWN
-            self._prepare(status_code, headers, media_type, background)
+            media_type = _guess_type(name[name.rfind("/") + 1 :])
+        self._prepare(status_code, headers, media_type, background)
         if filename is not None:
             disposition = format_content_disposition(content_disposition_type, filename)
             self.headers.setdefault("content-disposition", disposition)
 
     @property
     def body(self) -> NoReturn:
-        """There is none: it is read while it is sent."""
+        """Raise :exc:`AttributeError`: the body is read while the response is sent."""
         raise AttributeError(f"{type(self).__name__} has no body before it is sent")
 
     @body.setter
@@ -139,135 +152,223 @@ class FileResponse(Response):
 
     async def _send(self, scope: Scope | None, receive: Receive, send: Send) -> None:
         if scope is not None and _offers_path(scope):
-            selection = self._choose(scope, look_at)
+            selection = self._select_by_stat(scope)
+            if selection is None:
+                selection = await run_blocking_io(self._select_and_close, scope)
             last = self._path_message(selection)
             if last is not None:
-                await send_all(send, _start(selection), last)
+                await send_all(send, make_start(selection), last)
                 return
         reader = FileReader(self.chunk_size)
-        await send_file(scope, receive, send, reader, lambda: self._choose(scope, reader.open))
+        choose = functools.partial(self._choose, scope, reader)
+        await send_file(scope, receive, send, reader, choose, self.send_timeout)
 
     def _path_message(self, selection: Selection) -> Message | None:
-        """Return the one message that follows the start if the server reads the file.
+        """Return the message that makes the server send the file itself.
 
-        Return ``None`` if the file has to be opened here: for a part of it.
+        Returns:
+            The message after the start; or ``None`` if asgikit has to send the file: a part of it,
+            one whose length is unknown, or one whose path is no text.
         """
-        status_code, _, pieces = selection
-        if len(pieces) > 1 or status_code == 206:
+        status_code, _, segments = selection
+        if len(segments) > 1 or status_code == 206:
             return None
-        for piece in pieces:
-            if isinstance(piece, bytes):
-                return {"type": "http.response.body", "body": piece}
+        for segment in segments:
+            if isinstance(segment, bytes):
+                return {"type": "http.response.body", "body": segment}
             path = self.path
-            # Most begin so, and to see that first saves 3 % of all this.
+            # perf: kps_file_100k -3 %: most paths start with a slash.
             if not path.startswith("/") and not os.path.isabs(path):
                 path = os.path.join(os.getcwd(), path)
-            if path.isascii() or _is_text(path):
+            if segment.stop != UNKNOWN_SIZE and (path.isascii() or _is_text(path)):
                 return {"type": "http.response.pathsend", "path": path}
             return None
         return {"type": "http.response.body", "body": b""}
 
-    def _choose(self, scope: Scope | None, look: Callable[[str], os.stat_result]) -> Selection:
-        """Decide what to answer.
-
-        Args:
-            scope: of the request, where it is known.
-            look: tells how the file looks, and opens it or does not.
-        """
-        method = "GET" if scope is None else scope["method"]
-        raw = self._raw or self._list()
+    def _select_by_stat(self, scope: Scope) -> Selection | None:
+        """Decide without opening the file, or return ``None`` if its content has to be hashed."""
         try:
-            looks = look(self.path)
-            now = time.time()
-            if self._headers is not None or self.status_code != 200:
-                raw, has_content = self._for_status(self._checked_headers())
-                if not has_content:
-                    return Selection(self.status_code, raw, [])
-                check_length(raw, looks.st_size)
-            elif (
-                len(raw) == 1
-                and method == "GET"
-                and scope is not None
-                and (self.etag and self.last_modified and self.max_ranges)
-                and looks.st_mtime <= now
-                and not has_conditional_headers(scope["headers"])
-            ):
-                return _select_whole(raw[0], looks.st_mtime_ns, looks.st_size)
-            return select(
-                method,
-                self.status_code,
-                None if scope is None else scope["headers"],
-                add_validators(
-                    raw,
-                    looks.st_mtime_ns,
-                    looks.st_size,
-                    now,
-                    etag=self.etag,
-                    last_modified=self.last_modified,
-                ),
-                looks.st_size,
-                conditional=self.conditional,
-                max_ranges=self.max_ranges,
-                now=now,
-                make_boundary=new_boundary,
-            )
+            status = stat_file(self.path)
+            if needs_content(status, self.etag):
+                return None
+            return self._select_open(scope, status, None)
         except HTTPError as error:
-            return select_error(scope, error, raw)
+            return select_error(scope, error, self._list())
+
+    def _select_and_close(self, scope: Scope) -> Selection:
+        reader = FileReader(self.chunk_size)
+        try:
+            return self._choose(scope, reader)
+        finally:
+            reader.close()
+
+    def _choose(self, scope: Scope | None, reader: FileReader) -> Selection:
+        """Open the file, and decide what to send."""
+        try:
+            return self._select_open(scope, reader.open(self.path), reader.descriptor)
+        except HTTPError as error:
+            return select_error(scope, error, self._list())
+
+    def _select_open(
+        self, scope: Scope | None, status: os.stat_result, descriptor: int | None
+    ) -> Selection:
+        headers = self._list()
+        if (
+            self._headers is None
+            and self.status_code == 200
+            and (self.etag == "stat" and self.last_modified and self.max_ranges)
+            and (selection := select_plain(scope, tuple(headers), status)) is not None
+        ):
+            return selection
+        size = UNKNOWN_SIZE if is_virtual(status.st_dev) else status.st_size
+        if self._headers is not None or self.status_code != 200:
+            headers, has_content = self._for_status(self._checked_headers())
+            if not has_content:
+                return Selection(self.status_code, headers, [])
+            if size != UNKNOWN_SIZE:
+                check_length(headers, size)
+        etag = make_etag(status, self.etag, descriptor)
+        modified = (
+            status.st_mtime if self.last_modified and is_trusted_time(status.st_mtime_ns) else None
+        )
+        return select_file(
+            scope,
+            self.status_code,
+            headers,
+            size,
+            etag,
+            modified,
+            conditional=self.conditional,
+            max_ranges=self.max_ranges,
+        )
 
 
-# What nearly every request gets. A file stays as it is for long: it saves 4 us.
-@functools.lru_cache(maxsize=256)
-def _select_whole(field: tuple[bytes, bytes], mtime_ns: int, size: int) -> Selection:
-    headers = add_validators([field], mtime_ns, size)
-    return select("GET", 200, (), headers, size, make_boundary=new_boundary)
-
-
-def add_validators(
+def select_file(
+    scope: Scope | None,
+    status_code: int,
     headers: RawHeaders,
-    mtime_ns: int,
     size: int,
-    now: float = math.inf,
+    etag: bytes | None,
+    modified: float | None,
     *,
-    etag: bool = True,
-    last_modified: bool = True,
-    suffix: bytes = b"",
-) -> RawHeaders:
-    """Add what a file system knows of a file to ``headers``, where it is not among them.
+    conditional: bool = True,
+    max_ranges: int = 16,
+) -> Selection:
+    """Decide what to send of an open file.
 
     Args:
-        headers: of the response; it is not changed.
-        mtime_ns: when the file changed, in POSIX nanoseconds.
-        size: in bytes.
-        now: POSIX seconds.
-        etag: whether to add an ETag.
-        last_modified: whether to add a Last-Modified.
-        suffix: of the entity tag, to tell one coding of a file from another.
+        scope: of the request, or ``None`` if it is unknown.
+        status_code: of the response, if it is sent whole.
+        headers: of the same; the list is not changed.
+        size: in bytes, or ``UNKNOWN_SIZE``.
+        etag: of the file; not added if ``headers`` has one.
+        modified: the modification time in POSIX seconds; likewise.
+        conditional: whether preconditions apply.
+        max_ranges: as of :class:`FileResponse`.
+
+    Raises:
+        RangeNotSatisfiable: all requested ranges lie beyond the end.
     """
-    own = dict(headers)
+    method = "GET" if scope is None else scope["method"]
+    if size == UNKNOWN_SIZE:
+        headers = [field for field in headers if field[0] != b"content-length"]
+        rest = [Span(0, UNKNOWN_SIZE)]
+        return Selection(status_code, headers, [] if method == "HEAD" else [*rest])
+    now = time.time()
+    # Never later than the response itself (section 8.8.2.1).
+    date = None if modified is None else _format_date(math.floor(max(0, min(modified, now))))
+    return select(
+        method,
+        status_code,
+        None if scope is None else scope["headers"],
+        _add_validators(headers, etag, date),
+        size,
+        conditional=conditional,
+        max_ranges=max_ranges,
+        now=now,
+        make_boundary=_make_boundary,
+    )
+
+
+# perf: k_file_100k -N %, kps_file_100k -N %, static_9k -N %
+def select_plain(
+    scope: Scope | None,
+    headers: tuple[tuple[bytes, bytes], ...],
+    status: os.stat_result,
+    suffix: bytes = b"",
+) -> Selection | None:
+    """Select all of a file for a GET without conditional headers, as :func:`select_file` would.
+
+    The result is kept, since most requests are of this kind, and most files stay as they are.
+
+    Args:
+        scope: of the request, or ``None`` if it is unknown.
+        headers: of the response, without Content-Length.
+        status: of the file.
+        suffix: of its ETag.
+
+    Returns:
+        ``None`` if :func:`select_file` has to decide.
+    """
+    if (
+        scope is None
+        or scope["method"] != "GET"
+        or status.st_mtime > time.time()
+        or has_conditional_headers(scope["headers"])
+    ):
+        return None
+    return _select_plain(headers, status.st_dev, status.st_mtime_ns, status.st_size, suffix)
+
+
+@functools.lru_cache(maxsize=256)
+def _select_plain(
+    headers: tuple[tuple[bytes, bytes], ...],
+    device: int,
+    mtime_ns: int,
+    size: int,
+    suffix: bytes,
+) -> Selection | None:
+    if is_virtual(device) or not is_trusted_time(mtime_ns):
+        return None
+    etag = format_stat_etag(mtime_ns, size, suffix)
+    with_validators = _add_validators([*headers], etag, _format_date(mtime_ns // 10**9))
+    return select("GET", 200, (), with_validators, size, make_boundary=_make_boundary)
+
+
+def _add_validators(headers: RawHeaders, etag: bytes | None, date: bytes | None) -> RawHeaders:
+    """Return ``headers`` with the validators of a file, unless the same ones are among them.
+
+    Args:
+        headers: of the response; the list is not changed.
+        etag: of the file.
+        date: when it was modified, as an HTTP date.
+    """
+    names = {name for name, _ in headers}
     headers = [*headers]
-    if etag and b"etag" not in own:
-        # Strong (RFC 9110, section 8.8.1) as far as a file system can tell: each write sets the
-        # time of change, in nanoseconds. What it does not show is a second write within a tick of
-        # the kernel's clock, some milliseconds, that leaves the size as it was.
-        headers.append((b"etag", b'"%x-%x%b"' % (mtime_ns, size, suffix)))
-    if last_modified and b"last-modified" not in own:
-        # Never later than the answer itself (section 8.8.2.1).
-        seconds = max(0, min(mtime_ns // 1_000_000_000, now))
-        headers.append((b"last-modified", format_http_date(seconds).encode("ascii")))
+    if etag is not None and b"etag" not in names:
+        headers.append((b"etag", etag))
+    if date is not None and b"last-modified" not in names:
+        headers.append((b"last-modified", date))
     return headers
 
 
-def new_boundary() -> str:
-    """Make what no file has in it: 128 random bits."""
+@functools.lru_cache(maxsize=256)
+def _format_date(seconds: int) -> bytes:
+    """Return POSIX seconds as an HTTP date."""
+    return format_http_date(seconds).encode("ascii")
+
+
+def _make_boundary() -> str:
+    """Return a delimiter for several ranges that no file contains: 128 random bits."""
     return os.urandom(16).hex()
 
 
 def select_error(scope: Scope | None, error: HTTPError, headers: RawHeaders) -> Selection:
-    """Make the answer that an error stands for.
+    """Return the problem document for an error.
 
     Args:
-        scope: of the request, where it is known.
-        error: what to tell.
+        scope: of the request, or ``None`` if it is unknown.
+        error: to answer.
         headers: of the response in whose place it is sent.
     """
     problem = ProblemResponse.from_error(error)
@@ -278,89 +379,19 @@ def select_error(scope: Scope | None, error: HTTPError, headers: RawHeaders) -> 
     return Selection(error.status_code, fields, [] if is_head else [problem.body])
 
 
-async def send_file(
-    scope: Scope | None,
-    receive: Receive,
-    send: Send,
-    reader: FileReader,
-    choose: Callable[[], Selection],
-) -> None:
-    """Send the selection of the file that ``choose`` opens; close the file on every exit.
-
-    Args:
-        scope: of the request, where it is known.
-        receive: watched for a disconnect, if one hop does not read all.
-        send: takes the messages.
-        reader: opens the file.
-        choose: called in a thread.
-
-    Raises:
-        Disconnected: the client has disconnected.
-    """
-    try:
-        if not is_asyncio():
-            await anyio.lowlevel.checkpoint()  # see `_send_selection`
-        selection, chunks = await run_blocking_io(lambda: reader.begin(choose))
-        if not reader.pieces:
-            # All that there is to send is here: a disconnect would save nothing.
-            await _send_selection(selection, chunks, send, reader)
-            return
-        cancellation = CancelOnEvent(functools.partial(wait_disconnected, scope, receive))
-        work = _send_selection(selection, chunks, send, reader, cancellation)
-        await cancellation.run(work, Disconnected)
-    finally:
-        if reader.descriptor is not None:
-            await shielded(run_blocking_io(reader.close))
-
-
-async def _send_selection(
-    selection: Selection,
-    chunks: list[bytes],
-    send: Send,
-    reader: FileReader,
-    cancellation: CancelOnEvent | None = None,
-) -> None:
-    more = bool(reader.pieces)
-    await send_all(send, _start(selection))
-    # Taken out as they are sent, so that no two hops are in memory.
-    chunks.reverse()
-    while True:
-        chunk = chunks.pop() if chunks else b""
-        left = more or bool(chunks)
-        if cancellation is not None and not left:
-            cancellation.disarm()
-        await send_all(send, {"type": "http.response.body", "body": chunk, "more_body": left})
-        if not left:
-            return
-        if not chunks:
-            if not is_asyncio():
-                # A read is never cancelled, and the `send()` of a server need not be a checkpoint:
-                # the whole file would be read after a disconnect.
-                await anyio.lowlevel.checkpoint()
-            chunks = await run_blocking_io(reader.read)
-            chunks.reverse()
-            more = bool(reader.pieces)
-
-
 def _offers_path(scope: Scope) -> bool:
-    """Tell whether the server would send the file that is asked for."""
+    """Return whether the server can send a file itself, and the request is a GET."""
     offered = scope.get("extensions")
     if not offered:
         return False
+    # perf: kps_file_100k -3 %: a dict need not be checked.
     if type(offered) is not dict:
-        # Looking whether it is a mapping takes 0.3 us.
         offered = extensions(scope)
     return "http.response.pathsend" in offered and scope["method"] == "GET"
 
 
-def _start(selection: Selection) -> Message:
-    status_code, headers, _ = selection
-    # A server, or what wraps one, may change the list.
-    return {"type": "http.response.start", "status": status_code, "headers": [*headers]}
-
-
 def _is_text(path: str) -> bool:
-    """Tell whether a server that holds paths as UTF-8 can take this one."""
+    """Return whether a path can be encoded in UTF-8, as servers hold it."""
     try:
         path.encode("utf-8")
     except UnicodeEncodeError:

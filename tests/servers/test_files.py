@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from tests.servers.client import Connection
 
-MODIFIED = "Sun, 06 Nov 1994 08:49:37 GMT"
+MODIFIED = "Sun, 09 Sep 2001 01:46:40 GMT"
 MiB = 1024 * 1024
 
 _numbers = count()
@@ -45,7 +45,7 @@ def create(server: Server, content: bytes | int, name: str = "") -> str:
     else:
         with path.open("wb") as file:
             file.truncate(content)
-    os.utime(path, (784111777, 784111777))
+    os.utime(path, (1000000000, 1000000000))
     return name
 
 

@@ -8,7 +8,9 @@ import pickle
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
+import anyio
 import pytest
 from starlette.applications import Starlette
 from starlette.routing import Mount
@@ -231,9 +233,9 @@ async def test_a_link_put_in_the_way_is_not_followed(
     app = StaticFiles(folder)
     resolve = StaticFiles._resolve
 
-    def swap(self: StaticFiles, parts: list[str]) -> list[str] | None:
+    def swap(self: StaticFiles, parts: tuple[str, ...]) -> tuple[str, ...] | None:
         real = resolve(self, parts)
-        if real == ["docs", "guide.txt"] and (folder / "docs").is_dir():
+        if real == ("docs", "guide.txt") and (folder / "docs").is_dir():
             (folder / "docs").rename(folder / "was-docs")
             (folder / "docs").symlink_to("../www-other")
             (folder / "was-docs/guide.txt").unlink()
@@ -322,7 +324,7 @@ async def test_an_unreadable_file_is_a_403(folder: Path, monkeypatch: pytest.Mon
     open_ = os.open
 
     def refuse(path: Any, *arguments: Any, **named: Any) -> int:
-        if path == "app.js":
+        if str(path).endswith("app.js"):
             raise PermissionError(13, "Permission denied")
         return open_(path, *arguments, **named)
 
@@ -375,6 +377,88 @@ async def test_conditions_and_ranges_are_those_of_a_file(folder: Path) -> None:
     beyond = await get(app, "/app.js", range="bytes=99-")
     assert beyond.status_code == 416
     assert beyond.headers["content-range"] == "bytes */9"
+
+
+MEDIA_TYPES = {
+    ".ts": "text/typescript",
+    ".TAR.gz": "application/x-tar-gz",
+    ".gz": "application/x-own-gzip",
+    ".latin": "text/plain; charset=latin-1",
+    "apple-app-site-association": "application/json",
+    "app.js": "application/x-whole-name",
+    ".env": "text/x-env",
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("a.ts", "text/typescript; charset=utf-8"),
+        ("a.TS", "text/typescript; charset=utf-8"),
+        ("a.tar.gz", "application/x-tar-gz"),  # the longest extension
+        ("a.b.tar.gz", "application/x-tar-gz"),
+        ("tar.gz", "application/x-own-gzip"),
+        ("a.latin", "text/plain; charset=latin-1"),
+        ("apple-app-site-association", "application/json"),
+        ("Apple-App-Site-Association", None),  # names have a case
+        ("app.js", "application/x-whole-name"),
+        ("b.js", "text/javascript; charset=utf-8"),
+        (".env", "text/x-env; charset=utf-8"),
+        ("a.unknown", None),
+    ],
+)
+async def test_media_types_take_precedence_over_the_table(
+    tmp_path: Path, name: str, expected: str | None
+) -> None:
+    (tmp_path / name).touch()
+    app = StaticFiles(tmp_path, media_types=MEDIA_TYPES, dotfiles=True)
+
+    answer = await get(app, f"/{name}")
+    assert answer.headers["content-type"] == (expected or "application/octet-stream")
+
+
+@pytest.mark.parametrize(
+    ("mount", "target", "status"),
+    [
+        ("/a/b", "/a%2Fb/app.js", 200),
+        ("/a/b", "/a%2fb/docs/guide.txt", 200),
+        ("/a/b", "/a%2Fb/docs%2Fguide.txt", 404),
+        ("/a/b", "/a/b/docs%2Fguide.txt", 404),
+        ("/a/b", "/a/b/docs/guide.txt", 200),
+        ("/a/b", "/a%2Fb%2Fapp.js", 404),  # the slash before the name is the mount's no more
+        ("/a/b/c", "/a%2Fb/c/app.js", 200),
+        ("/a%2Fb", "/a%252Fb/app.js", 200),  # a percent sign in the name of the mount
+        ("", "/docs%2Fguide.txt", 404),
+        ("", "/docs/guide.txt?next=%2F", 200),
+        ("", "http://host/docs/guide.txt?%2f", 200),
+        ("", "/%2520.txt", 404),
+    ],
+)
+async def test_encoded_slash_is_refused_below_the_mount_alone(
+    folder: Path, mount: str, target: str, status: int
+) -> None:
+    path = target.partition("?")[0].removeprefix("http://host")
+    scope = {
+        "path": unquote(path),
+        "raw_path": target.encode(),
+        "root_path": mount,
+    }
+    answer = await exchange(StaticFiles(folder), scope=scope)
+
+    assert answer.status_code == status
+
+
+async def test_send_timeout_of_a_folder_ends_a_stalled_download(folder: Path) -> None:
+    async def never(message: Any = None) -> Any:
+        await anyio.sleep_forever()
+
+    scope = {"type": "http", "method": "GET", "path": "/app.js", "headers": []}
+    with anyio.fail_after(20):
+        await StaticFiles(folder, send_timeout=0.01)(scope, never, never)
+        with anyio.move_on_after(0.05) as unlimited:
+            await StaticFiles(folder, send_timeout=None)(scope, never, never)
+    assert unlimited.cancelled_caught
+    assert open_paths_below(folder) == []
 
 
 # Pages.
@@ -613,6 +697,14 @@ async def test_by_default_nothing_is_said_of_caching(folder: Path) -> None:
         {"fallback": "/index.html"},
         {"fallback": ""},
         {"cache_control": "a\r\nb: c"},
+        {"fallback": "docs/"},
+        {"etag": "weak"},
+        {"etag": False},
+        {"send_timeout": 0},
+        {"media_types": {"": "text/plain"}},
+        {"media_types": {".": "text/plain"}},
+        {"media_types": {"a/b.js": "text/plain"}},
+        {"media_types": {".js": "text/plain\r\nx: y"}},
     ],
 )
 async def test_what_cannot_be_is_refused_where_it_is_made(

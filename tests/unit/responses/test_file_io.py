@@ -16,7 +16,7 @@ import pytest
 from asgikit import ContentLengthMismatch, HTTPError
 from asgikit.http.ranges import Span
 from asgikit.http.response_plan import Selection
-from asgikit.responses.file_io import HOP, MESSAGES, FileReader, look_at, refusal
+from asgikit.responses.file_io import MOST_MESSAGES, FileReader, refusal, stat_file
 from asgikit.runtime.threads import run_blocking_io
 
 if TYPE_CHECKING:
@@ -76,31 +76,92 @@ def test_nothing_to_read_closes_the_file(tea: Path) -> None:
     assert (reader.descriptor, chunks) == (None, [])
 
 
-@pytest.mark.parametrize(
-    ("size", "chunk_size", "hops"),
-    [
-        (HOP, HOP // 4, [4]),
-        (HOP + 1, HOP // 4, [4, 1]),
-        (2 * HOP, 2 * HOP, [1]),  # the user's own choice
-        (MESSAGES + 1, 1, [MESSAGES, 1]),
-    ],
-)
-def test_a_hop_reads_a_mebibyte_in_few_messages(
-    tmp_path: Path, size: int, chunk_size: int, hops: list[int]
+KiB = 1024
+
+READS = [
+    # Bytes, chunk size, and the messages of each call.
+    (256 * KiB, 256 * KiB, [[256]]),  # not longer than one chunk
+    (257 * KiB, 256 * KiB, [[64, 64, 64, 64], [1]]),
+    (1024 * KiB, 256 * KiB, [[64] * 4, [64] * 8, [64] * 4]),
+    (6 * 1024 * KiB, 256 * KiB, [[64] * 4, [64] * 8, *[[64] * 16] * 4, [256] * 4, [256]]),
+    (2048 * KiB, 2048 * KiB, [[2048]]),  # the caller's own choice
+    (100 * KiB, 30 * KiB, [[30, 30, 30, 10]]),
+]
+
+
+@pytest.mark.parametrize(("size", "chunk_size", "calls"), READS, ids=range(len(READS)))
+def test_read_amount_grows_while_send_does_not_wait(
+    tmp_path: Path, size: int, chunk_size: int, calls: list[list[int]]
 ) -> None:
-    path = tmp_path / "big"
-    path.write_bytes(b"x" * size)
+    path = tmp_path / "large"
+    path.write_bytes(os.urandom(size))
     reader, chunks = begin(path, [Span(0, size)], chunk_size)
-    counts = [len(chunks)]
-    total = len(b"".join(chunks))
-    while reader.pieces:
+    lengths = [[len(chunk) // KiB for chunk in chunks]]
+    content = b"".join(chunks)
+    while reader.segments:
         assert reader.descriptor is not None
         chunks = reader.read()
-        counts.append(len(chunks))
-        total += len(b"".join(chunks))
+        lengths.append([len(chunk) // KiB for chunk in chunks])
+        content += b"".join(chunks)
+    reader.close()
 
-    assert (counts, total) == (hops, size)
+    assert content == path.read_bytes()
+    assert lengths == calls
+
+
+def test_read_returns_few_messages_if_they_are_small(tmp_path: Path) -> None:
+    path = tmp_path / "small"
+    path.write_bytes(b"x" * (MOST_MESSAGES + 1))
+    reader, chunks = begin(path, [Span(0, MOST_MESSAGES + 1)], 1)
+
+    assert len(chunks) == MOST_MESSAGES
+    assert reader.read() == [b"x"]
     assert reader.descriptor is None
+
+
+def test_unread_chunks_are_read_again_one_at_a_time(tmp_path: Path) -> None:
+    path = tmp_path / "large"
+    path.write_bytes(os.urandom(1024 * KiB))
+    pieces: list[bytes | Span] = [b"<", Span(0, 512 * KiB), b"|", Span(100, 1024 * KiB), b">"]
+    reader, first = begin(path, pieces, 256 * KiB)
+    sent = [first[0], first[1]]
+
+    assert reader.unread(len(first) - 2)
+    reads = []
+    while reader.segments:
+        chunks = reader.read()
+        reads.append(len(chunks))
+        sent += chunks
+        if reader.segments:
+            assert reader.unread(0)
+    reader.close()
+
+    content = path.read_bytes()
+    assert b"".join(sent) == b"<" + content[: 512 * KiB] + b"|" + content[100:] + b">"
+    # A piece of bytes alone, or one message.
+    assert set(reads) == {1}
+
+
+def test_unread_keeps_the_chunks_of_a_closed_file(tea: Path) -> None:
+    reader, chunks = begin(tea, [Span(0, 10)])
+
+    assert not reader.unread(len(chunks))
+    assert reader.segments == []
+
+
+def test_many_readers_share_the_bytes_that_are_read_ahead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "large"
+    path.write_bytes(bytes(1024 * KiB))
+    monkeypatch.setattr("asgikit.responses.file_io._MOST_AHEAD", 256 * KiB)
+    readers = [begin(path, [Span(0, 1024 * KiB)], 256 * KiB)[0] for _ in range(4)]
+
+    assert [len(reader.read()) for reader in readers] == [1] * 4
+    for reader in readers[1:]:
+        reader.close()
+    assert len(readers[0].read()) == 4
+    readers[0].close()
 
 
 def test_a_file_that_is_shorter_than_it_was_raises(tea: Path) -> None:
@@ -135,7 +196,7 @@ def test_a_short_read_is_read_on(tea: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_reading_without_an_open_file_is_an_error() -> None:
     reader = FileReader(4)
-    reader.pieces = [Span(0, 1)]
+    reader.segments = [Span(0, 1)]
 
     with pytest.raises(RuntimeError, match="no open file"):
         reader.read()
@@ -157,9 +218,9 @@ def test_another_file_takes_the_place_of_the_open_one(tea: Path) -> None:
     reader.open(str(tea))
     first = reader.descriptor
 
-    assert reader.exchange(str(tea.with_name("none"))) is None
+    assert reader.replace(str(tea.with_name("none"))) is None
     assert reader.descriptor == first
-    looks = reader.exchange(str(other))
+    looks = reader.replace(str(other))
     assert looks is not None
     assert looks.st_size == 3
     with pytest.raises(OSError, match="Bad file descriptor"):
@@ -207,7 +268,7 @@ def unservable(folder: Path) -> dict[str, str]:
         "surrogate",
     ],
 )
-@pytest.mark.parametrize("look", [FileReader(1).open, look_at], ids=["open", "look"])
+@pytest.mark.parametrize("look", [FileReader(1).open, stat_file], ids=["open", "look"])
 def test_what_is_no_regular_file_is_a_404(look: Any, kind: str, tmp_path: Path) -> None:
     path = unservable(tmp_path)[kind]
 
@@ -230,7 +291,7 @@ def test_what_is_no_regular_file_is_closed_again(tmp_path: Path) -> None:
 def test_a_look_does_not_open_the_file(tea: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened = recorded(monkeypatch, "open")
 
-    assert look_at(str(tea)).st_size == 10
+    assert stat_file(str(tea)).st_size == 10
     assert opened == []
 
 
@@ -245,7 +306,7 @@ def test_a_look_does_not_open_the_file(tea: Path, monkeypatch: pytest.MonkeyPatc
         (errno.ENOMEM, None),
     ],
 )
-@pytest.mark.parametrize("look", [FileReader(1).open, look_at], ids=["open", "look"])
+@pytest.mark.parametrize("look", [FileReader(1).open, stat_file], ids=["open", "look"])
 def test_an_error_of_ours_is_raised_and_one_of_the_name_answered(
     look: Any, number: int, status_code: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

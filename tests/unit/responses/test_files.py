@@ -15,7 +15,7 @@ import pytest
 
 from asgikit import ContentLengthMismatch
 from asgikit.http.dates import parse_http_date
-from asgikit.responses.files import FileResponse, add_validators
+from asgikit.responses.files import FileResponse
 from asgikit.testing import Exchange, exchange
 from tests.support.open_files import open_paths_below
 
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.anyio
 
-MODIFIED = "Sun, 06 Nov 1994 08:49:37 GMT"
-BEFORE = "Sun, 06 Nov 1994 08:49:36 GMT"
-AFTER = "Sun, 06 Nov 1994 08:49:38 GMT"
-ETAG = '"%x-a"' % (784111777 * 10**9)
+MODIFIED = "Sun, 09 Sep 2001 01:46:40 GMT"
+BEFORE = "Sun, 09 Sep 2001 01:46:39 GMT"
+AFTER = "Sun, 09 Sep 2001 01:46:41 GMT"
+ETAG = '"%x-a"' % (1000000000 * 10**9)
 
 PATHSEND: dict[str, Any] = {"extensions": {"http.response.pathsend": {}}}
 
@@ -36,7 +36,7 @@ PATHSEND: dict[str, Any] = {"extensions": {"http.response.pathsend": {}}}
 def digits(tmp_path: Path) -> Path:
     path = tmp_path / "digits.txt"
     path.write_bytes(b"0123456789")
-    os.utime(path, (784111777, 784111777))
+    os.utime(path, (1000000000, 1000000000))
     return path
 
 
@@ -226,7 +226,7 @@ async def test_own_validators_take_the_place_of_the_files(digits: Path) -> None:
 
 
 async def test_validators_can_be_left_out(digits: Path) -> None:
-    answer = await ask(FileResponse(digits, etag=False), if_none_match=ETAG)
+    answer = await ask(FileResponse(digits, etag=None), if_none_match=ETAG)
     assert answer.status_code == 200
     assert "etag" not in answer.headers
     assert "last-modified" in answer.headers
@@ -262,20 +262,31 @@ async def test_another_content_has_another_tag(digits: Path, change: bytes) -> N
     assert (await ask(FileResponse(digits), if_none_match=ETAG)).body == change
 
 
+TRUSTED = 946_771_200  # 2000-01-02
+
+
 @pytest.mark.parametrize(
     ("seconds", "expected"),
     [
-        (2e9, "Fri, 13 Feb 2009 23:31:30 GMT"),  # never later than the answer itself
-        (-1, "Thu, 01 Jan 1970 00:00:00 GMT"),
-        (0, "Thu, 01 Jan 1970 00:00:00 GMT"),
-        (784111777.9, MODIFIED),
+        (1e9 + 0.9, MODIFIED),  # rounded down
+        (TRUSTED, "Sun, 02 Jan 2000 00:00:00 GMT"),
+        # Set by builds, and the same for each version of a file.
+        (TRUSTED - 1, None),
+        (946_684_800, None),  # Bazel
+        (499_162_500, None),  # npm
+        (315_532_801, None),  # buildpacks
+        (1, None),  # Nix
+        (0, None),
+        (-1, None),
     ],
 )
-async def test_last_modified_is_a_date_gone_by(digits: Path, seconds: float, expected: str) -> None:
+async def test_last_modified_is_sent_if_the_time_is_trusted(
+    digits: Path, seconds: float, expected: str | None
+) -> None:
     os.utime(digits, (seconds, seconds))
-    fields = dict(add_validators([], os.stat(digits).st_mtime_ns, 10, now=1234567890.5))
-
-    assert fields[b"last-modified"].decode() == expected
+    for offered in ({}, PATHSEND):
+        answer = await exchange(FileResponse(digits), scope=offered)
+        assert answer.headers.get("last-modified") == expected
 
 
 @pytest.mark.parametrize(
@@ -348,6 +359,10 @@ async def test_content_disposition_names_the_file(
         {"media_type": "a/b\n"},
         {"filename": "a", "content_disposition_type": "in line"},
         {"filename": "\ud800"},
+        {"etag": True},
+        {"etag": "strong"},
+        {"send_timeout": 0},
+        {"send_timeout": -1},
     ],
 )
 async def test_what_cannot_be_is_refused_where_it_is_made(arguments: dict[str, Any]) -> None:

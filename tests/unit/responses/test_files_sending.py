@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import functools
+import gc
 import os
 import shutil
+import signal
 import socket
 import sys
 import threading
@@ -17,8 +20,8 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from asgikit import ContentLengthMismatch, HTTPError
-from asgikit.responses.file_io import HOP, MESSAGES
+from asgikit import ContentLengthMismatch, HTTPError, StaticFiles
+from asgikit.responses.file_io import FIRST_READ, LARGEST_READ, MOST_MESSAGES, is_virtual
 from asgikit.responses.files import FileResponse
 from asgikit.runtime.threads import run_blocking_io
 from asgikit.testing import exchange
@@ -34,6 +37,8 @@ pytestmark = pytest.mark.anyio
 
 PATHSEND: dict[str, Any] = {"extensions": {"http.response.pathsend": {}}}
 WHOLE = b"0123456789"
+# Bytes of a message of a long file.
+SMALL_MESSAGE = 64 * 1024
 
 
 @pytest.fixture
@@ -47,7 +52,7 @@ def digits(tmp_path: Path) -> Path:
 def long(tmp_path: Path) -> Path:
     """A file of many hops, in messages of one byte."""
     path = tmp_path / "long"
-    path.write_bytes(b"x" * (3 * MESSAGES))
+    path.write_bytes(b"x" * (3 * MOST_MESSAGES))
     return path
 
 
@@ -164,7 +169,7 @@ async def test_a_file_given_another_name_while_it_is_sent_goes_on(long: Path) ->
     body, error = await send_and(long, replace)
 
     assert error is None
-    assert body == b"x" * (3 * MESSAGES)
+    assert body == b"x" * (3 * MOST_MESSAGES)
 
 
 async def test_a_file_deleted_before_it_is_sent_is_a_404(digits: Path) -> None:
@@ -182,14 +187,14 @@ async def test_a_file_that_grows_sends_what_was_promised(long: Path) -> None:
     body, error = await send_and(long, grow)
 
     assert error is None
-    assert body == b"x" * (3 * MESSAGES)
+    assert body == b"x" * (3 * MOST_MESSAGES)
 
 
 async def test_a_file_that_shrinks_breaks_the_answer(long: Path) -> None:
-    body, error = await send_and(long, lambda: os.truncate(long, MESSAGES + 1))
+    body, error = await send_and(long, lambda: os.truncate(long, MOST_MESSAGES + 1))
 
     assert isinstance(error, ContentLengthMismatch)
-    assert len(body) < 3 * MESSAGES
+    assert len(body) < 3 * MOST_MESSAGES
     assert open_paths_below(long) == []
 
 
@@ -246,36 +251,60 @@ async def test_messages_are_of_the_chunk_size_and_the_last_one_says_so(digits: P
     assert bodies == [(b"0123", True), (b"4567", True), (b"89", False)]
 
 
-@pytest.mark.parametrize(("size", "hops"), [(0, 1), (HOP, 1), (HOP + 1, 2), (3 * HOP, 3)])
-async def test_a_hop_brings_a_mebibyte(
-    tmp_path: Path, size: int, hops: int, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("size", "on_asyncio", "on_trio"),
+    [
+        (0, 1, 1),
+        (FIRST_READ, 1, 1),
+        (FIRST_READ + 1, 2, 2),
+        # 256 KiB, 512 KiB, 1 MiB, 1 MiB, 256 KiB
+        (3 * LARGEST_READ, 5, 12),
+        # ..., 512 KiB; and a call that closes the file, which `unread` may have needed
+        (3 * LARGEST_READ + FIRST_READ, 6, 13),
+    ],
+)
+async def test_file_is_read_in_few_calls(
+    tmp_path: Path,
+    anyio_backend_name: str,
+    size: int,
+    on_asyncio: int,
+    on_trio: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    path = tmp_path / "big"
+    path = tmp_path / "large"
     path.write_bytes(b"x" * size)
     count = 0
 
-    async def counted(function: Callable[[], Any]) -> Any:
+    async def counted(function: Callable[..., Any], *arguments: Any) -> Any:
         nonlocal count
         count += 1
-        return await run_blocking_io(function)
+        return await run_blocking_io(function, *arguments)
 
-    monkeypatch.setattr("asgikit.responses.files.run_blocking_io", counted)
+    monkeypatch.setattr("asgikit.responses.file_sending.run_blocking_io", counted)
 
-    assert len((await exchange(FileResponse(path))).body) == size
-    assert count == hops
+    sent = 0
+
+    async def send(message: Message) -> None:
+        nonlocal sent
+        sent += len(message.get("body", b""))
+
+    await FileResponse(path)(never, send)
+
+    assert sent == size
+    assert count == (on_asyncio if anyio_backend_name == "asyncio" else on_trio)
 
 
-async def test_no_more_than_a_mebibyte_is_read_ahead_of_a_client_that_stalls(
+async def test_client_that_never_reads_holds_one_first_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = tmp_path / "big"
-    path.write_bytes(b"x" * (4 * HOP))
+    path = tmp_path / "large"
+    path.write_bytes(b"x" * (4 * LARGEST_READ))
     read_so_far = 0
     read = os.read
 
     def counted(descriptor: int, size: int) -> bytes:
         nonlocal read_so_far
-        if size >= 1000:  # the loop reads its own wake-ups
+        if size >= 1000:  # the event loop reads its own wake-ups
             read_so_far += size
         return read(descriptor, size)
 
@@ -295,8 +324,83 @@ async def test_no_more_than_a_mebibyte_is_read_ahead_of_a_client_that_stalls(
                 await anyio.lowlevel.checkpoint()
             group.cancel_scope.cancel()
 
-    assert read_so_far == HOP
+    assert read_so_far == FIRST_READ
     assert open_paths_below(path) == []
+
+
+async def test_stalled_client_holds_two_messages(tmp_path: Path, anyio_backend_name: str) -> None:
+    """The client takes 3 MiB at once, then stalls for a while, twice."""
+    path = tmp_path / "large"
+    content = os.urandom(8 * LARGEST_READ)
+    path.write_bytes(content)
+    held: list[int] = []
+    body = b""
+
+    async def send(message: Message) -> None:
+        nonlocal body
+        before, body = len(body), body + message.get("body", b"")
+        if before // (3 * LARGEST_READ) != len(body) // (3 * LARGEST_READ):
+            for _ in range(3):
+                await anyio.lowlevel.checkpoint()
+            gc.collect()
+            chunks = [thing for thing in gc.get_objects() if type(thing) is list]
+            held.append(sum(is_chunks(thing) for thing in chunks))
+
+    def is_chunks(thing: list[Any]) -> int:
+        """Return the bytes of a list of file chunks."""
+        return sum(
+            len(chunk) for chunk in thing if type(chunk) is bytes and len(chunk) == SMALL_MESSAGE
+        )
+
+    await FileResponse(path)(never, send)
+
+    assert body == content
+    assert len(held) == 2
+    assert max(held) <= (0 if anyio_backend_name == "asyncio" else FIRST_READ)
+
+
+@pytest.mark.parametrize("kind", ["start", "body"])
+async def test_send_timeout_ends_a_response_to_a_stalled_client(
+    long: Path, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    ran: list[bool] = []
+
+    async def send(message: Message) -> None:
+        if message["type"] == f"http.response.{kind}":
+            await anyio.sleep_forever()
+
+    response = FileResponse(
+        long, chunk_size=1, send_timeout=0.01, background=lambda: ran.append(True)
+    )
+    with anyio.fail_after(20), caplog.at_level("DEBUG", logger="asgikit"):
+        await response(never, send)
+
+    assert "the client took no message for 0.01 seconds" in caplog.text
+    assert {record.levelname for record in caplog.records} == {"DEBUG"}
+    assert open_paths_below(long) == []
+    assert ran == [True]
+
+
+@pytest.mark.parametrize("seconds", [None, 60.0])
+async def test_send_timeout_does_not_end_a_slow_download(
+    digits: Path, seconds: float | None
+) -> None:
+    body = b""
+
+    async def send(message: Message) -> None:
+        nonlocal body
+        for _ in range(3):
+            await anyio.lowlevel.checkpoint()
+        body += message.get("body", b"")
+
+    with anyio.fail_after(20):
+        await FileResponse(digits, chunk_size=1, send_timeout=seconds)(never, send)
+
+    assert body == WHOLE
+
+
+def test_send_timeout_is_two_minutes_by_default() -> None:
+    assert FileResponse("digits.txt").send_timeout == 120
 
 
 MEMORY = """
@@ -334,7 +438,7 @@ async def test_a_gibibyte_takes_no_more_memory_than_a_mebibyte(
     total, growth = map(int, done.stdout.split())
 
     assert total == 1 << 30
-    assert growth < 16 * HOP
+    assert growth < 16 * LARGEST_READ
 
 
 # The end of it.
@@ -473,6 +577,114 @@ async def test_the_background_runs_once_after_the_last_message(digits: Path) -> 
     await FileResponse(digits, background=background)(never, send)
 
     assert order == ["http.response.start", "http.response.body", "background"]
+
+
+# Files of the kernel, and files that another process has a lease on.
+
+
+def virtual_files() -> list[str]:
+    """Return files of procfs and sysfs with content, of which `st_size` says 0 and 4096."""
+    names = ("/proc/version", "/proc/filesystems", "/sys/kernel/mm/transparent_hugepage/enabled")
+    return [name for name in names if os.path.exists(name)]
+
+
+@pytest.mark.parametrize("offered", [{}, PATHSEND], ids=["", "pathsend"])
+@pytest.mark.parametrize("options", [{}, {"etag": "content"}, {"headers": {"content-length": "9"}}])
+async def test_virtual_file_is_streamed_without_length(
+    offered: dict[str, Any], options: dict[str, Any]
+) -> None:
+    for path in virtual_files():
+        with open(path, "rb") as file:  # noqa: ASYNC230
+            size = len(file.read())
+        response = FileResponse(path, **options)
+        answer = await exchange(response, headers={"range": "bytes=0-1"}, scope=offered)
+
+        assert (answer.status_code, len(answer.body)) == (200, size)
+        assert answer.messages[1]["type"] == "http.response.body"
+        absent = {"content-length", "etag", "last-modified", "accept-ranges"}
+        assert absent.isdisjoint(answer.headers)
+        head = await exchange(response, "HEAD", scope=offered)
+        assert (head.status_code, head.body) == (200, b"")
+        assert "content-length" not in head.headers
+
+
+async def test_virtual_file_is_served_from_a_folder() -> None:
+    answer = await exchange(StaticFiles("/proc/sys/kernel"), target="/ostype")
+
+    assert (answer.status_code, answer.body) == (200, os.uname().sysname.encode() + b"\n")
+    assert "content-length" not in answer.headers
+
+
+async def test_device_of_a_disk_is_not_virtual(tmp_path: Path) -> None:
+    assert not is_virtual(os.stat(tmp_path).st_dev)
+    assert not is_virtual(os.makedev(0, 1 << 19))  # in no list of mounts
+    assert not is_virtual(os.makedev(8, 1))
+    assert is_virtual(os.stat("/proc").st_dev)
+
+
+F_SETLEASE = 1024
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="leases are of Linux")
+@pytest.mark.parametrize("kind", ["FileResponse", "StaticFiles"])
+async def test_file_under_a_lease_is_sent_once_it_is_given_up(digits: Path, kind: str) -> None:
+    app = FileResponse(digits) if kind == "FileResponse" else StaticFiles(digits.parent)
+    holder = os.open(digits, os.O_RDWR)
+
+    def give_up(number: int, frame: object) -> None:
+        fcntl.fcntl(holder, F_SETLEASE, fcntl.F_UNLCK)
+
+    before = signal.signal(signal.SIGIO, give_up)
+    try:
+        try:
+            fcntl.fcntl(holder, F_SETLEASE, fcntl.F_WRLCK)
+        except OSError as error:
+            pytest.skip(f"this file system has no leases: {error}")
+        with pytest.raises(BlockingIOError):
+            os.close(os.open(digits, os.O_RDONLY | os.O_NONBLOCK))
+        with anyio.fail_after(20):
+            answer = await exchange(app, target="/digits.txt")
+    finally:
+        signal.signal(signal.SIGIO, before)
+        os.close(holder)
+
+    assert (answer.status_code, answer.body) == (200, WHOLE)
+    assert open_paths_below(digits.parent) == []
+
+
+@pytest.mark.parametrize("replacement", ["fifo", "folder", "nothing"])
+async def test_name_that_stops_to_be_a_leased_file_is_404(
+    digits: Path, replacement: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file is replaced after the first attempt to open it."""
+    open_ = os.open
+
+    def replace(path: Any, flags: int, *arguments: Any, **named: Any) -> int:
+        if path == str(digits) and flags & os.O_NONBLOCK:
+            digits.unlink()
+            if replacement == "fifo":
+                os.mkfifo(digits)
+            elif replacement == "folder":
+                digits.mkdir()
+            raise BlockingIOError(errno.EWOULDBLOCK, "leased")
+        return open_(path, flags, *arguments, **named)
+
+    monkeypatch.setattr(os, "open", replace)
+    with anyio.fail_after(20):
+        answer = await exchange(FileResponse(digits))
+
+    assert answer.status_code == 404
+    assert open_paths_below(digits.parent) == []
+
+
+async def test_leased_file_of_another_system_is_an_error(
+    digits: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("asgikit.responses.file_io._O_PATH", None)
+    with monkeypatch.context() as patches:
+        patches.setattr(os, "open", functools.partial(fail, errno.EWOULDBLOCK))
+        with pytest.raises(BlockingIOError):
+            await FileResponse(digits)(never, lambda message: anyio.lowlevel.checkpoint())
 
 
 # Handed to the server.
