@@ -1,1 +1,1 @@
-"""What asgikit costs, as ratios to the same app written by hand on raw ASGI."""
+"""Benchmarks: the cost of asgikit as ratios to the same app on raw ASGI."""

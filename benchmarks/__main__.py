@@ -1,11 +1,11 @@
-"""Measures asgikit: `python -m benchmarks [COMMAND] --help`.
+"""Measure asgikit: `python -m benchmarks [COMMAND] --help`.
 
-Without a command in process, against raw ASGI and the peers. The commands are:
+Without a command, the benchmark runs in process, against raw ASGI and the installed peers. The
+commands are:
 
 - `wire`: through servers and sockets, under load;
-- `growth`: time and memory as what is sent doubles;
-- `start`: the time of the import, and the memory of a worker at rest;
-- `instructions`: instructions a request, and whether they rose.
+- `growth`: time and memory while the size of a request doubles;
+- `instructions`: instructions per request, compared with a baseline.
 """
 
 from __future__ import annotations
@@ -13,22 +13,19 @@ from __future__ import annotations
 import importlib
 import sys
 
-COMMANDS = ("wire", "growth", "start", "instructions")
+COMMANDS = ("wire", "growth", "instructions")
 
 
 def main(arguments: list[str]) -> int:
-    """Run one command."""
+    """Run one command, and return its exit status."""
+    command, rest = "in_process", arguments
     if arguments and not arguments[0].startswith("-"):
-        if arguments[0] not in COMMANDS:
-            print(f"{arguments[0]} is not a command: {', '.join(COMMANDS)}", file=sys.stderr)
-            return 2
         command, *rest = arguments
-        # A command imports what the others do without.
-        module = importlib.import_module(f"benchmarks.{command}")
-    else:
-        rest = arguments
-        module = importlib.import_module("benchmarks.in_process")
-    return int(module.main(rest))
+        if command not in COMMANDS:
+            print(f"{command} is not a command: {', '.join(COMMANDS)}", file=sys.stderr)
+            return 2
+    # Each command imports only its own dependencies.
+    return int(importlib.import_module(f"benchmarks.{command}").main(rest))
 
 
 if __name__ == "__main__":

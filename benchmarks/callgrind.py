@@ -1,8 +1,8 @@
-"""Counts the instructions of requests, under valgrind: `python -m benchmarks.callgrind` runs there.
+"""Count instructions of requests: valgrind runs `python -m benchmarks.callgrind CONTENDER`.
 
-Callgrind is told what to count by its client requests: a few instructions that do nothing on a real
-processor, and that valgrind recognises. They are called as machine code, so that neither a compiler
-nor valgrind's headers are needed.
+Client requests tell callgrind where to count. They are instructions without an effect on a real
+processor, which valgrind recognises. They are called as machine code, so neither a compiler nor the
+headers of valgrind are needed.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from collections.abc import Callable
 from typing import Any
 
 from benchmarks import exchange
-from benchmarks.contenders import load, raw
+from benchmarks.contenders import load
 from benchmarks.scenarios import SCENARIOS
 
-# A function of one argument: where the request is, with its own arguments. Both codes rotate a
-# register by 128 bits in all, and then do nothing.
+# A function with one argument: the address of the request and its arguments. Both variants rotate a
+# register by 128 bits in total, and then do nothing.
 _CODE = {
     # mov %rdi,%rax; xor %edx,%edx; rol $3,$13,$61,$51 of %rdi; xchg %rbx,%rbx; mov %rdx,%rax; ret
     "x86_64": "4889f8 31d2 48c1c703 48c1c70d 48c1c73d 48c1c733 4887db 4889d0 c3",
@@ -32,8 +32,8 @@ _CODE = {
 _TOOL = ord("C") << 24 | ord("T") << 16
 _ZERO, _DUMP, _START = _TOOL + 1, _TOOL + 3, _TOOL + 4
 
-WARM = 60  # requests before the counted ones: the interpreter has specialised its code by then
-#: Requests that are counted, by scenario: as few as repeat.
+WARM_UP = 60  # requests before the counted ones, until the interpreter has specialised its code
+#: The number of counted requests per scenario: as few as are reproducible.
 COUNTED = {
     "a_plaintext": 30,
     "b_json_small": 30,
@@ -51,15 +51,14 @@ COUNTED = {
 
 
 def is_supported() -> bool:
-    """Tell whether the client requests of this processor are known here."""
+    """Return whether the client requests of this processor are known."""
     return platform.machine() in _CODE and sys.platform == "linux"
 
 
-def make_requester() -> Callable[..., None]:
-    """Make a function that sends callgrind a request, with a name where it takes one."""
-    code = bytes.fromhex(_CODE[platform.machine()])
+def make_client_request() -> Callable[..., None]:
+    """Return a function that sends callgrind a request with an optional name."""
     page = mmap.mmap(-1, mmap.PAGESIZE, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
-    page.write(code)
+    page.write(bytes.fromhex(_CODE[platform.machine()]))
     address = ctypes.addressof(ctypes.c_char.from_buffer(page))
     call = ctypes.CFUNCTYPE(ctypes.c_uint64, ctypes.c_void_p)(address)
 
@@ -67,21 +66,25 @@ def make_requester() -> Callable[..., None]:
         text = ctypes.create_string_buffer(name)
         words = (ctypes.c_uint64 * 6)(number, ctypes.addressof(text))
         call(ctypes.addressof(words))
-        assert page  # it must be there as long as this function
+        assert page  # keeps the memory of the function alive
 
     return request
 
 
+async def do_nothing(_scope: Any, _receive: Any, _send: Any) -> None:
+    """Respond with nothing: the cost of the harness."""
+
+
 def count(contender: str) -> None:
-    """Have callgrind write one part for each scenario, and one for the same requests to nothing."""
-    request = make_requester()
+    """Write one part for each scenario, and one for the same requests to an empty app."""
+    request = make_client_request()
     with asyncio.Runner() as runner:
         apps = runner.run(load(contender))
 
         def run(label: str, app: Any, name: str) -> None:
             requests = COUNTED[name]
             sent = SCENARIOS[name], SCENARIOS[name].messages()
-            runner.run(exchange.measure(app, *sent, min(WARM, 3 * requests)))
+            runner.run(exchange.measure(app, *sent, min(WARM_UP, 3 * requests)))
             gc.collect()
             gc.disable()
             request(_ZERO)
@@ -89,18 +92,18 @@ def count(contender: str) -> None:
             request(_DUMP, label.encode())
             gc.enable()
 
-        # Imports need not be counted, which takes five times as long. To begin and end for each
-        # scenario takes longer still: valgrind then translates all code anew.
+        # Counting starts after the imports, and only once: valgrind translates all code again at
+        # each start.
         request(_START)
-        # What runs for the first time takes longer: that is nobody's.
-        run("first", raw.nothing, next(iter(COUNTED)))
+        # The first run takes longer, and is not counted.
+        run("first", do_nothing, next(iter(COUNTED)))
         for name in COUNTED:
-            run(f"floor:{name}", raw.nothing, name)
+            run(f"floor:{name}", do_nothing, name)
             run(name, apps[SCENARIOS[name].key], name)
 
 
 def read_part(text: str) -> tuple[str, int] | None:
-    """Read the name and the instructions of one part that callgrind wrote.
+    """Parse the name and the instructions of a part written by callgrind.
 
     >>> read_part("desc: Trigger: Client Request: a\\nfn=x\\ntotals: 12\\n")
     ('a', 12)

@@ -1,81 +1,69 @@
-"""A run as a chart: a line for each scenario, a dot for each contender."""
+"""The chart of the README: six scenarios as bars, asgikit beside Starlette."""
 
 from __future__ import annotations
 
-import importlib
+from html import escape
 from pathlib import Path
 from typing import Any
 
-from benchmarks.report import by_scenario
-from benchmarks.results import BASE, OURS, Run
-from benchmarks.scenarios import SCENARIOS
+from benchmarks.results import OURS, Row, Table
 
-# Told apart by people who see no red or no green (Okabe and Ito), and by their marks.
-_COLOURS = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
-_MARKS = ("o", "s", "^", "D", "v", "P", "X")
+CHART = Path(__file__).parent / "chart.svg"
+PEER = "starlette"
+TITLES = {
+    "a_plaintext": "Send a short text",
+    "b_json_small": "Send a small JSON document",
+    "f_json_body": "Read a JSON request",
+    "g_form": "Read a form of 20 fields",
+    "j_stream": "Stream 100 chunks",
+    "k_file_100k": "Send a file of 100 KB",
+}
 
-
-def figure(*, columns: int = 1, **size: Any) -> tuple[Any, Any]:
-    """Make a figure, and its empty panels; the same data give the same SVG.
-
-    Raises:
-        ModuleNotFoundError: matplotlib is not installed.
-    """
-    matplotlib = importlib.import_module("matplotlib")
-    matplotlib.rcParams.update(
-        {"svg.hashsalt": "benchmarks", "font.family": "sans-serif", "font.size": 9}
-    )
-    # Not pyplot, which holds figures and looks for a screen.
-    made = importlib.import_module("matplotlib.figure").Figure(layout="constrained", **size)
-    return made, made.subplots(ncols=columns)
-
-
-def write(made: Any, path: Path) -> None:
-    """Write a figure as SVG, without the time."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    made.savefig(path, format="svg", metadata={"Date": None})
+# Wide enough for a phone at full size; the colours follow the mode of the viewer.
+_WIDTH, _LABEL, _BAR, _TOP, _STEP = 390, 62, 260, 62, 68
+_STYLE = """
+text { font: 13px system-ui, sans-serif; fill: #1b2024 }
+.title { font-weight: 600 } .soft { font-size: 11px; fill: #525a62 }
+.asgikit { fill: #0c5f74 } .starlette { fill: #a3aab1 }
+@media (prefers-color-scheme: dark) {
+  text { fill: #e6e9eb } .soft { fill: #a4acb3 }
+  .asgikit { fill: #83cbdf } .starlette { fill: #6b737b }
+}
+"""
 
 
-def draw(run: Run, path: Path) -> None:
-    """Draw the ratios of a run."""
-    table = by_scenario(run)
-    names = list(table)
-    made, axes = figure(figsize=(8.5, 1.5 + 0.33 * len(names)))
-    contenders = dict.fromkeys(name for line in table.values() for name in line if name != BASE)
-    for place, contender in enumerate(contenders):
-        points = [
-            (line[contender].ratio_of_minima, height)
-            for height, line in enumerate(table.values())
-            if contender in line
+def _text(x: int, y: int, content: str, style: str = "") -> str:
+    return f'<text x="{x}" y="{y}" class="{style}">{escape(content)}</text>'
+
+
+def _pair(title: str, rows: dict[str, Row], top: int) -> list[str]:
+    longest = max(rows[OURS].ratio, rows[PEER].ratio)
+    found = [_text(0, top, title)]
+    for y, name in ((top + 8, OURS), (top + 28, PEER)):
+        ratio = rows[name].ratio
+        width = max(1, round(_BAR * ratio / longest))
+        found += [
+            _text(0, y + 12, name.capitalize() if name == PEER else name, "soft"),
+            f'<rect x="{_LABEL}" y="{y}" width="{width}" height="16" rx="3" class="{name}"/>',
+            _text(_LABEL + width + 6, y + 13, f"{ratio:.2f}"),
         ]
-        axes.scatter(
-            *zip(*points, strict=True),
-            label=contender,
-            color=_COLOURS[place % len(_COLOURS)],
-            marker=_MARKS[place % len(_MARKS)],
-            s=52 if contender == OURS else 24,
-            zorder=4 if contender == OURS else 3,
-        )
-    targets = [
-        (scenario.target, names.index(name))
-        for name, scenario in SCENARIOS.items()
-        if name in table and scenario.target
-    ]
-    if targets:
-        axes.scatter(
-            *zip(*targets, strict=True), label="target", color="#777777", marker="|", s=120
-        )
-    axes.axvline(1, color="#777777", linewidth=0.8)
-    axes.set_xscale("log")
-    axes.xaxis.set_major_formatter("{x:g}")
-    axes.xaxis.set_minor_formatter("")
-    axes.set_xticks([0.5, 1, 2, 5, 10, 20, 50, 100], minor=False)
-    axes.set_yticks(range(len(names)), [f"{SCENARIOS[name].title}  ({name})" for name in names])
-    axes.invert_yaxis()
-    axes.grid(axis="both", color="#dddddd", linewidth=0.6)
-    axes.set_axisbelow(True)
-    axes.set_xlabel("time of a request, as a ratio to raw ASGI (log scale; left is faster)")
-    made.legend(
-        loc="outside upper center", ncols=9, frameon=False, handletextpad=0.1, columnspacing=1.0
+    return found
+
+
+def draw(table: Table, run: dict[str, Any], path: Path = CHART) -> None:
+    """Write the chart of the scenarios that have both libraries."""
+    shown = {name: table[name] for name in TITLES if {OURS, PEER} <= table.get(name, {}).keys()}
+    versions, machine = run["versions"], run["machine"]
+    parts = [_text(0, 16, "Time of a request, as a ratio to raw ASGI (1.00)", "title")]
+    parts.append(_text(0, 34, "Shorter is faster. Each pair of bars has its own scale.", "soft"))
+    for number, (name, rows) in enumerate(shown.items()):
+        parts += _pair(TITLES[name], rows, _TOP + _STEP * number)
+    bottom = _TOP + _STEP * len(shown)
+    origin = f"Starlette {versions.get(PEER, '')}, {machine['python']}, {machine['processor']}"
+    parts += [_text(0, bottom, origin, "soft"), _text(0, bottom + 16, run["date"][:10], "soft")]
+    path.write_text(
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {bottom + 24}" '
+        f'width="{_WIDTH}" role="img" aria-label="Time of a request as a ratio to raw ASGI">\n'
+        f"<style>{_STYLE}</style>\n" + "\n".join(parts) + "\n</svg>\n",
+        encoding="utf-8",
     )
-    write(made, path)

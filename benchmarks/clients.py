@@ -1,53 +1,74 @@
-"""Clients that read streams: `python -m benchmarks.clients PORT PATH COUNT SECONDS`.
+"""HTTP clients for the wire benchmark: `python -m benchmarks.clients PORT COUNT SECONDS`.
 
-Each reads one after another. It prints, as JSON, how many were read to their end, and in how many
-seconds.
+The request is read from standard input. Each client sends it again and again over one connection.
+The output is JSON: the number of requests, the seconds, and the median and the 99th percentile of
+the latency in seconds.
 """
 
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
+import re
 import sys
 import time
 
-END = b"\r\n0\r\n\r\n"  # of a chunked body
+END = b"\r\n0\r\n\r\n"  # the last chunk of a body
 
 
-async def read_streams(port: int, path: str, until: float) -> int:
-    """Read streams over one connection, and give how many."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n"
-    streams = 0
+async def read_response(reader: asyncio.StreamReader) -> None:
+    """Read a response to its end.
+
+    Raises:
+        ConnectionError: its status is not 200, or the connection was closed.
+    """
+    head = await reader.readuntil(b"\r\n\r\n")
+    if head[9:12] != b"200":
+        raise ConnectionError(f"status {head[9:12]!r}")
+    length = re.search(rb"\r\ncontent-length: *(\d+)", head, re.IGNORECASE)
+    remaining, tail = int(length[1]) if length else 0, b""
+    while remaining if length else tail != END:
+        received = await reader.read(min(remaining, 1 << 16) if length else 1 << 16)
+        if not received:
+            raise ConnectionError("the server closed the connection")
+        remaining -= len(received)
+        tail = (tail + received)[-len(END) :]
+
+
+async def send_requests(port: int, request: bytes, end: float, latencies: list[float]) -> None:
+    """Send requests over one connection until the time ``end``; at least one."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 20)
     try:
-        while time.perf_counter() < until:
-            writer.write(request.encode())
-            # The end may come in two pieces.
-            tail = b""
-            while not tail.endswith(END):
-                received = await reader.read(1 << 16)
-                if not received:
-                    raise ConnectionError("the server has closed the connection")
-                tail = (tail + received)[-len(END) :]
-            streams += 1
+        now = 0.0
+        while now < end:
+            start = time.perf_counter()
+            writer.write(request)
+            await read_response(reader)
+            now = time.perf_counter()
+            latencies.append(now - start)
     finally:
         writer.close()
-    return streams
 
 
-async def load(port: int, path: str, count: int, seconds: float) -> dict[str, float]:
-    """Have many clients read at the same time."""
+async def load(port: int, request: bytes, count: int, seconds: float) -> dict[str, float]:
+    """Run ``count`` clients at the same time."""
+    latencies: list[float] = []
     start = time.perf_counter()
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(read_streams(port, path, start + seconds)) for _ in range(count)]
-    streams = sum(task.result() for task in tasks)
-    return {"requests": streams, "seconds": time.perf_counter() - start}
+    end = start + seconds
+    await asyncio.gather(*[send_requests(port, request, end, latencies) for _ in range(count)])
+    duration = time.perf_counter() - start
+    latencies.sort()
+    median, late = (latencies[int(len(latencies) * share)] for share in (0.5, 0.99))
+    return {"requests": len(latencies), "seconds": duration, "median": median, "late": late}
 
 
 def main() -> None:
-    """Read the command line, and print what came of it."""
-    port, path, count, seconds = sys.argv[1:]
-    print(json.dumps(asyncio.run(load(int(port), path, int(count), float(seconds)))))
+    port, count, seconds = sys.argv[1:]
+    loop_factory = importlib.import_module("uvloop").new_event_loop
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        request = sys.stdin.buffer.read()
+        print(json.dumps(runner.run(load(int(port), request, int(count), float(seconds)))))
 
 
 if __name__ == "__main__":

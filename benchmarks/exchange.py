@@ -1,4 +1,4 @@
-"""The server's side of a request, in process: answers are checked, or timed and dropped."""
+"""The server side of requests in process: record one response, or measure many requests."""
 
 from __future__ import annotations
 
@@ -7,85 +7,87 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from benchmarks.answers import Answer, WrongAnswer, collect
+from benchmarks.checks import Response, WrongResponse, collect
 from benchmarks.scenarios import Scenario
 
-PATIENCE = 60.0  # seconds after which an answer will not come any more
+TIME_LIMIT = 60.0  # seconds for one response
 
 
 async def drop(_message: dict[str, Any]) -> None:
-    """Send nowhere."""
+    """Discard a message of the app."""
 
 
-def waiting(messages: Sequence[dict[str, Any]], loop: asyncio.AbstractEventLoop) -> Any:
-    """Make a `receive` and a `send` of a client that stays: after the body, `receive` waits."""
-    left = iter(messages)
+def connect_waiting(messages: Sequence[dict[str, Any]], loop: asyncio.AbstractEventLoop) -> Any:
+    """Return `receive` and `send` of a client that stays: `receive` waits after the body."""
+    remaining = iter(messages)
 
     async def receive() -> dict[str, Any]:
-        for message in left:
+        for message in remaining:
             return message
         return await loop.create_future()  # type: ignore[no-any-return]
 
     return receive, drop
 
 
-def leaving(messages: Sequence[dict[str, Any]], loop: asyncio.AbstractEventLoop) -> Any:
-    """Make those of a client that is seen to leave once it has its answer."""
-    left = iter(messages)
-    gone: asyncio.Future[None] | None = None
-    has_answer = False
+def connect_disconnecting(
+    messages: Sequence[dict[str, Any]], loop: asyncio.AbstractEventLoop
+) -> Any:
+    """Return `receive` and `send` of a client that disconnects after the response."""
+    remaining = iter(messages)
+    disconnected: asyncio.Future[None] | None = None
+    is_complete = False
 
     async def receive() -> dict[str, Any]:
-        nonlocal gone
-        for message in left:
+        nonlocal disconnected
+        for message in remaining:
             return message
-        if not has_answer:
-            gone = gone or loop.create_future()
-            await gone
+        if not is_complete:
+            disconnected = disconnected or loop.create_future()
+            await disconnected
         return {"type": "http.disconnect"}
 
     async def send(message: dict[str, Any]) -> None:
-        nonlocal has_answer
+        nonlocal is_complete
         if message["type"] != "http.response.start" and not message.get("more_body", False):
-            has_answer = True
-            if gone is not None and not gone.done():
-                gone.set_result(None)
+            is_complete = True
+            if disconnected is not None and not disconnected.done():
+                disconnected.set_result(None)
 
     return receive, send
 
 
-async def answer(app: Any, scenario: Scenario) -> Answer:
-    """Send one request, and keep what comes back.
+async def record(app: Any, scenario: Scenario) -> Response:
+    """Send one request, and return its response.
 
     Raises:
-        WrongAnswer: it is no answer, or does not come.
+        WrongResponse: the messages are invalid, or the time limit is exceeded.
     """
     messages: list[dict[str, Any]] = []
-    connect = leaving if scenario.watched else waiting
+    connect = connect_disconnecting if scenario.disconnects else connect_waiting
     receive, send = connect(scenario.messages(), asyncio.get_running_loop())
 
-    async def keep(message: dict[str, Any]) -> None:
+    async def record_message(message: dict[str, Any]) -> None:
         messages.append({**message})
         await send(message)
 
     try:
-        async with asyncio.timeout(PATIENCE):
-            await app(scenario.scope(), receive, keep)
+        async with asyncio.timeout(TIME_LIMIT):
+            await app(scenario.scope(), receive, record_message)
     except TimeoutError as error:
-        raise WrongAnswer(f"{scenario.name}: no answer within {PATIENCE:.0f} s") from error
+        raise WrongResponse(f"{scenario.name}: no response in {TIME_LIMIT:.0f} s") from error
     return collect(messages)
 
 
 async def measure(
     app: Any, scenario: Scenario, messages: Sequence[dict[str, Any]], requests: int
 ) -> float:
-    """Give the seconds that ``requests`` requests take, one awaited after another.
+    """Return the seconds of ``requests`` requests, one after another.
 
-    Each has a scope, a header list, a `receive` and a `send` of its own. A server makes them for
-    each request, too, so they are made on the clock: what was made ahead would be out of the cache.
+    The time includes the creation of scope, headers, `receive` and `send`, which a server creates
+    for each request as well. If they were created before, they would not be in the cache.
     """
     loop = asyncio.get_running_loop()
-    connect = leaving if scenario.watched else waiting
+    connect = connect_disconnecting if scenario.disconnects else connect_waiting
     template = scenario.scope()
     headers = template["headers"]
     start = time.perf_counter()

@@ -1,8 +1,8 @@
-"""Measures time and memory as what is sent doubles: `python -m benchmarks growth`.
+"""Measure time and memory while the size of a request doubles: `python -m benchmarks growth`.
 
-Each point is a process of its own. The exponent is that of the curve through the larger half of the
-points: 1 is linear, 2 is quadratic. Memory is what Python's allocators hand out at the peak of one
-request, what is sent not counted; it is fitted by a line: how many bytes each further unit takes.
+Each point is measured in a process of its own. The exponent is the slope of log(time) over
+log(size) in the larger half of the points: 1 is linear, 2 is quadratic. Memory is the peak that the
+allocators of Python report for one request, without the request itself.
 """
 
 from __future__ import annotations
@@ -10,48 +10,261 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
-import importlib
+import itertools
 import json
 import math
 import os
 import statistics
 import subprocess
 import sys
+import tempfile
+import time
 import tracemalloc
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from typing import Any, NamedTuple
 
-from benchmarks import report
-from benchmarks.in_process import pick, progress
-from benchmarks.results import FOLDER, machine, now, versions
+from asgikit import (
+    FileResponse,
+    Limits,
+    PlainTextResponse,
+    Request,
+    StreamingResponse,
+    request_response,
+)
+from benchmarks import report, results
+from benchmarks.in_process import ENVIRONMENT, ROOT, progress, select
+from benchmarks.payloads import BOUNDARY, FORM_TYPE, MULTIPART_TYPE, KiB, MiB, multipart
+from benchmarks.scenarios import Scenario
 
-#: An exponent above this is more than linear; less is what caches do that are full.
+#: An exponent above this is more than linear; full caches cause the difference to 1.
 LINEAR = 4 / 3
+POINTS = 8
+
+UNLIMITED = Limits(
+    max_body_size=None,
+    max_form_size=None,
+    max_text_size=None,
+    max_fields=None,
+    max_query_fields=None,
+)
+CHUNK = bytes(64 * KiB)
+SCOPE = {**Scenario("growth", "", lambda _response: None).scope(), "method": "POST"}
+MULTIPART = [(b"content-type", MULTIPART_TYPE.encode())]
+
+Headers = Sequence[tuple[bytes, bytes]]
+#: Reads a part of a request, and returns its size.
+Read = Callable[[Request], Awaitable[int]]
+#: Sends one request, and returns its seconds.
+Send = Callable[[], Awaitable[float]]
 
 
-@dataclass(frozen=True)
-class Point:
-    """What one size takes: seconds of a request, and bytes of peak memory above those at rest."""
+class Point(NamedTuple):
+    """Seconds of a request of one size, and its peak memory in bytes."""
 
     size: int
     seconds: float
     memory: int
 
 
+class Axis(NamedTuple):
+    """A size that doubles up to ``largest``, and the reason for the growth of memory."""
+
+    unit: str
+    largest: int
+    request: Callable[[int], Send]
+    memory: str
+
+    @property
+    def sizes(self) -> list[int]:
+        return [self.largest >> power for power in range(POINTS - 1, -1, -1)]
+
+
+async def run(
+    app: Any, chunks: Iterable[bytes], headers: Headers = (), query: bytes = b""
+) -> float:
+    """Send one request, with chunks created on demand; return its seconds."""
+    scope = {**SCOPE, "headers": [*SCOPE["headers"], *headers], "query_string": query}
+    remaining, statuses = iter(chunks), []
+    upcoming: bytes | None = next(remaining, b"")
+
+    async def receive() -> dict[str, Any]:
+        nonlocal upcoming
+        if upcoming is None:
+            await asyncio.get_running_loop().create_future()
+        body, upcoming = upcoming, next(remaining, None)
+        return {"type": "http.request", "body": body, "more_body": upcoming is not None}
+
+    async def send(message: dict[str, Any]) -> None:
+        statuses.append(message.get("status"))
+
+    start = time.perf_counter()
+    await app(scope, receive, send)
+    seconds = time.perf_counter() - start
+    if statuses[:1] != [200]:
+        raise RuntimeError(f"a response with status {statuses[:1]}")
+    return seconds
+
+
+def sender(read: Read, chunks: Callable[[], Iterable[bytes]] = list, **more: Any) -> Send:
+    """Return a function that sends a request to an app that responds with ``read(request)``."""
+
+    @request_response(limits=UNLIMITED)
+    async def app(request: Request) -> PlainTextResponse:
+        return PlainTextResponse(str(await read(request)))
+
+    return lambda: run(app, chunks(), **more)
+
+
+async def read_body(request: Request) -> int:
+    return len(await request.body())
+
+
+async def read_stream(request: Request) -> int:
+    return sum([len(chunk) async for chunk in request.stream()])
+
+
+async def read_form(request: Request) -> int:
+    async with request.form() as form:
+        return len(form)
+
+
+async def read_parts(request: Request) -> int:
+    return sum([len(data) async for part in request.parts() async for data in part])
+
+
+async def read_query(request: Request) -> int:
+    return len(request.query_params)
+
+
+async def read_headers(request: Request) -> int:
+    return sum([len(request.headers[name]) for name in request.headers])
+
+
+def file_part(size: int) -> Iterable[bytes]:
+    """Yield a multipart body with a file of ``size`` bytes."""
+    end = f"\r\n--{BOUNDARY}--\r\n".encode()
+    yield multipart({}, b"").removesuffix(end)
+    yield from itertools.repeat(CHUNK, size // len(CHUNK))
+    yield end
+
+
+def send_body(read: Read) -> Callable[[int], Send]:
+    return lambda size: sender(read, lambda: itertools.repeat(CHUNK, size // len(CHUNK)))
+
+
+def send_file_part(read: Read) -> Callable[[int], Send]:
+    return lambda size: sender(read, lambda: file_part(size), headers=MULTIPART)
+
+
+def encode_fields(count: int) -> bytes:
+    return "&".join(f"field-{number}=value+{number}" for number in range(count)).encode()
+
+
+def send_fields(count: int) -> Send:
+    content = [encode_fields(count)]
+    return sender(read_form, lambda: content, headers=[(b"content-type", FORM_TYPE.encode())])
+
+
+def send_texts(count: int) -> Send:
+    texts = {f"field-{number}": f"value {number}" for number in range(count)}
+    content = [multipart(texts, b"")]
+    return sender(read_form, lambda: content, headers=MULTIPART)
+
+
+def send_query(count: int) -> Send:
+    return sender(read_query, query=encode_fields(count))
+
+
+def send_headers(count: int) -> Send:
+    headers = [(b"x-field-%d" % number, b"value %d" % number) for number in range(count)]
+    return sender(read_headers, headers=headers)
+
+
+def receive_file(size: int) -> Send:
+    async def send() -> float:
+        with tempfile.NamedTemporaryFile() as file:
+            file.truncate(size)  # a sparse file
+            app = request_response(lambda _request: FileResponse(file.name))
+            return await run(app, ())
+
+    return send
+
+
+def connect_clients(count: int) -> Send:
+    """Open ``count`` streams, which end when all have started."""
+
+    async def send() -> float:
+        barrier = asyncio.Barrier(count)
+
+        async def chunks() -> AsyncIterator[bytes]:
+            yield CHUNK[:KiB]
+            await barrier.wait()
+            yield CHUNK[:KiB]
+
+        @request_response
+        async def app(_request: Request) -> StreamingResponse:
+            return StreamingResponse(chunks())
+
+        start = time.perf_counter()
+        await asyncio.gather(*[run(app, ()) for _ in range(count)])
+        return time.perf_counter() - start
+
+    return send
+
+
+_STREAMED = "constant: chunks are passed on"
+_RESULT = "linear: the result"
+AXES = {
+    "body": Axis("bytes", 16 * MiB, send_body(read_body), "linear: the body"),
+    "stream": Axis("bytes", 64 * MiB, send_body(read_stream), _STREAMED),
+    "upload": Axis("bytes", 64 * MiB, send_file_part(read_form), "constant above spool_size"),
+    "parts": Axis("bytes", 64 * MiB, send_file_part(read_parts), _STREAMED),
+    "fields": Axis("fields", 65536, send_fields, _RESULT),
+    "texts": Axis("fields", 4096, send_texts, _RESULT),
+    "query": Axis("fields", 65536, send_query, _RESULT),
+    "headers": Axis("headers", 8192, send_headers, _RESULT),
+    "file": Axis("bytes", 128 * MiB, receive_file, _STREAMED),
+    "clients": Axis("clients", 2048, connect_clients, "linear: a task and an iterator each"),
+}
+
+
+def measure(axis: str, size: int) -> Point:
+    """Measure one size in this process: the fastest of five requests, the memory of another."""
+
+    async def measure_in_loop() -> Point:
+        # The first request imports modules.
+        await AXES[axis].request(AXES[axis].sizes[0])()
+        request = AXES[axis].request(size)
+        times = [await request() for _ in range(5)]
+        gc.collect()
+        tracemalloc.start()
+        before = tracemalloc.get_traced_memory()[0]
+        await request()
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return Point(size, float(f"{min(times):.4g}"), max(0, peak - before))
+
+    return asyncio.run(measure_in_loop())
+
+
+def measure_in_process(axis: str, size: int) -> Point:
+    """Measure one size in a new process."""
+    command = [sys.executable, "-m", "benchmarks.growth", axis, str(size)]
+    environment = {**os.environ, **ENVIRONMENT}
+    return Point(*json.loads(subprocess.check_output(command, cwd=ROOT, env=environment)))
+
+
 def slope(points: Sequence[tuple[float, float]]) -> float:
-    """Give the slope of the line nearest to points.
+    """Return the slope of the regression line of points.
 
     >>> slope([(0.0, 1.0), (1.0, 3.0), (2.0, 5.0)])
     2.0
     """
-    xs, ys = zip(*points, strict=True)
-    return statistics.linear_regression(xs, ys).slope
+    return statistics.linear_regression(*zip(*points, strict=True)).slope
 
 
 def exponent(points: Sequence[Point]) -> float:
-    """Give the power of the size that time grows by, over the larger half of the points.
+    """Return the exponent of time over size in the larger half of the points.
 
     >>> round(exponent([Point(2**n, 3e-6 * 4**n, 0) for n in range(6)]), 6)
     2.0
@@ -60,141 +273,49 @@ def exponent(points: Sequence[Point]) -> float:
     return slope([(math.log(point.size), math.log(point.seconds)) for point in larger])
 
 
-def memory_slope(points: Sequence[Point]) -> float:
-    """Give the bytes that each further unit of size takes."""
-    return slope([(point.size, point.memory) for point in points])
+def lines(axes: dict[str, list[Point]]) -> report.Lines:
+    """Return the table of a run."""
+    found = [["", "sizes", "time, µs", "exponent", "memory, KiB", "bytes per unit", "memory"]]
+    for name, points in axes.items():
+        first, last, power = points[0], points[-1], exponent(points)
+        found.append(
+            [
+                name,
+                f"{first.size:,} to {last.size:,} {AXES[name].unit}",
+                " to ".join(report.microseconds(one.seconds) for one in (first, last)),
+                f"{power:.2f}{' (!)' if power > LINEAR else ''}",
+                f"{first.memory / 1024:,.0f} to {last.memory / 1024:,.0f}",
+                f"{slope([(one.size, one.memory) for one in points]):,.2f}",
+                AXES[name].memory,
+            ]
+        )
+    return found
 
 
-def words(points: Sequence[Point], unit: str, memory: str) -> list[str]:
-    """Write one line of the table."""
-    time = exponent(points)
-    first, last = points[0], points[-1]
-    return [
-        f"{first.size:,} to {last.size:,} {unit}",
-        f"{report.microseconds(first.seconds)} to {report.microseconds(last.seconds)}",
-        f"{time:.2f}{' (!)' if time > LINEAR else ''}",
-        f"{first.memory / 1024:,.0f} to {last.memory / 1024:,.0f}",
-        f"{memory_slope(points):,.2f}",
-        memory,
-    ]
-
-
-@dataclass
-class GrowthRun:
-    """One run: points by what doubles."""
-
-    points: dict[str, list[Point]] = field(default_factory=dict)
-    when: str = field(default_factory=now)
-    machine: dict[str, Any] = field(default_factory=machine)
-    versions: dict[str, str] = field(default_factory=versions)
-
-
-async def take(request: Callable[[], Any], repeats: int) -> tuple[float, int]:
-    """Send some requests for the fastest, and one more to see what memory it takes at its peak."""
-    times = [await request() for _ in range(repeats)]
-    gc.collect()
-    tracemalloc.start()
-    before = tracemalloc.get_traced_memory()[0]
-    await request()
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    return min(times), max(0, peak - before)
-
-
-def point(axis: str, size: int) -> Point:
-    """Measure one size, in this process."""
-    grown = importlib.import_module("benchmarks.grown")
-    ground: Any = grown.AXES[axis]
-
-    async def measured() -> tuple[float, int]:
-        # A small one first, so that what is loaded once is there.
-        await ground.request(ground.sizes[0])()
-        return await take(ground.request(size), repeats=5)
-
-    seconds, memory = asyncio.run(measured())
-    return Point(size, seconds, memory)
-
-
-def point_apart(axis: str, size: int) -> Point:
-    """Measure one size, in a process of its own."""
-    finished = subprocess.run(
-        [sys.executable, "-m", "benchmarks.growth", axis, str(size)],
-        cwd=Path(__file__).parent.parent,
-        env={**os.environ, "PYTHONHASHSEED": "0"},
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    )
-    return Point(**json.loads(finished.stdout))
-
-
-def draw(run: GrowthRun, path: Path) -> None:
-    """Draw time and memory over the size, both as shares of the largest, and what linear is."""
-    chart = importlib.import_module("benchmarks.chart")
-    made, axes = chart.figure(figsize=(8.5, 4), columns=2)
-    for panel, title in zip(axes, ("seconds of a request", "peak memory, MiB"), strict=True):
-        panel.set_xscale("log", base=2)
-        panel.set_yscale("log" if panel is axes[0] else "symlog")
-        panel.set_xlabel("what doubles, as a share of its largest")
-        panel.set_title(title)
-        panel.grid(color="#dddddd", linewidth=0.6)
-    for axis, points in run.points.items():
-        shares = [one.size / points[-1].size for one in points]
-        axes[0].plot(shares, [one.seconds for one in points], marker=".", label=axis)
-        axes[1].plot(shares, [one.memory / 2**20 for one in points], marker=".")
-    linear = [2.0**-power for power in range(6, -1, -1)]
-    axes[0].plot(linear, linear, color="#777777", linestyle=":", label="linear")
-    made.legend(loc="outside lower center", ncols=5, frameon=False)
-    chart.write(made, path)
-
-
-HEAD = ["", "from, to", "time, µs", "exponent", "memory, KiB", "bytes a unit", "why"]
-
-
-def lines(run: GrowthRun) -> report.Lines:
-    """Make the table."""
-    grown = importlib.import_module("benchmarks.grown")
-    return [
-        HEAD,
-        *(
-            [axis, *words(points, grown.AXES[axis].unit, grown.AXES[axis].memory)]
-            for axis, points in run.points.items()
-        ),
-    ]
-
-
-def parser(axes: Sequence[str]) -> argparse.ArgumentParser:
-    """Make the reader of the command line."""
-    made = argparse.ArgumentParser(prog="python -m benchmarks growth", description=__doc__)
-    made.add_argument("--only", default="", metavar="A,B", help=f"of {', '.join(axes)}")
-    made.add_argument("--points", type=int, default=7, help="each twice the one before (7)")
-    made.add_argument("--save", action="store_true", help="write into benchmarks/")
-    return made
+def page(run: dict[str, Any]) -> str:
+    """Format the section of the page from a saved run."""
+    points = {axis: [Point(*point) for point in saved] for axis, saved in run["points"].items()}
+    return f"{report.markdown_table(lines(points))}\n\n{report.origin(run)}"
 
 
 def main(arguments: list[str]) -> int:
-    """Measure, print, and keep what is to be kept."""
-    axes = importlib.import_module("benchmarks.grown").AXES
-    options = parser(tuple(axes)).parse_args(arguments)
-    names = pick(options.only, axes)
-    run = GrowthRun()
-    with progress(len(names) * options.points) as advance:
-        for name in names:
-            run.points[name] = []
-            for size in axes[name].sizes[-options.points :]:
-                run.points[name].append(point_apart(name, size))
-                advance()
-    report.show("As it doubles", lines(run))
+    """Measure, print and save."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks growth", description=__doc__)
+    parser.add_argument("--only", default="", metavar="A,B", help=f"of {', '.join(AXES)}")
+    parser.add_argument("--points", type=int, default=7, help="sizes of each (7)")
+    parser.add_argument("--save", action="store_true", help="write results and page")
+    options = parser.parse_args(arguments)
+    names = select(options.only, AXES)
+    points: dict[str, list[Point]] = {name: [] for name in names}
+    for number, name in enumerate(names):
+        points[name] = [measure_in_process(name, n) for n in AXES[name].sizes[-options.points :]]
+        progress(len(names), number + 1)
+    report.show("Growth", lines(points))
     if options.save:
-        FOLDER.mkdir(exist_ok=True)
-        (FOLDER / "growth.json").write_text(json.dumps(asdict(run), indent=1) + "\n")
-        draw(run, FOLDER / "growth.svg")
-        measured = f"Measured {report.origin(run.when, run.machine, run.versions)}"
-        picture = "![Time and memory as it doubles](results/growth.svg)"
-        table = report.markdown_table(lines(run))
-        report.put_into_page("growth", f"{picture}\n\n{table}\n\n{measured}")
+        results.save("growth", {**results.context(), "points": points})
+        report.replace_section("growth", page(results.read("growth") or {}))
     return 0
 
 
 if __name__ == "__main__":
-    print(json.dumps(asdict(point(sys.argv[1], int(sys.argv[2])))))
+    print(json.dumps(measure(sys.argv[1], int(sys.argv[2]))))

@@ -1,89 +1,226 @@
-"""Measures asgikit against raw ASGI and its peers, in process: `python -m benchmarks`."""
+"""Measure asgikit in process, against raw ASGI and its peers: `python -m benchmarks`.
+
+Each contender has a process of its own; all are pinned to one core and take turns in random order.
+"""
 
 from __future__ import annotations
 
 import argparse
-import importlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
 from pathlib import Path
+from random import Random
 from typing import Any
 
-from benchmarks import pool, report
-from benchmarks.contenders import CONTENDERS, installed
-from benchmarks.results import BASE, FOLDER, OURS, Run, changes
+from benchmarks import chart, report, results
+from benchmarks.contenders import CONTENDERS, MISSING, installed
+from benchmarks.results import BASE, OURS, Table
 from benchmarks.scenarios import SCENARIOS
 
-
-@contextmanager
-def progress(total: int) -> Iterator[Callable[[], None]]:
-    """Show a bar of the rounds, by rich where that is installed."""
-    try:
-        bar: Any = importlib.import_module("rich.progress").Progress(transient=True)
-    except ModuleNotFoundError:
-        yield lambda: None
-        return
-    with bar:
-        task = bar.add_task("rounds", total=total)
-        yield lambda: bar.advance(task)
+ROUND = 0.012  # seconds of requests per contender and round; at least one request
+PASSES = 3  # how often the list of scenarios is repeated, each time with a part of the rounds
+WARM_UP = 0.1  # seconds of requests before the rounds of a pass
+#: Variables of the measured processes.
+ENVIRONMENT = {"PYTHONHASHSEED": "0"}
+ROOT = Path(__file__).parent.parent
 
 
-def pick(words: str, among: dict[str, Any]) -> list[str]:
-    """Give the names that start with one of ``words``, which commas separate."""
-    return [name for name in among if name.startswith(tuple(words.split(",")))]
+class WorkerDied(Exception):
+    """The process of a contender ended; its standard error has the reason."""
+
+
+class Worker:
+    """The process of a contender, pinned to the last core if the system supports it."""
+
+    def __init__(self, contender: str) -> None:
+        self.contender = contender
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.worker", contender],
+            cwd=ROOT,
+            env={**os.environ, **ENVIRONMENT},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        pin(self.process.pid, -1)
+
+    def call(self, *command: Any) -> Any:
+        """Send a command, and return its result.
+
+        Raises:
+            WorkerDied: the process has ended.
+        """
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        try:
+            self.process.stdin.write(json.dumps(command) + "\n")
+            self.process.stdin.flush()
+            line = self.process.stdout.readline()
+        except BrokenPipeError:
+            line = ""
+        if not line:
+            raise WorkerDied(f"{self.contender}: its process ended at {command}")
+        return json.loads(line)
+
+    def seconds(self, scenario: str, requests: int) -> float:
+        """Return the mean seconds of a request."""
+        return float(self.call("measure", scenario, requests)) / requests
+
+    def close(self) -> None:
+        """Close the input, and wait for the end of the process."""
+        try:
+            self.process.communicate()
+        except BrokenPipeError:
+            self.process.wait()
+
+
+def pin(process: int, index: int) -> None:
+    """Pin a process to one of the available cores, if the system supports it."""
+    if hasattr(os, "sched_setaffinity"):
+        cores = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(process, {cores[index % len(cores)]})
+
+
+def progress(total: int, done: int) -> None:
+    """Show the progress on a terminal."""
+    if sys.stderr.isatty():
+        end = "\n" if done == total else ""
+        print(f"\r{done} of {total} rounds", end=end, file=sys.stderr, flush=True)
+
+
+@dataclass
+class Run:
+    """The result of a run: seconds by scenario, contender and round, and the wrong responses."""
+
+    rounds: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+    errors: list[str] = field(default_factory=list)
+
+    def table(self) -> Table:
+        return {name: results.summarize(dict(rounds)) for name, rounds in self.rounds.items()}
+
+
+def check(workers: dict[str, Worker], scenario: str, run: Run) -> None:
+    """Add a scenario to ``run`` with the contenders that respond correctly."""
+    rounds: dict[str, list[float]] = {}
+    for contender, worker in list(workers.items()):
+        if (contender, SCENARIOS[scenario].key) in MISSING:
+            continue
+        try:
+            error = worker.call("check", scenario)
+        except WorkerDied as died:
+            error = str(died)
+            del workers[contender]
+        if error is None:
+            rounds[contender] = []
+        else:
+            run.errors.append(f"{contender}: {error}")
+    if BASE in rounds:
+        run.rounds[scenario] = rounds
+
+
+def warm_up(worker: Worker, scenario: str) -> int:
+    """Return the number of requests that take a round, after some requests to warm up."""
+    seconds = worker.seconds(scenario, 1)
+    if seconds < ROUND:
+        seconds = worker.seconds(scenario, 50)
+        worker.seconds(scenario, max(1, int(WARM_UP / seconds)))
+        seconds = worker.seconds(scenario, 50)
+    return max(1, int(ROUND / seconds))
+
+
+def split_rounds(rounds: int) -> list[int]:
+    """Split the rounds among the passes.
+
+    >>> split_rounds(10)
+    [4, 3, 3]
+    """
+    return [len(range(first, rounds, PASSES)) for first in range(min(PASSES, rounds))]
+
+
+def measure(contenders: Iterable[str], scenarios: list[str], rounds: int, seed: int = 1) -> Run:
+    """Check and measure contenders; with 0 rounds, only check them.
+
+    Raises:
+        WorkerDied: a process ended while it was measured.
+    """
+    run = Run()
+    shuffle = Random(seed).shuffle
+    done = 0
+    with ExitStack() as stack:
+        workers = {
+            contender: stack.enter_context(closing(Worker(contender)))
+            for contender in dict.fromkeys((BASE, OURS, *contenders))
+        }
+        for scenario in scenarios:
+            check(workers, scenario, run)
+        for count in split_rounds(rounds):
+            for scenario, times in run.rounds.items():
+                requests = {name: warm_up(workers[name], scenario) for name in times}
+                for _ in range(count):
+                    order = list(times)
+                    shuffle(order)
+                    for name in order:
+                        times[name].append(workers[name].seconds(scenario, requests[name]))
+                    done += 1
+                    progress(rounds * len(run.rounds), done)
+    return run
+
+
+def select(prefixes: str, names: Iterable[str]) -> list[str]:
+    """Return the names that start with one of the prefixes, which are separated by commas."""
+    return [name for name in names if name.startswith(tuple(prefixes.split(",")))]
+
+
+def save(table: Table, run: dict[str, Any]) -> None:
+    """Save a run with its chart and its section of the page."""
+    results.save("in_process", {**run, "rows": results.dump_rows(table)})
+    publish(results.read("in_process") or {})
+
+
+def publish(run: dict[str, Any]) -> None:
+    """Write the chart and the section of the page from a saved run."""
+    table = results.read_table(run)
+    chart.draw(table, run)
+    report.replace_section("in process", report.in_process_section(table, run))
 
 
 def parser() -> argparse.ArgumentParser:
-    """Make the reader of the command line."""
     made = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    made.add_argument("--only", default="", metavar="A,B", help="scenarios, by how they start")
-    made.add_argument("--against", default="", metavar="A,B", help="peers, by how they start")
-    made.add_argument("--rounds", type=int, default=40, help="a scenario (40); 0: only check")
-    made.add_argument("--seed", type=int, default=1, help="of the shuffle (1)")
-    made.add_argument("--compare", type=Path, metavar="OLD.json", help="with another run's JSON")
-    made.add_argument("--output", type=Path, metavar="NEW.json", help="write the run as JSON")
-    made.add_argument(
-        "--save", action="store_true", help="write JSON, chart and table into benchmarks/"
-    )
+    made.add_argument("--only", default="", metavar="A,B", help="prefixes of scenarios")
+    made.add_argument("--against", default="", metavar="A,B", help="prefixes of peers")
+    made.add_argument("--rounds", type=int, default=40, help="rounds (40); 0 only checks")
+    made.add_argument("--seed", type=int, default=1, help="seed of the random order (1)")
+    made.add_argument("--save", action="store_true", help="write results, chart and page")
     return made
 
 
-def publish(run: Run) -> None:
-    """Write what the page shows."""
-    chart = importlib.import_module("benchmarks.chart")
-    run.save(FOLDER / "in_process.json")
-    chart.draw(run, FOLDER / "in_process.svg")
-    report.put_into_page("in process", report.page(run))
-
-
 def main(arguments: list[str]) -> int:
-    """Measure, print, and keep what is to be kept."""
+    """Measure, print and save; the exit status is 1 after a wrong response."""
     options = parser().parse_args(arguments)
-    scenarios = pick(options.only, SCENARIOS)
-    contenders = pick(options.against, CONTENDERS)
+    scenarios = select(options.only, SCENARIOS)
+    contenders = select(options.against, CONTENDERS)
     if not scenarios or not contenders or options.rounds < 0:
         parser().error(
-            f"nothing to do; the scenarios are {', '.join(SCENARIOS)}; "
+            f"no scenario or contender selected; the scenarios are {', '.join(SCENARIOS)}; "
             f"the contenders are {', '.join(CONTENDERS)}"
         )
-    there = [name for name in installed() if name in (BASE, OURS, *contenders)]
-    for name in sorted({*contenders} - {*there}):
-        print(f"{name} is not installed, and left out")
-    with progress(options.rounds * len(scenarios)) as advance:
-        run = pool.measure(there, scenarios, options.rounds, options.seed, advance)
-    for words in run.wrong:
-        print(f"WRONG {words}")
+    available = [name for name in contenders if name in installed()]
+    for name in sorted({*contenders} - {*available}):
+        print(f"{name} is not installed, and is skipped")
+    run = measure(available, scenarios, options.rounds, options.seed)
+    for error in run.errors:
+        print(f"WRONG {error}")
     if options.rounds:
-        report.show(
-            "Time of a request: ratio of minima to raw (of paired medians)", report.ratio_lines(run)
-        )
-        for words in report.verdicts(run):
-            print(words)
-    if options.compare:
-        found = changes(Run.read(options.compare).times, run.times)
-        report.show(f"Against {options.compare}", report.change_lines(found))
-    if options.output:
-        run.save(options.output)
-    if options.save:
-        publish(run)
-    return 1 if run.wrong else 0
+        table = run.table()
+        title = "Time of a request as a ratio to raw: of minima (of paired medians)"
+        report.show(title, report.ratio_lines(table))
+        print("\n".join(report.verdicts(table)))
+        context = results.context(rounds=options.rounds, seed=options.seed)
+        if options.save:
+            save(table, context)
+    return 1 if run.errors else 0

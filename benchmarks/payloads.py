@@ -1,4 +1,4 @@
-"""What is sent, and what is answered: the same for every contender."""
+"""The content of requests and responses, equal for all contenders."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl
 
 KiB = 1024
 MiB = 1024 * KiB
@@ -40,8 +40,8 @@ COOKIES = {
     "seen": "1731500000",
     "ab": "control",
 }
-# As a desktop browser sends them when it follows a link.
-FIELDS = {
+# The headers of a desktop browser.
+HEADERS = {
     "host": "shop.example.org",
     "user-agent": "Mozilla/5.0 (X11; Linux x86_64; rv:132.0) Gecko/20100101 Firefox/132.0",
     "accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
@@ -55,7 +55,7 @@ FIELDS = {
     "sec-fetch-mode": "navigate",
     "priority": "u=0, i",
 }
-ONE_FIELD = "sec-fetch-mode"
+ONE_HEADER = "sec-fetch-mode"
 COOKIE_PARTS = {"sid=0f1e2d3c4b5a", "max-age=1800", "path=/", "secure", "httponly", "samesite=lax"}
 
 # About 1.2 KB as JSON.
@@ -69,30 +69,16 @@ ORDER: dict[str, Any] = {
 }
 ORDER_BODY = json.dumps(ORDER, ensure_ascii=False).encode()
 
-# As a checkout sends it: short values mostly, some with characters to be quoted.
-FORM = {
-    "given_name": "Ines",
-    "family_name": "Hallström",
-    "company": "Hallström & Daughters",
-    "street": "12 Mill Lane",
-    "street_2": "second floor",
-    "postcode": "411 03",
-    "city": "Göteborg",
-    "country": "SE",
-    "phone": "+46 31 555 0100",
-    "email": "ines@example.org",
-    "newsletter": "on",
-    "delivery": "parcel-shop",
-    "day": "2026-03-14",
-    "slot": "08:00-12:00",
-    "voucher": "SPRING-26",
-    "payment": "invoice",
-    "reference": "PO 7741/b",
-    "gift": "no",
-    "note": "Ring twice, the bell is old; the dog is not.",
-    "step": "4",
-}
-FORM_BODY = urlencode(FORM).encode()
+# A checkout form: short values, some with percent-encoded characters.
+FORM_BODY = (
+    b"given_name=Ines&family_name=Hallstr%C3%B6m&company=Hallstr%C3%B6m+%26+Daughters&"
+    b"street=12+Mill+Lane&street_2=second+floor&postcode=411+03&city=G%C3%B6teborg&country=SE&"
+    b"phone=%2B46+31+555+0100&email=ines%40example.org&newsletter=on&delivery=parcel-shop&"
+    b"day=2026-03-14&slot=08%3A00-12%3A00&voucher=SPRING-26&payment=invoice&"
+    b"reference=PO+7741%2Fb&gift=no&note=Ring+twice%2C+the+bell+is+old%3B+the+dog+is+not.&"
+    b"step=4"
+)
+FORM = dict(parse_qsl(FORM_BODY.decode()))
 
 TEXTS = {
     "title": "The bridge at dawn",
@@ -104,10 +90,10 @@ TEXTS = {
 BOUNDARY = "----benchmark7hT3kQ9zVb2LxW5p"
 FORM_TYPE = "application/x-www-form-urlencoded"
 MULTIPART_TYPE = f"multipart/form-data; boundary={BOUNDARY}"
-MESSAGE_SIZE = 64 * KiB  # what a server hands over at a time
+MESSAGE_SIZE = 64 * KiB  # bytes of a body in one ASGI message
 
-PIECE = b"piece of a stream, " * 53 + b"1 KiB long, 17 by"
-PIECES = 100
+CHUNK = b"piece of a stream, " * 53 + b"1 KiB long, 17 by"
+CHUNKS = 100
 EVENTS = 100
 EVENT_TEXT = "one step further on a way of a hundred steps"
 # About 10 KB.
@@ -123,51 +109,39 @@ LARGE_FILE = FOLDER / "large.bin"
 LARGE_SIZE = 50 * MiB
 
 
-def make_file(path: Path, size: int) -> None:
-    """Write ``size`` random bytes to a file, unless it is there."""
-    path.parent.mkdir(exist_ok=True)
-    if not path.exists() or path.stat().st_size != size:
-        # Another process may be here at the same time: each has a name of its own until it is done.
-        unfinished = path.with_suffix(f".{os.getpid()}")
-        unfinished.write_bytes(random.Random(size).randbytes(size))
-        unfinished.replace(path)
-
-
-def make_files() -> None:
-    """Write the files that are served."""
-    make_file(SMALL_FILE, SMALL_SIZE)
-    make_file(LARGE_FILE, LARGE_SIZE)
+def create_files() -> None:
+    """Write the files that the contenders serve, unless they exist."""
+    FOLDER.mkdir(exist_ok=True)
+    for path, size in ((SMALL_FILE, SMALL_SIZE), (LARGE_FILE, LARGE_SIZE)):
+        if not path.exists() or path.stat().st_size != size:
+            # Another process may do the same: each writes a file of its own and renames it.
+            unfinished = path.with_suffix(f".{os.getpid()}")
+            unfinished.write_bytes(random.Random(size).randbytes(size))
+            unfinished.replace(path)
 
 
 def multipart(texts: dict[str, str], file: bytes) -> bytes:
-    """Write a multipart body, as a browser does: the texts, then one file."""
+    """Format a multipart body as a browser does: text fields, then one file."""
     heads = [f'form-data; name="{name}"\r\n\r\n{value}' for name, value in texts.items()]
     heads.append('form-data; name="file"; filename="dawn.jpg"\r\nContent-Type: image/jpeg\r\n\r\n')
     parts = "\r\n".join(f"--{BOUNDARY}\r\nContent-Disposition: {head}" for head in heads)
     return b"%s%s\r\n--%s--\r\n" % (parts.encode(), file, BOUNDARY.encode())
 
 
-def split(body: bytes) -> tuple[bytes, ...]:
-    """Cut a body into what a server hands over at a time."""
-    return tuple(
-        body[start : start + MESSAGE_SIZE] for start in range(0, len(body) or 1, MESSAGE_SIZE)
-    )
-
-
 @lru_cache(maxsize=1)
 def upload(size: int, *, texts: bool = False) -> tuple[bytes, ...]:
-    """Make the messages of an upload; the last one that was asked for is kept."""
-    file = random.Random(size).randbytes(size)
-    return split(multipart(TEXTS if texts else {}, file))
+    """Return a multipart body in messages; only the last result is cached, as it may be large."""
+    body = multipart(TEXTS if texts else {}, random.Random(size).randbytes(size))
+    return tuple(body[start : start + MESSAGE_SIZE] for start in range(0, len(body), MESSAGE_SIZE))
 
 
-async def pieces() -> AsyncIterator[bytes]:
-    """Draw the pieces of a stream."""
-    for _ in range(PIECES):
-        yield PIECE
+async def chunks() -> AsyncIterator[bytes]:
+    """Yield the chunks of a stream."""
+    for _ in range(CHUNKS):
+        yield CHUNK
 
 
-async def steps() -> AsyncIterator[tuple[str, str]]:
-    """Draw what the server-sent events say: an id and data."""
+async def event_data() -> AsyncIterator[tuple[str, str]]:
+    """Yield the id and the data of each server-sent event."""
     for number in range(EVENTS):
         yield str(number), f"{EVENT_TEXT} {number}"

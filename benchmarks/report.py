@@ -1,36 +1,38 @@
-"""Results as tables: on the terminal, and in Markdown for the page."""
+"""Results as tables, on the terminal and in the README of this folder."""
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks.contenders import MISSING
-from benchmarks.results import BASE, OURS, Change, Row, Run, rows
+from benchmarks.results import BASE, OURS, Table
 from benchmarks.scenarios import SCENARIOS
 
 PAGE = Path(__file__).parent / "README.md"
-#: Pairs that do not do the same work, and why: a peer is not compared there.
-UNLIKE = {
-    ("g_form", "falcon"): "its parser is compiled by Cython",
-    ("j_stream", "falcon"): "it does not watch for a client that leaves",
-    ("j24_stream", "falcon"): "it does not watch for a client that leaves",
-    ("j_stream", "blacksheep"): "it does not watch for a client that leaves",
-    ("j24_stream", "blacksheep"): "it does not watch for a client that leaves",
-    ("i2_parts_50m", "falcon"): "its parser is compiled by Cython",
+
+_NO_WATCH = "it does not watch for a disconnect"
+_CYTHON = "its parser is compiled by Cython"
+#: The reasons why a peer is not comparable in a scenario.
+INCOMPARABLE = {
+    ("g_form", "falcon"): _CYTHON,
+    ("i2_parts_50m", "falcon"): _CYTHON,
+    ("j_stream", "falcon"): _NO_WATCH,
+    ("j24_stream", "falcon"): _NO_WATCH,
+    ("j_stream", "blacksheep"): _NO_WATCH,
+    ("j24_stream", "blacksheep"): _NO_WATCH,
     ("n_events", "falcon"): "it sends no pings",
-    ("n_events", "blacksheep"): "it does not watch for a client that leaves",
+    ("n_events", "blacksheep"): _NO_WATCH,
 }
-#: How much of a target noise may take.
+#: The factor by which a ratio may exceed its target, for noise.
 NOISE = 1.04
 
 Lines = Sequence[Sequence[str]]
 
 
 def microseconds(seconds: float) -> str:
-    """Write a time, by three digits or so.
+    """Format seconds as microseconds with about three digits.
 
     >>> microseconds(1.234e-6), microseconds(0.0345)
     ('1.23', '34,500')
@@ -39,152 +41,93 @@ def microseconds(seconds: float) -> str:
     return f"{number:.2f}" if number < 100 else f"{float(f'{number:.3g}'):,.0f}"
 
 
-def plain_table(lines: Lines) -> str:
-    """Write a table as plain text; its first line is the head, its first column the names."""
+def show(title: str, lines: Lines) -> None:
+    """Print a table; the first line is its head, the first column its labels."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if place else cell.ljust(width)
-            for place, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    )
+    print(f"\n{title}")
+    for label, *cells in lines:
+        rest = "".join(f"  {cell:>{width}}" for cell, width in zip(cells, widths[1:], strict=True))
+        print(f"{label:<{widths[0]}}{rest}".rstrip())
 
 
 def markdown_table(lines: Lines) -> str:
-    """Write a table in Markdown."""
+    """Format a table as Markdown."""
     head, *body = lines
     rule = ["---", *["---:"] * (len(head) - 1)]
     return "\n".join(f"| {' | '.join(line)} |" for line in (head, rule, *body))
 
 
-def show(title: str, lines: Lines) -> None:
-    """Print a table: by rich where that is installed and the terminal is wide enough for it."""
-    text = plain_table(lines)
-    try:
-        console: Any = importlib.import_module("rich.console").Console()
-        table: Any = importlib.import_module("rich.table").Table(title=title)
-    except ModuleNotFoundError:
-        console = None
-    borders = 3 * len(lines[0]) + 1
-    if console is None or console.width < text.index("\n") + borders:
-        print(f"\n{title}\n{text}")
-        return
-    head, *body = lines
-    for place, name in enumerate(head):
-        table.add_column(name, justify="right" if place else "left", no_wrap=True)
-    for line in body:
-        table.add_row(*(cell.replace("**", "") for cell in line))
-    console.print(table)
-
-
-def by_scenario(run: Run) -> dict[str, dict[str, Row]]:
-    """Give the rows of a run by scenario and contender."""
-    found: dict[str, dict[str, Row]] = {}
-    for row in rows(run.times):
-        found.setdefault(row.scenario, {})[row.contender] = row
-    return found
-
-
-def ratio_lines(run: Run) -> Lines:
-    """Make the main table: a line for each scenario, ratios of minima and (of paired medians)."""
-    table = by_scenario(run)
-    contenders = list(dict.fromkeys(name for line in table.values() for name in line))
-    lines = [["scenario", "raw, µs", "target", *(name for name in contenders if name != BASE)]]
-    for scenario, line in table.items():
-        fastest = min(
-            (row.ratio_of_minima for name, row in line.items() if name != BASE), default=0.0
-        )
+def ratio_lines(table: Table) -> Lines:
+    """Return the main table: ratios of minima and (of paired medians)."""
+    contenders = list(dict.fromkeys(name for rows in table.values() for name in rows))[1:]
+    lines = [["scenario", "raw, µs", "target", *contenders]]
+    for scenario, rows in table.items():
+        fastest = min((row.ratio for name, row in rows.items() if name != BASE), default=0.0)
         target = SCENARIOS[scenario].target
-        cells = [scenario, microseconds(line[BASE].best), f"{target:g}" if target else ""]
-        for name in lines[0][3:]:
-            row = line.get(name)
-            if row is None:
+        cells = [scenario, microseconds(rows[BASE].seconds), f"{target:g}" if target else ""]
+        for name in contenders:
+            if row := rows.get(name):
+                mark = "**" if row.ratio == fastest else ""
+                cells.append(f"{mark}{row.ratio:.2f}{mark} ({row.median:.2f})")
+            else:
                 cells.append("-")
-                continue
-            mark = "**" if row.ratio_of_minima == fastest else ""
-            cells.append(f"{mark}{row.ratio_of_minima:.2f}{mark} ({row.median_of_ratios:.2f})")
         lines.append(cells)
     return lines
 
 
-def verdicts(run: Run) -> list[str]:
-    """Tell where asgikit misses its target or is behind a peer; nothing is all well."""
+def verdicts(table: Table) -> list[str]:
+    """Return the scenarios in which asgikit misses its target or a peer is faster."""
     found = []
-    for scenario, line in by_scenario(run).items():
-        if OURS not in line:
+    for scenario, rows in table.items():
+        if OURS not in rows:
             continue
-        ours, target = line[OURS].ratio_of_minima, SCENARIOS[scenario].target
+        ours, target = rows[OURS].ratio, SCENARIOS[scenario].target
         if target is not None and ours > target * NOISE:
-            found.append(f"{scenario}: {ours:.2f}, over its target of {target:g}")
-        for name, row in line.items():
-            if row.ratio_of_minima < ours and name not in (BASE, OURS):
-                reason = UNLIKE.get((scenario, name))
-                words = f"{scenario}: {ours:.2f}, behind {name}'s {row.ratio_of_minima:.2f}"
-                found.append(f"{words} ({reason})" if reason else words)
+            found.append(f"{scenario}: {ours:.2f}, over the target of {target:g}")
+        for name, row in rows.items():
+            if row.ratio < ours and name not in (BASE, OURS):
+                reason = INCOMPARABLE.get((scenario, name))
+                note = f" ({reason})" if reason else ""
+                found.append(f"{scenario}: {ours:.2f}, {name} has {row.ratio:.2f}{note}")
     return found
 
 
-def change_lines(found: list[Change]) -> Lines:
-    """Make the table of what changed between two runs."""
-    head = ["scenario", "contender", "before", "now", "by minima", "by medians", ""]
-    return [
-        head,
-        *(
-            [
-                change.scenario,
-                change.contender,
-                f"{change.before:.2f}",
-                f"{change.after:.2f}",
-                f"{(change.by_minima - 1) * 100:+.1f} %",
-                f"{(change.by_medians - 1) * 100:+.1f} %",
-                ("slower" if change.by_minima > 1 else "faster") if change.is_real else "",
-            ]
-            for change in found
-        ),
-    ]
-
-
-def origin(when: str, machine: dict[str, Any], versions: dict[str, str]) -> str:
-    """Say when, on what and with what it was measured."""
-    parts = ", ".join(f"{name} {version}" for name, version in versions.items())
+def origin(run: dict[str, Any]) -> str:
+    """Format the date, the machine and the versions of a run."""
+    machine = run["machine"]
+    parts = ", ".join(f"{name} {version}" for name, version in run["versions"].items())
     return (
-        f"{when}; {machine['python']}, {machine['system']}, {machine['processor']}, "
-        f"{machine['cores']} cores; {parts}."
+        f"Measured {run['date']}; {machine['python']}, {machine['system']}, "
+        f"{machine['processor']}, {machine['cores']} cores; {parts}."
     )
 
 
-def missing_lines() -> list[str]:
-    """Say which contender has no entry where, and why."""
-    return [f"- {name} has no `{app}`: it {reason}." for (name, app), reason in MISSING.items()]
-
-
-def page(run: Run) -> str:
-    """Write the part of the page that a run gives."""
-    found = verdicts(run)
-    judged = "\n".join(f"- {words}" for words in found) or "- Nowhere."
+def in_process_section(table: Table, run: dict[str, Any]) -> str:
+    """Format the section of the page about the benchmark in process."""
+    found = [f"- {line}" for line in verdicts(table)] or ["- None."]
+    missing = [f"- {name} has no `{app}`: it {reason}." for (name, app), reason in MISSING.items()]
     return "\n\n".join(
         [
-            "![Ratios to raw ASGI, one dot a contender](results/in_process.svg)",
-            markdown_table(ratio_lines(run)),
-            "Where asgikit misses its target, or a peer is ahead:",
-            judged,
-            "No entry:",
-            "\n".join(missing_lines()),
-            f"Measured {origin(run.when, run.machine, run.versions)}",
+            "![Times of six scenarios as ratios to raw ASGI](chart.svg)",
+            markdown_table(ratio_lines(table)),
+            "Scenarios in which asgikit misses its target, or a peer is faster:",
+            "\n".join(found),
+            "Scenarios without an app of a contender:",
+            "\n".join(missing),
+            origin(run),
         ]
     )
 
 
-def put_into_page(section: str, text: str, path: Path = PAGE) -> None:
-    """Write a section of the page anew, between its two marks.
+def replace_section(name: str, text: str, path: Path = PAGE) -> None:
+    """Replace a section of the page, which is between two comments.
 
     Raises:
-        ValueError: the page has no such marks.
+        ValueError: the page has no such comments.
     """
-    begin, end = f"<!-- {section}: written by --save -->", f"<!-- {section}: end -->"
-    before, found, rest = path.read_text().partition(begin)
+    begin, end = f"<!-- {name}: written by --save -->", f"<!-- {name}: end -->"
+    before, found, rest = path.read_text(encoding="utf-8").partition(begin)
     _, ended, after = rest.partition(end)
     if not found or not ended:
         raise ValueError(f"{path} has no lines {begin!r} and {end!r}")
-    path.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}")
+    path.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}", encoding="utf-8")

@@ -1,22 +1,22 @@
-"""What a run gave: kept as JSON with the versions and the machine, and set against raw."""
+"""Saved results: one JSON file with a section for each command, without raw rounds."""
 
 from __future__ import annotations
 
 import json
 import os
 import platform
+import re
 import statistics
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
-FOLDER = Path(__file__).parent / "results"
+RESULTS = Path(__file__).parent / "results.json"
 BASE = "raw"
 OURS = "asgikit"
-#: Seconds of one request, by scenario, contender and round.
-Times: TypeAlias = dict[str, dict[str, list[float]]]
 
 _DISTRIBUTIONS = (
     "asgikit-http",
@@ -26,140 +26,98 @@ _DISTRIBUTIONS = (
 )
 
 
-def versions() -> dict[str, str]:
-    """Give the version of all that takes part, as far as it is installed."""
-    found = {}
-    for name in _DISTRIBUTIONS:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
+def read(section: str) -> dict[str, Any] | None:
+    """Return a section of the saved results, or ``None``."""
+    return json.loads(RESULTS.read_text()).get(section) if RESULTS.exists() else None
 
 
-def machine() -> dict[str, Any]:
-    """Tell what it was measured on."""
-    processor = platform.processor()
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        processor = next(line.partition(": ")[2] for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        pass
+def save(section: str, run: dict[str, Any]) -> None:
+    """Replace a section of the saved results."""
+    saved = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    text = json.dumps({**saved, section: run}, indent=1)
+    # One line for each innermost list or object.
+    text = re.sub(r"[\[{][^\[\]{}]*[\]}]", lambda match: " ".join(match[0].split()), text)
+    RESULTS.write_text(text + "\n")
+
+
+def context(**settings: Any) -> dict[str, Any]:
+    """Return the settings, the date, the machine and the versions of a run."""
     return {
-        "system": f"{platform.system()} {platform.release()}",
-        "architecture": platform.machine(),
-        "processor": processor,
-        "cores": os.cpu_count(),
-        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "settings": settings,
+        "date": datetime.now(UTC).isoformat(timespec="minutes"),
+        "machine": {
+            "system": f"{platform.system()} {platform.release()}",
+            "processor": _processor(),
+            "cores": os.cpu_count(),
+            "python": f"{platform.python_implementation()} {platform.python_version()}",
+        },
+        "versions": dict(filter(None, map(_version, _DISTRIBUTIONS))),
     }
 
 
-def now() -> str:
-    """Give the time of a run."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
+def _processor() -> str:
+    path = Path("/proc/cpuinfo")
+    names = re.findall(r"model name\s*: (.+)", path.read_text()) if path.exists() else []
+    return names[0] if names else platform.processor()
 
 
-@dataclass
-class Run:
-    """One run in process.
-
-    Attributes:
-        times: seconds of one request, by scenario, contender and round.
-        floor: seconds that measuring takes of each request, by scenario.
-        wrong: answers that were not right, in words; such pairs have no times.
-    """
-
-    times: Times = field(default_factory=dict)
-    floor: dict[str, float] = field(default_factory=dict)
-    wrong: list[str] = field(default_factory=list)
-    settings: dict[str, Any] = field(default_factory=dict)
-    when: str = field(default_factory=now)
-    machine: dict[str, Any] = field(default_factory=machine)
-    versions: dict[str, str] = field(default_factory=versions)
-
-    def save(self, path: Path) -> None:
-        """Write it as JSON."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(asdict(self), indent=1) + "\n")
-
-    @classmethod
-    def read(cls, path: Path) -> Run:
-        """Read what :meth:`save` wrote."""
-        return cls(**json.loads(path.read_text()))
+def _version(name: str) -> tuple[str, str] | None:
+    try:
+        return name, metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 @dataclass(frozen=True)
 class Row:
-    """One contender in one scenario.
+    """The times of one contender in one scenario.
 
     Attributes:
-        best: seconds of one request in the contender's fastest round.
-        ratio_of_minima: that, over raw's.
-        median_of_ratios: the median, over the rounds, of this round's time over raw's in the same.
+        seconds: the time of a request in the fastest round.
+        ratio: ``seconds`` divided by those of raw.
+        median: the median over the rounds of the time divided by that of raw in the same round.
     """
 
-    scenario: str
-    contender: str
-    best: float
-    ratio_of_minima: float
-    median_of_ratios: float
+    seconds: float
+    ratio: float
+    median: float
 
 
-def rows(times: Times) -> list[Row]:
-    """Set every contender against raw, scenario by scenario.
+#: Rows by scenario and contender.
+Table = dict[str, dict[str, Row]]
 
-    >>> rows({"a": {"raw": [1.0, 2.0], "x": [3.0, 4.0]}})[1].ratio_of_minima
-    3.0
+
+def summarize(rounds: dict[str, Sequence[float]]) -> dict[str, Row]:
+    """Return the row of each contender from its seconds per request in each round.
+
+    >>> summarize({"raw": [1.0, 2.0], "asgikit": [3.0, 4.0]})["asgikit"]
+    Row(seconds=3.0, ratio=3.0, median=2.5)
     """
-    return [
-        Row(
-            scenario,
-            contender,
-            best=min(seconds),
-            ratio_of_minima=min(seconds) / min(contenders[BASE]),
-            median_of_ratios=statistics.median(
-                mine / raw for mine, raw in zip(seconds, contenders[BASE], strict=True)
-            ),
+    base = rounds[BASE]
+    return {
+        contender: Row(
+            min(times),
+            min(times) / min(base),
+            statistics.median(mine / raw for mine, raw in zip(times, base, strict=True)),
         )
-        for scenario, contenders in times.items()
-        for contender, seconds in contenders.items()
-    ]
+        for contender, times in rounds.items()
+    }
 
 
-@dataclass(frozen=True)
-class Change:
-    """What became of one ratio between two runs, as factors: below 1 is faster now.
-
-    Attributes:
-        is_real: both ratios moved the same way, and by more than noise does.
-    """
-
-    scenario: str
-    contender: str
-    before: float
-    after: float
-    by_minima: float
-    by_medians: float
-
-    @property
-    def is_real(self) -> bool:
-        noise = 1.05
-        low, high = sorted((self.by_minima, self.by_medians))
-        return low > noise or high < 1 / noise
+def dump_rows(table: Table) -> dict[str, dict[str, list[float]]]:
+    """Return a table as JSON values with four significant digits."""
+    return {
+        scenario: {
+            contender: [float(f"{value:.4g}") for value in astuple(row)]
+            for contender, row in rows.items()
+        }
+        for scenario, rows in table.items()
+    }
 
 
-def changes(old: Times, new: Times) -> list[Change]:
-    """Compare what two runs have in common."""
-    before = {(row.scenario, row.contender): row for row in rows(old)}
-    return [
-        Change(
-            row.scenario,
-            row.contender,
-            was.ratio_of_minima,
-            row.ratio_of_minima,
-            row.ratio_of_minima / was.ratio_of_minima,
-            row.median_of_ratios / was.median_of_ratios,
-        )
-        for row in rows(new)
-        if (was := before.get((row.scenario, row.contender))) and row.contender != BASE
-    ]
+def read_table(run: dict[str, Any]) -> Table:
+    """Return the table of a saved run in process."""
+    return {
+        scenario: {contender: Row(*row) for contender, row in rows.items()}
+        for scenario, rows in run["rows"].items()
+    }

@@ -1,8 +1,11 @@
-"""A server's process: started on a core of its own, asked once, watched, ended."""
+"""One contender behind a server: `python -m benchmarks.server SERVER CONTENDER PORT` serves it."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import http.client
+import importlib
 import os
 import signal
 import socket
@@ -10,128 +13,149 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
-from benchmarks.answers import Answer
+from benchmarks.checks import Response
+from benchmarks.contenders import load
+from benchmarks.in_process import ENVIRONMENT, ROOT, pin
 from benchmarks.scenarios import Scenario
 
-PATIENCE = 30.0  # seconds that a server may take to come up, or to answer
+TIME_LIMIT = 30.0  # seconds to start, and to send a response
 TICK = 1 / os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 0.01
+CONTENDER = "BENCHMARKS_CONTENDER"
 
 
-def free_port() -> int:
-    """Find a port that nobody listens on now."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+class Site:
+    """The apps of a contender, each at its path."""
+
+    def __init__(self, contender: str) -> None:
+        self.contender = contender
+        self.apps: dict[str, Any] = {}
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "lifespan":
+            await self.apps[scope["path"]](scope, receive, send)
+            return
+        await receive()
+        self.apps = {f"/{name}": app for name, app in (await load(self.contender)).items()}
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await send({"type": "lifespan.shutdown.complete"})
 
 
-def pin(process: int, core: int | None) -> None:
-    """Bind a process to a core, where the system can."""
-    if core is not None and hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(process, {core})
+site = Site(os.environ.get(CONTENDER, "raw"))
+
+
+def serve_uvicorn(port: int) -> None:
+    options = {"loop": "uvloop", "http": "httptools", "ws": "none", "lifespan": "on"}
+    uvicorn = importlib.import_module("uvicorn")
+    uvicorn.run(site, port=port, access_log=False, log_level="error", **options)
+
+
+def serve_granian(port: int) -> None:
+    options = {"interface": "asgi", "loop": "uvloop", "http": "1", "websockets": False}
+    granian = importlib.import_module("granian")
+    target = "benchmarks.server:site"
+    granian.Granian(target, port=port, workers=1, log_level="error", **options).serve()
+
+
+SERVERS = {"uvicorn": serve_uvicorn, "granian": serve_granian}
 
 
 def _stat(process: int) -> list[str]:
-    # The name of a program, in parentheses, may have spaces in it.
+    # The name of the program is in parentheses and may contain spaces.
     return Path(f"/proc/{process}/stat").read_text().rpartition(") ")[2].split()
 
 
-def family(process: int) -> list[int]:
-    """Give a process and all that it has started, by /proc."""
+def descendants(process: int) -> list[int]:
+    """Return a process and its child processes, recursively."""
     parents = {}
     for folder in Path("/proc").glob("[0-9]*"):
-        try:
+        with contextlib.suppress(OSError, IndexError):
             parents[int(folder.name)] = int(_stat(int(folder.name))[1])
-        except (OSError, IndexError):
-            continue
     found = [process]
     for member in found:
         found += [child for child, parent in parents.items() if parent == member]
     return found
 
 
-def cpu_seconds(processes: list[int]) -> float:
-    """Give the CPU time that processes have taken so far, their system calls' too."""
-    ticks = 0
-    for process in processes:
-        user, system = _stat(process)[11:13]
-        ticks += int(user) + int(system)
-    return ticks * TICK
-
-
 class Server:
-    """One contender behind one server, both in processes that it ends."""
+    """A process with a server and a contender, pinned to the first core."""
 
-    def __init__(self, server: str, contender: str, core: int | None) -> None:
+    def __init__(self, server: str, contender: str) -> None:
         self.name = f"{contender} on {server}"
-        self.port = free_port()
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port: int = free.getsockname()[1]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.serve", server, contender, str(self.port)],
-            cwd=Path(__file__).parent.parent,
-            env={**os.environ, "PYTHONHASHSEED": "0"},
-            # What it starts is ended with it, by the number of their group.
-            start_new_session=True,
+            [sys.executable, "-m", "benchmarks.server", server, contender, str(self.port)],
+            cwd=ROOT,
+            env={**os.environ, **ENVIRONMENT, CONTENDER: contender},
+            start_new_session=True,  # a process group, which close() ends with its workers
         )
-        pin(self.process.pid, core)
+        pin(self.process.pid, 0)
         try:
             self._wait()
         except BaseException:
             self.close()
             raise
-        self.family = family(self.process.pid)
+        self.processes = descendants(self.process.pid)
 
     def _wait(self) -> None:
-        until = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIME_LIMIT
         while True:
             try:
                 socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
             except OSError:
-                if self.process.poll() is not None or time.monotonic() > until:
-                    raise SystemExit(f"{self.name} does not come up") from None
+                if self.process.poll() is not None or time.monotonic() > deadline:
+                    raise SystemExit(f"{self.name} does not start") from None
                 time.sleep(0.05)
             else:
                 return
 
-    def url(self, scenario: Scenario) -> str:
-        """Give the URL that a scenario's app is at."""
-        query = f"?{scenario.query.decode()}" if scenario.query else ""
-        return f"http://127.0.0.1:{self.port}/{scenario.key}{query}"
+    def target(self, scenario: Scenario) -> str:
+        """Return the request target of a scenario."""
+        return f"/{scenario.key}" + (f"?{scenario.query.decode()}" if scenario.query else "")
 
     def check(self, scenario: Scenario) -> None:
-        """Ask once.
+        """Send one request.
 
         Raises:
-            WrongAnswer: the answer is not the right one.
-            OSError: there is none.
+            WrongResponse: the response is wrong.
+            OSError: the connection failed.
         """
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
-        target = self.url(scenario).partition(str(self.port))[2]
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=TIME_LIMIT)
         headers = {"content-type": scenario.content_type} if scenario.content_type else {}
         body = b"".join(scenario.content()) or None
-        try:
-            connection.request(scenario.method, target, body, headers)
+        with contextlib.closing(connection):
+            connection.request(scenario.method, self.target(scenario), body, headers)
             response = connection.getresponse()
-            fields = [
+            pairs = [
                 (name.encode("latin-1"), value.encode("latin-1"))
                 for name, value in response.getheaders()
             ]
-            scenario.check(Answer(response.status, fields, response.read()))
-        finally:
-            connection.close()
+            scenario.check(Response(response.status, pairs, response.read()))
 
     def cpu_seconds(self) -> float:
-        """Give the CPU time that it has taken so far."""
-        return cpu_seconds(self.family)
+        """Return the CPU time so far, of user and system."""
+        return TICK * sum(int(ticks) for one in self.processes for ticks in _stat(one)[11:13])
 
     def close(self) -> None:
-        """End it, and what it has started."""
+        """End the process group."""
         for number in (signal.SIGTERM, signal.SIGKILL):
-            try:
+            with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
                 os.killpg(self.process.pid, number)
-            except ProcessLookupError:
-                break
-            try:
                 self.process.wait(timeout=10)
-            except subprocess.TimeoutExpired:
-                continue
         self.process.wait()
+
+
+def main() -> None:
+    """Serve until a signal arrives."""
+    server, contender, port = sys.argv[1:]
+    # Fail here if an import fails: a server may hide the traceback of its worker.
+    asyncio.run(load(contender))
+    SERVERS[server](int(port))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,39 +1,32 @@
-"""Measures through servers and sockets: `python -m benchmarks wire`.
+"""Measure through servers and sockets: `python -m benchmarks wire`.
 
-A server has one core to itself, and the clients another. Requests a second depend on the machine
-and on the clients; the server's CPU time a request depends on less.
+The server is pinned to one core, the clients to another. The clients are a Python program, which
+limits the requests per second of the fastest scenarios. The CPU time of the server per request does
+not depend on it.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
-import os
-import re
-import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from contextlib import ExitStack, closing
 from importlib.util import find_spec
-from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
-from benchmarks import report
-from benchmarks.answers import WrongAnswer
+from benchmarks import report, results
+from benchmarks.checks import WrongResponse
 from benchmarks.contenders import CONTENDERS, MISSING, installed
-from benchmarks.in_process import pick, progress
-from benchmarks.payloads import make_files
-from benchmarks.results import BASE, FOLDER, OURS, machine, now, versions
+from benchmarks.in_process import ROOT, pin, progress, select
+from benchmarks.payloads import create_files
+from benchmarks.results import BASE, OURS
 from benchmarks.scenarios import SCENARIOS, UPLOAD_1M, Scenario
-from benchmarks.serve import SERVERS
-from benchmarks.server import TICK, Server, pin
+from benchmarks.server import SERVERS, TICK, Server
 
-#: Scenarios, with what asgikit's time is to be of raw's.
+#: Scenarios with the targets for the CPU ratio of asgikit to raw.
 WIRE: dict[str, tuple[Scenario, float | None]] = {
     "plaintext": (SCENARIOS["a_plaintext"], 1.1),
     "echo": (SCENARIOS["d_echo"], 1.1),
@@ -42,248 +35,172 @@ WIRE: dict[str, tuple[Scenario, float | None]] = {
     "events": (SCENARIOS["n_events"], None),
 }
 CONNECTIONS = 16
-EVENT_CLIENTS = 100
-SCRIPT = Path(__file__).parent / "request.lua"
+EVENT_CONNECTIONS = 100
 
 
-@dataclass(frozen=True)
-class Round:
-    """What the clients saw, and what the server took."""
+class Round(NamedTuple):
+    """Requests per second, CPU seconds per request, and seconds of latency."""
 
-    requests_a_second: float
-    cpu_a_request: float
-
-
-@dataclass
-class WireRun:
-    """One run: rounds by server, scenario and contender."""
-
-    rounds: dict[str, dict[str, dict[str, list[Round]]]] = field(default_factory=dict)
-    wrong: list[str] = field(default_factory=list)
-    settings: dict[str, Any] = field(default_factory=dict)
-    when: str = field(default_factory=now)
-    machine: dict[str, Any] = field(default_factory=machine)
-    versions: dict[str, str] = field(default_factory=versions)
+    rate: float
+    cpu: float
+    median: float
+    late: float
 
 
-def read_wrk(output: str) -> tuple[int, float]:
-    """Read how many requests wrk has sent, and how many a second.
-
-    Raises:
-        WrongAnswer: some failed.
-
-    >>> read_wrk("  30 requests in 2.00s, 1MB read\\nRequests/sec:     15.00")
-    (30, 15.0)
-    """
-    failed = re.search(r"(Non-2xx.*|Socket errors.*)", output)
-    sent = re.search(r"(\d+) requests in", output)
-    rate = re.search(r"Requests/sec:\s+([\d.]+)", output)
-    if failed or not sent or not rate:
-        raise WrongAnswer(failed[0] if failed else f"wrk says {output!r}")
-    return int(sent[1]), float(rate[1])
+def format_request(server: Server, scenario: Scenario) -> bytes:
+    """Return the bytes of a request."""
+    body = b"".join(scenario.content())
+    lines = [f"{scenario.method} {server.target(scenario)} HTTP/1.1", "Host: localhost"]
+    if scenario.content_type:
+        lines += [f"Content-Type: {scenario.content_type}", f"Content-Length: {len(body)}"]
+    return "\r\n".join([*lines, "", ""]).encode() + body
 
 
-@contextlib.contextmanager
-def environment(scenario: Scenario) -> Iterator[dict[str, str]]:
-    """Put the body where wrk's script reads it."""
-    with tempfile.TemporaryDirectory() as folder:
-        made = dict(os.environ)
-        if scenario.content_type:
-            path = Path(folder, "body")
-            path.write_bytes(b"".join(scenario.content()))
-            made |= {
-                "BENCHMARKS_BODY": str(path),
-                "BENCHMARKS_CONTENT_TYPE": scenario.content_type,
-            }
-        yield made
-
-
-def clients(name: str, server: Server, seconds: float) -> list[str]:
-    """Give the command of the clients of a scenario."""
-    scenario = WIRE[name][0]
-    if name == "events":
-        count = str(EVENT_CLIENTS)
-        script = "benchmarks.clients"
-        return [
-            sys.executable,
-            "-m",
-            script,
-            str(server.port),
-            f"/{scenario.key}",
-            count,
-            str(seconds),
-        ]
-    options = ["-t1", f"-c{CONNECTIONS}", f"-d{seconds:g}s", "-s", str(SCRIPT)]
-    return ["wrk", *options, server.url(scenario)]
-
-
-def one_round(name: str, server: Server, seconds: float, core: int | None) -> Round:
+def measure_round(name: str, server: Server, seconds: float) -> Round:
     """Load a server for some seconds.
 
     Raises:
-        WrongAnswer: some requests failed.
+        WrongResponse: a request failed.
     """
+    connections = EVENT_CONNECTIONS if name == "events" else CONNECTIONS
+    arguments = [str(server.port), str(connections), str(seconds)]
     before = server.cpu_seconds()
-    with environment(WIRE[name][0]) as variables:
-        process = subprocess.Popen(
-            clients(name, server, seconds),
-            cwd=SCRIPT.parent.parent,
-            env=variables,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        pin(process.pid, core)
-        output, _ = process.communicate()
-    if process.returncode:
-        raise WrongAnswer(f"the clients gave up: {output}")
-    # The system tells whole ticks: less than half of one is not to be told from nothing.
-    taken = max(server.cpu_seconds() - before, TICK / 2)
-    if name == "events":
-        seen = json.loads(output)
-        requests, rate = seen["requests"], seen["requests"] / seen["seconds"]
-    else:
-        requests, rate = read_wrk(output)
-    return Round(rate, taken / max(requests, 1))
-
-
-def lines(run: WireRun, server: str) -> report.Lines:
-    """Make the table of one server."""
-    made = [
-        [
-            "scenario",
-            "contender",
-            "requests/s",
-            "CPU, µs",
-            "time ratio",
-            "(median)",
-            "CPU ratio",
-            "target",
-        ]
-    ]
-    for name, contenders in run.rounds[server].items():
-        base = contenders[BASE]
-        for contender, rounds in contenders.items():
-            rate = max(one.requests_a_second for one in rounds)
-            cpu = min(one.cpu_a_request for one in rounds)
-            paired = [
-                raw.requests_a_second / one.requests_a_second
-                for raw, one in zip(base, rounds, strict=True)
-            ]
-            target = WIRE[name][1] if contender == OURS else None
-            made.append(
-                [
-                    name,
-                    contender,
-                    f"{rate:,.0f}",
-                    f"{cpu * 1e6:,.1f}",
-                    f"{max(one.requests_a_second for one in base) / rate:.2f}",
-                    f"({statistics.median(paired):.2f})",
-                    f"{cpu / min(one.cpu_a_request for one in base):.2f}",
-                    f"{target:g}" if target else "",
-                ]
-            )
-    return made
-
-
-def measure(
-    servers: list[str],
-    contenders: list[str],
-    names: list[str],
-    rounds: int,
-    seconds: float,
-    seed: int,
-) -> WireRun:
-    """Load every contender on every server, in rounds of random order."""
-    run = WireRun(
-        settings={
-            "rounds": rounds,
-            "seconds": seconds,
-            "connections": CONNECTIONS,
-            "event_clients": EVENT_CLIENTS,
-        }
+    process = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.clients", *arguments],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
     )
-    cores: list[int | None] = [None, None]
-    if hasattr(os, "sched_getaffinity") and len(os.sched_getaffinity(0)) > 1:
-        cores = list(sorted(os.sched_getaffinity(0))[:2])
-    shuffle = Random(seed).shuffle
-    make_files()
-    total = len(servers) * len(names) * (rounds + 1)
-    with progress(total) as advance:
-        for server in servers:
-            run.rounds[server] = {}
-            with contextlib.ExitStack() as stack:
-                started = {
-                    contender: stack.enter_context(
-                        contextlib.closing(Server(server, contender, cores[0]))
-                    )
-                    for contender in contenders
-                }
-                for name in names:
-                    found = _scenario(name, started, run.wrong)
-                    for number in range(rounds + 1):
-                        order = list(found)
-                        shuffle(order)
-                        for contender in order:
-                            one = one_round(name, started[contender], seconds, cores[1])
-                            if number:  # the first one warms up
-                                found[contender].append(one)
-                        advance()
-                    run.rounds[server][name] = found
-    return run
+    pin(process.pid, 1)
+    output, _ = process.communicate(format_request(server, WIRE[name][0]))
+    if process.returncode:
+        raise WrongResponse(f"{server.name}: the clients of {name} failed")
+    # The CPU time has the resolution of a tick; less than half a tick would be zero.
+    cpu = max(server.cpu_seconds() - before, TICK / 2)
+    found = json.loads(output)
+    requests = found["requests"]
+    return Round(requests / found["seconds"], cpu / requests, found["median"], found["late"])
 
 
-def _scenario(name: str, started: dict[str, Server], wrong: list[str]) -> dict[str, list[Round]]:
-    """Check the answers, and give those who play."""
+def check(name: str, servers: dict[str, Server], errors: list[str]) -> dict[str, list[Round]]:
+    """Return an empty list for each contender that responds correctly."""
     scenario = WIRE[name][0]
     found: dict[str, list[Round]] = {}
-    for contender, server in started.items():
+    for contender, server in servers.items():
         if (contender, scenario.key) in MISSING:
             continue
         try:
             server.check(scenario)
-        except (WrongAnswer, OSError) as error:
-            wrong.append(f"{server.name}: {error}")
+        except (WrongResponse, OSError) as error:
+            errors.append(f"{server.name}: {error}")
         else:
             found[contender] = []
     return found
 
 
+def measure(
+    server: str, contenders: list[str], names: list[str], options: Any, errors: list[str]
+) -> dict[str, dict[str, list[Round]]]:
+    """Load each contender on a server, in rounds of random order."""
+    rounds: dict[str, dict[str, list[Round]]] = {}
+    shuffle = Random(options.seed).shuffle
+    with ExitStack() as stack:
+        servers = {
+            contender: stack.enter_context(closing(Server(server, contender)))
+            for contender in contenders
+        }
+        for place, name in enumerate(names):
+            found = rounds[name] = check(name, servers, errors)
+            for number in range(options.rounds + 1):
+                order = list(found)
+                shuffle(order)
+                for contender in order:
+                    one = measure_round(name, servers[contender], options.seconds)
+                    if number:  # the first round warms up
+                        found[contender].append(one)
+                done = place * (options.rounds + 1) + number + 1
+                progress(len(names) * (options.rounds + 1), done)
+    return rounds
+
+
+def summarize(rounds: dict[str, list[Round]]) -> dict[str, list[float]]:
+    """Return the columns of the table for each contender.
+
+    They are requests/s, median and late latency, CPU time, its ratio to raw, the median of the
+    paired ratios, and the spread: the largest of these divided by the smallest.
+    """
+    base = rounds[BASE]
+    found = {}
+    for contender, own in rounds.items():
+        best = max(own)
+        cpu = min(one.cpu for one in own)
+        paired = [one.cpu / raw.cpu for raw, one in zip(base, own, strict=True)]
+        ratios = cpu / min(one.cpu for one in base), statistics.median(paired)
+        columns = best.rate, best.median, best.late, cpu, *ratios, max(paired) / min(paired)
+        found[contender] = [float(f"{value:.4g}") for value in columns]
+    return found
+
+
+def lines(rows: dict[str, dict[str, list[float]]]) -> report.Lines:
+    """Return the table of one server."""
+    latency = ["median, ms", "p99, ms"]
+    ratios = ["CPU, µs", "CPU ratio", "(median)", "spread", "target"]
+    found = [["scenario", "contender", "requests/s", *latency, *ratios]]
+    for name, of in rows.items():
+        for contender, (rate, median, late, cpu, ratio, paired, spread) in of.items():
+            target = WIRE[name][1] if contender == OURS else None
+            times = [
+                f"{rate:,.0f}",
+                f"{median * 1e3:.2f}",
+                f"{late * 1e3:.2f}",
+                f"{cpu * 1e6:,.1f}",
+            ]
+            end = [f"{ratio:.2f}", f"({paired:.2f})", f"{spread:.2f}", f"{target or ''}"]
+            found.append([name, contender, *times, *end])
+    return found
+
+
+def page(run: dict[str, Any]) -> str:
+    """Format the section of the page from a saved run."""
+    tables = [
+        f"On {server}:\n\n{report.markdown_table(lines(rows))}"
+        for server, rows in run["rows"].items()
+    ]
+    return "\n\n".join([*tables, report.origin(run)])
+
+
 def parser() -> argparse.ArgumentParser:
-    """Make the reader of the command line."""
     made = argparse.ArgumentParser(prog="python -m benchmarks wire", description=__doc__)
-    made.add_argument("--only", default="", metavar="A,B", help="scenarios, by how they start")
+    made.add_argument("--only", default="", metavar="A,B", help="prefixes of scenarios")
     made.add_argument("--against", default="starlette", metavar="A,B", help="peers (starlette)")
-    made.add_argument("--servers", default="", metavar="A,B", help="servers, by how they start")
-    made.add_argument("--rounds", type=int, default=5, help="a scenario and contender (5)")
-    made.add_argument("--seconds", type=float, default=2, help="of a round (2)")
-    made.add_argument("--seed", type=int, default=1, help="of the shuffle (1)")
-    made.add_argument("--save", action="store_true", help="write JSON and table into benchmarks/")
+    made.add_argument("--servers", default="", metavar="A,B", help="prefixes of servers")
+    made.add_argument("--rounds", type=int, default=5, help="rounds (5)")
+    made.add_argument("--seconds", type=float, default=2, help="seconds of a round (2)")
+    made.add_argument("--seed", type=int, default=1, help="seed of the random order (1)")
+    made.add_argument("--save", action="store_true", help="write results and page")
     return made
 
 
 def main(arguments: list[str]) -> int:
-    """Measure, print, and keep what is to be kept."""
+    """Measure, print and save; the exit status is 1 after a wrong response."""
     options = parser().parse_args(arguments)
-    names = pick(options.only, WIRE)
-    if shutil.which("wrk") is None:
-        left_out = [name for name in names if name != "events"]
-        print(f"wrk is not installed (Debian's package wrk): left out are {', '.join(left_out)}")
-        names = [name for name in names if name == "events"]
-    servers = [name for name in pick(options.servers, SERVERS) if find_spec(name) is not None]
-    against = {BASE, OURS, *pick(options.against, CONTENDERS)}
-    if not names or not servers or options.rounds < 1:
-        print("nothing to do")
+    names = select(options.only, WIRE)
+    servers = [name for name in select(options.servers, SERVERS) if find_spec(name) is not None]
+    if not names or not servers or options.rounds < 1 or find_spec("uvloop") is None:
+        print("no scenario or server to measure, or uvloop is not installed")
         return 2
-    contenders = [name for name in installed() if name in against]
-    run = measure(servers, contenders, names, options.rounds, options.seconds, options.seed)
-    for words in run.wrong:
-        print(f"WRONG {words}")
+    selected = {BASE, OURS, *select(options.against, CONTENDERS)}
+    contenders = [name for name in installed() if name in selected]
+    create_files()
+    rows, errors = {}, list[str]()
     for server in servers:
-        report.show(f"On {server}", lines(run, server))
+        rounds = measure(server, contenders, names, options, errors)
+        rows[server] = {name: summarize(of) for name, of in rounds.items() if BASE in of}
+        report.show(f"On {server}", lines(rows[server]))
+    for error in errors:
+        print(f"WRONG {error}")
     if options.save:
-        FOLDER.mkdir(exist_ok=True)
-        (FOLDER / "wire.json").write_text(json.dumps(asdict(run), indent=1) + "\n")
-        tables = [f"On {name}:\n\n{report.markdown_table(lines(run, name))}" for name in servers]
-        measured = f"Measured {report.origin(run.when, run.machine, run.versions)}"
-        report.put_into_page("wire", "\n\n".join([*tables, measured]))
-    return 1 if run.wrong else 0
+        context = results.context(rounds=options.rounds, seconds=options.seconds)
+        results.save("wire", {**context, "rows": rows})
+        report.replace_section("wire", page(results.read("wire") or {}))
+    return 1 if errors else 0

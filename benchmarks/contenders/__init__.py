@@ -1,6 +1,8 @@
-"""The same small apps, written once for each contender: `APPS` maps a scenario's key to an app.
+"""The same small apps for each contender, one module each.
 
-A module whose apps must be started before they serve has an async function `start` as well.
+A module has a function for each name in `benchmarks.scenarios.APPS`, except for those in `MISSING`.
+It may have a function `adapt(name, function)`, which returns the ASGI app of a function, and an
+async function `start(app)`, which is called before an app serves.
 """
 
 from __future__ import annotations
@@ -9,7 +11,9 @@ import importlib
 from importlib.util import find_spec
 from typing import Any
 
-# Each name is a module here, and the package it needs.
+from benchmarks.scenarios import APPS
+
+# The name of each module, and the package that it needs.
 CONTENDERS = {
     "raw": "orjson",
     "asgikit": "asgikit",
@@ -21,17 +25,17 @@ CONTENDERS = {
     "quart": "quart",
 }
 
-_NO_PARTS = "hands over no part before it has all of it"
-_NO_EVENTS = "knows no server-sent events"
-_NO_COMPRESSION = "does not compress"
+_NO_PARTS = "buffers each part of a form"
+_NO_EVENTS = "has no server-sent events"
+_NO_COMPRESSION = "has no compression"
 
-#: Why a contender has no app for a scenario.
+#: The reasons why a contender has no app.
 MISSING = {
     ("starlette", "i2_parts"): _NO_PARTS,
     ("starlette", "n_events"): _NO_EVENTS,
     ("baize", "i2_parts"): _NO_PARTS,
     ("baize", "o_gzip"): _NO_COMPRESSION,
-    ("falcon", "i_upload"): "stores no upload, but hands it over as it comes",
+    ("falcon", "i_upload"): "does not store uploads",
     ("falcon", "o_gzip"): _NO_COMPRESSION,
     ("litestar", "i2_parts"): _NO_PARTS,
     ("quart", "i2_parts"): _NO_PARTS,
@@ -41,14 +45,18 @@ MISSING = {
 
 
 def installed() -> list[str]:
-    """Give the contenders that can run here; raw, which all are measured by, comes first."""
+    """Return the installed contenders; raw is the first."""
     return [name for name, package in CONTENDERS.items() if find_spec(package) is not None]
 
 
 async def load(contender: str) -> dict[str, Any]:
-    """Give a contender's apps, ready to serve."""
+    """Return the apps of a contender by name, ready to serve."""
     module = importlib.import_module(f"benchmarks.contenders.{contender}")
+    functions = {name: getattr(module, name) for name in APPS if hasattr(module, name)}
+    if not hasattr(module, "adapt"):
+        return functions
+    apps = {name: module.adapt(name, function) for name, function in functions.items()}
     if hasattr(module, "start"):
-        await module.start()
-    apps: dict[str, Any] = module.APPS
+        for app in apps.values():
+            await module.start(app)
     return apps

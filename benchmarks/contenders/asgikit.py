@@ -1,4 +1,4 @@
-"""asgikit, through `request_response`, as its README shows it."""
+"""asgikit with `request_response`, as in its README."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from benchmarks.payloads import (
     ARTICLE,
     CATALOGUE,
     COOKIES,
-    FIELDS,
     GREETING,
+    HEADERS,
     LARGE_FILE,
-    ONE_FIELD,
+    ONE_HEADER,
     RECORD,
     SMALL_FILE,
-    pieces,
-    steps,
+    chunks,
+    event_data,
 )
 
 
@@ -61,7 +61,7 @@ async def e_headers(request: Request) -> PlainTextResponse:
     headers = request.headers
     cookies = request.cookies
     size = 0
-    for name in FIELDS:
+    for name in HEADERS:
         size += len(headers[name])
     for name in COOKIES:
         size += len(cookies[name])
@@ -70,7 +70,7 @@ async def e_headers(request: Request) -> PlainTextResponse:
 
 @request_response
 async def e1_one_header(request: Request) -> PlainTextResponse:
-    return PlainTextResponse(request.headers[ONE_FIELD])
+    return PlainTextResponse(request.headers[ONE_HEADER])
 
 
 @request_response
@@ -115,7 +115,7 @@ async def i2_parts(request: Request) -> PlainTextResponse:
 
 @request_response
 async def j_stream(_request: Request) -> StreamingResponse:
-    return StreamingResponse(pieces(), media_type="application/octet-stream")
+    return StreamingResponse(chunks(), media_type="application/octet-stream")
 
 
 @request_response
@@ -136,7 +136,7 @@ async def l_set_cookie(_request: Request) -> PlainTextResponse:
 
 
 async def events() -> AsyncIterator[ServerSentEvent]:
-    async for number, data in steps():
+    async for number, data in event_data():
         yield ServerSentEvent(data, event="step", id=number)
 
 
@@ -150,22 +150,4 @@ async def article(_request: Request) -> PlainTextResponse:
     return PlainTextResponse(ARTICLE)
 
 
-APPS = {
-    "a_plaintext": a_plaintext,
-    "b_json_small": b_json_small,
-    "c_json_10k": c_json_10k,
-    "d_echo": d_echo,
-    "e_headers": e_headers,
-    "e1_one_header": e1_one_header,
-    "f_json_body": f_json_body,
-    "g_form": g_form,
-    "h_multipart": h_multipart,
-    "i_upload": i_upload,
-    "i2_parts": i2_parts,
-    "j_stream": j_stream,
-    "k_file_100k": k_file_100k,
-    "k_file_50m": k_file_50m,
-    "l_set_cookie": l_set_cookie,
-    "n_events": n_events,
-    "o_gzip": Compress(article, codings=["gzip"], levels={"gzip": 6}),
-}
+o_gzip = Compress(article, codings=["gzip"], levels={"gzip": 6})

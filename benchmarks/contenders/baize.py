@@ -1,4 +1,4 @@
-"""baize's request and responses, without its router."""
+"""The request and the responses of baize, without its router."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from baize.typing import ServerSentEvent
 from benchmarks.payloads import (
     CATALOGUE,
     COOKIES,
-    FIELDS,
     GREETING,
+    HEADERS,
     LARGE_FILE,
-    ONE_FIELD,
+    ONE_HEADER,
     RECORD,
     SMALL_FILE,
-    pieces,
-    steps,
+    chunks,
+    event_data,
 )
 
 Handler: TypeAlias = Callable[[Request], Awaitable[Any]]
 
 
-def app(handler: Handler) -> Any:
+def adapt(_name: str, handler: Handler) -> Any:
     async def serve(scope: Any, receive: Any, send: Any) -> None:
         response = await handler(Request(scope, receive, send))
         await response(scope, receive, send)
@@ -66,7 +66,7 @@ async def e_headers(request: Request) -> Any:
     headers = request.headers
     cookies = request.cookies
     size = 0
-    for name in FIELDS:
+    for name in HEADERS:
         size += len(headers[name])
     for name in COOKIES:
         size += len(cookies[name])
@@ -74,7 +74,7 @@ async def e_headers(request: Request) -> Any:
 
 
 async def e1_one_header(request: Request) -> Any:
-    return PlainTextResponse(request.headers[ONE_FIELD])
+    return PlainTextResponse(request.headers[ONE_HEADER])
 
 
 async def f_json_body(request: Request) -> Any:
@@ -107,7 +107,7 @@ async def i_upload(request: Request) -> Any:
 
 
 async def j_stream(_request: Request) -> Any:
-    return StreamResponse(pieces())
+    return StreamResponse(chunks())
 
 
 async def k_file_100k(_request: Request) -> Any:
@@ -125,28 +125,9 @@ async def l_set_cookie(_request: Request) -> Any:
 
 
 async def events() -> AsyncIterator[ServerSentEvent]:
-    async for number, data in steps():
+    async for number, data in event_data():
         yield {"id": number, "event": "step", "data": data}
 
 
 async def n_events(_request: Request) -> Any:
     return SendEventResponse(events())
-
-
-APPS = {
-    "a_plaintext": app(a_plaintext),
-    "b_json_small": app(b_json_small),
-    "c_json_10k": app(c_json_10k),
-    "d_echo": app(d_echo),
-    "e_headers": app(e_headers),
-    "e1_one_header": app(e1_one_header),
-    "f_json_body": app(f_json_body),
-    "g_form": app(g_form),
-    "h_multipart": app(h_multipart),
-    "i_upload": app(i_upload),
-    "j_stream": app(j_stream),
-    "k_file_100k": app(k_file_100k),
-    "k_file_50m": app(k_file_50m),
-    "l_set_cookie": app(l_set_cookie),
-    "n_events": app(n_events),
-}

@@ -1,6 +1,6 @@
-"""BlackSheep: an application of one route for each scenario."""
+"""BlackSheep, with an application of one route for each app."""
 
-# BlackSheep looks at the name of a handler's argument.
+# BlackSheep passes arguments by their names.
 # ruff: noqa: ARG001
 
 from __future__ import annotations
@@ -21,24 +21,30 @@ from benchmarks.payloads import (
     ARTICLE,
     CATALOGUE,
     COOKIES,
-    FIELDS,
     GREETING,
+    HEADERS,
     LARGE_FILE,
-    ONE_FIELD,
+    ONE_HEADER,
     RECORD,
     SMALL_FILE,
-    pieces,
-    steps,
+    chunks,
+    event_data,
 )
 
 Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 
-def app(path: str, handler: Handler) -> Application:
+def adapt(name: str, handler: Handler) -> Application:
     app = Application(router=Router())
-    app.router.add_get(path, handler)
-    app.router.add_post(path, handler)
+    app.router.add_get(f"/{name}", handler)
+    app.router.add_post(f"/{name}", handler)
+    if name == "o_gzip":
+        app.middlewares.append(GzipMiddleware(comp_level=6))  # type: ignore[arg-type]
     return app
+
+
+async def start(app: Application) -> None:
+    await app.start()  # type: ignore[no-untyped-call]
 
 
 async def a_plaintext(request: Request) -> Response:
@@ -70,7 +76,7 @@ def first(request: Request, name: str) -> str:
 async def e_headers(request: Request) -> Response:
     cookies = request.cookies
     size = 0
-    for name in FIELDS:
+    for name in HEADERS:
         size += len(first(request, name))
     for name in COOKIES:
         size += len(cookies[name])
@@ -78,7 +84,7 @@ async def e_headers(request: Request) -> Response:
 
 
 async def e1_one_header(request: Request) -> Response:
-    return text(first(request, ONE_FIELD))
+    return text(first(request, ONE_HEADER))
 
 
 async def f_json_body(request: Request) -> Response:
@@ -117,7 +123,7 @@ async def i2_parts(request: Request) -> Response:
 
 
 async def j_stream(request: Request) -> Response:
-    return Response(200, None, StreamedContent(b"application/octet-stream", pieces))
+    return Response(200, None, StreamedContent(b"application/octet-stream", chunks))
 
 
 def file_handler(path: Path) -> Handler:
@@ -127,6 +133,10 @@ def file_handler(path: Path) -> Handler:
         return get_response_for_file(files, request, str(path), 0)
 
     return handler
+
+
+k_file_100k = file_handler(SMALL_FILE)
+k_file_50m = file_handler(LARGE_FILE)
 
 
 async def l_set_cookie(request: Request) -> Response:
@@ -145,7 +155,7 @@ async def l_set_cookie(request: Request) -> Response:
 
 
 async def events() -> AsyncIterator[ServerSentEvent]:
-    async for number, data in steps():
+    async for number, data in event_data():
         yield TextServerSentEvent(data, event="step", id=number)
 
 
@@ -155,32 +165,3 @@ async def n_events(request: Request) -> Response:
 
 async def o_gzip(request: Request) -> Response:
     return text(ARTICLE)
-
-
-HANDLERS = {
-    "a_plaintext": a_plaintext,
-    "b_json_small": b_json_small,
-    "c_json_10k": c_json_10k,
-    "d_echo": d_echo,
-    "e_headers": e_headers,
-    "e1_one_header": e1_one_header,
-    "f_json_body": f_json_body,
-    "g_form": g_form,
-    "h_multipart": h_multipart,
-    "i_upload": i_upload,
-    "i2_parts": i2_parts,
-    "j_stream": j_stream,
-    "k_file_100k": file_handler(SMALL_FILE),
-    "k_file_50m": file_handler(LARGE_FILE),
-    "l_set_cookie": l_set_cookie,
-    "n_events": n_events,
-    "o_gzip": o_gzip,
-}
-APPS = {name: app(f"/{name}", handler) for name, handler in HANDLERS.items()}
-APPS["o_gzip"].middlewares.append(GzipMiddleware(comp_level=6))  # type: ignore[arg-type]
-
-
-async def start() -> None:
-    for app in APPS.values():
-        if not app.started:
-            await app.start()  # type: ignore[no-untyped-call]

@@ -1,10 +1,10 @@
-"""Falcon: an application of one route for each scenario."""
+"""Falcon, with an application of one route for each app."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from falcon import MEDIA_MULTIPART, MEDIA_TEXT, MEDIA_URLENCODED
 from falcon.asgi import App, Request, Response, SSEvent
@@ -13,15 +13,15 @@ from falcon.media import MultipartFormHandler, URLEncodedFormHandler
 from benchmarks.payloads import (
     CATALOGUE,
     COOKIES,
-    FIELDS,
     GREETING,
+    HEADERS,
     LARGE_FILE,
     LARGE_SIZE,
-    ONE_FIELD,
+    ONE_HEADER,
     RECORD,
     SMALL_FILE,
-    pieces,
-    steps,
+    chunks,
+    event_data,
 )
 
 Handler: TypeAlias = Callable[[Request, Response], Awaitable[None]]
@@ -37,21 +37,22 @@ class Resource:
     on_post = on_get
 
 
-def app(path: str, handler: Handler) -> App[Request, Response]:
+def adapt(name: str, handler: Any) -> App[Request, Response]:
     app = App(media_type=MEDIA_TEXT)
-    # Off by default, and not what other contenders do.
+    if isinstance(handler, Path):
+        app.add_static_route(f"/{name}", handler.parent, fallback_filename=handler.name)
+        return app
+    # Keep empty fields, as the other contenders do.
     app.req_options.media_handlers[MEDIA_URLENCODED] = URLEncodedFormHandler(keep_blank=True)
     multipart = MultipartFormHandler()
     multipart.parse_options.max_body_part_buffer_size = LARGE_SIZE
     app.req_options.media_handlers[MEDIA_MULTIPART] = multipart
-    app.add_route(path, Resource(handler))
+    app.add_route(f"/{name}", Resource(handler))
     return app
 
 
-def file_app(path: str, file: Path) -> App[Request, Response]:
-    app = App()
-    app.add_static_route(path, file.parent, fallback_filename=file.name)
-    return app
+k_file_100k = SMALL_FILE
+k_file_50m = LARGE_FILE
 
 
 async def a_plaintext(_request: Request, response: Response) -> None:
@@ -80,7 +81,7 @@ async def d_echo(request: Request, response: Response) -> None:
 async def e_headers(request: Request, response: Response) -> None:
     cookies = request.cookies
     size = 0
-    for name in FIELDS:
+    for name in HEADERS:
         size += len(request.get_header(name, required=True))
     for name in COOKIES:
         size += len(cookies[name])
@@ -88,7 +89,7 @@ async def e_headers(request: Request, response: Response) -> None:
 
 
 async def e1_one_header(request: Request, response: Response) -> None:
-    response.text = request.get_header(ONE_FIELD)
+    response.text = request.get_header(ONE_HEADER)
 
 
 async def f_json_body(request: Request, response: Response) -> None:
@@ -121,7 +122,7 @@ async def i2_parts(request: Request, response: Response) -> None:
 
 async def j_stream(_request: Request, response: Response) -> None:
     response.content_type = "application/octet-stream"
-    response.stream = pieces()
+    response.stream = chunks()
 
 
 async def l_set_cookie(_request: Request, response: Response) -> None:
@@ -132,29 +133,9 @@ async def l_set_cookie(_request: Request, response: Response) -> None:
 
 
 async def events() -> AsyncIterator[SSEvent | None]:
-    async for number, data in steps():
+    async for number, data in event_data():
         yield SSEvent(text=data, event="step", event_id=number)
 
 
 async def n_events(_request: Request, response: Response) -> None:
     response.sse = events()
-
-
-HANDLERS: list[Handler] = [
-    a_plaintext,
-    b_json_small,
-    c_json_10k,
-    d_echo,
-    e_headers,
-    e1_one_header,
-    f_json_body,
-    g_form,
-    h_multipart,
-    i2_parts,
-    j_stream,
-    l_set_cookie,
-    n_events,
-]
-APPS = {handler.__name__: app(f"/{handler.__name__}", handler) for handler in HANDLERS}
-APPS["k_file_100k"] = file_app("/k_file_100k", SMALL_FILE)
-APPS["k_file_50m"] = file_app("/k_file_50m", LARGE_FILE)

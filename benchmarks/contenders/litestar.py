@@ -1,6 +1,6 @@
-"""Litestar: an application of one route for each scenario."""
+"""Litestar, with an application of one route for each app."""
 
-# No `from __future__ import annotations`: Litestar reads the annotations of handlers.
+# No `from __future__ import annotations`, because Litestar evaluates the annotations of handlers.
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -14,28 +14,44 @@ from benchmarks.payloads import (
     ARTICLE,
     CATALOGUE,
     COOKIES,
-    FIELDS,
     GREETING,
+    HEADERS,
     LARGE_FILE,
-    ONE_FIELD,
+    ONE_HEADER,
     RECORD,
     SMALL_FILE,
-    pieces,
-    steps,
+    chunks,
+    event_data,
 )
 
 AnyRequest = Request[Any, Any, Any]
+BINARY = "application/octet-stream"
+MEDIA_TYPES = {
+    "b_json_small": MediaType.JSON,
+    "c_json_10k": MediaType.JSON,
+    "d_echo": MediaType.JSON,
+    "j_stream": BINARY,
+    "k_file_100k": BINARY,
+    "k_file_50m": BINARY,
+    "n_events": "text/event-stream",
+}
 
 
-def app(handler: Any, media_type: str, **more: Any) -> Litestar:
+def adapt(name: str, handler: Any) -> Litestar:
     decorate = route(
-        f"/{handler.__name__}",
+        f"/{name}",
         http_method=["GET", "POST"],
         status_code=200,
-        media_type=media_type,
+        media_type=MEDIA_TYPES.get(name, MediaType.TEXT),
         request_max_body_size=None,
     )
-    return Litestar([decorate(handler)], openapi_config=None, logging_config=None, **more)
+    gzip = CompressionConfig(backend="gzip", gzip_compress_level=6)
+    return Litestar(
+        [decorate(handler)],
+        openapi_config=None,
+        logging_config=None,
+        compression_config=gzip if name == "o_gzip" else None,
+    )
 
 
 async def a_plaintext() -> str:
@@ -62,7 +78,7 @@ async def e_headers(request: AnyRequest) -> str:
     headers = request.headers
     cookies = request.cookies
     size = 0
-    for name in FIELDS:
+    for name in HEADERS:
         size += len(headers[name])
     for name in COOKIES:
         size += len(cookies[name])
@@ -70,7 +86,7 @@ async def e_headers(request: AnyRequest) -> str:
 
 
 async def e1_one_header(request: AnyRequest) -> str:
-    return request.headers[ONE_FIELD]
+    return request.headers[ONE_HEADER]
 
 
 async def f_json_body(request: AnyRequest) -> str:
@@ -102,7 +118,7 @@ async def i_upload(request: AnyRequest) -> str:
 
 
 async def j_stream() -> Stream:
-    return Stream(pieces())
+    return Stream(chunks())
 
 
 async def k_file_100k() -> File:
@@ -120,7 +136,7 @@ async def l_set_cookie() -> Response[str]:
 
 
 async def events() -> AsyncIterator[ServerSentEventMessage]:
-    async for number, data in steps():
+    async for number, data in event_data():
         yield ServerSentEventMessage(data, event="step", id=number)
 
 
@@ -130,25 +146,3 @@ async def n_events() -> ServerSentEvent:
 
 async def o_gzip() -> str:
     return ARTICLE
-
-
-BINARY = "application/octet-stream"
-GZIP = CompressionConfig(backend="gzip", gzip_compress_level=6)
-APPS = {
-    "a_plaintext": app(a_plaintext, MediaType.TEXT),
-    "b_json_small": app(b_json_small, MediaType.JSON),
-    "c_json_10k": app(c_json_10k, MediaType.JSON),
-    "d_echo": app(d_echo, MediaType.JSON),
-    "e_headers": app(e_headers, MediaType.TEXT),
-    "e1_one_header": app(e1_one_header, MediaType.TEXT),
-    "f_json_body": app(f_json_body, MediaType.TEXT),
-    "g_form": app(g_form, MediaType.TEXT),
-    "h_multipart": app(h_multipart, MediaType.TEXT),
-    "i_upload": app(i_upload, MediaType.TEXT),
-    "j_stream": app(j_stream, BINARY),
-    "k_file_100k": app(k_file_100k, BINARY),
-    "k_file_50m": app(k_file_50m, BINARY),
-    "l_set_cookie": app(l_set_cookie, MediaType.TEXT),
-    "n_events": app(n_events, "text/event-stream"),
-    "o_gzip": app(o_gzip, MediaType.TEXT, compression_config=GZIP),
-}

@@ -1,4 +1,4 @@
-"""Quart: an application of one route for each scenario."""
+"""Quart, with an application of one route for each app."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from quart import Quart, Response, request, send_file
 from benchmarks.payloads import (
     CATALOGUE,
     COOKIES,
-    FIELDS,
     GREETING,
+    HEADERS,
     LARGE_FILE,
-    ONE_FIELD,
+    ONE_HEADER,
     RECORD,
     SMALL_FILE,
-    pieces,
+    chunks,
 )
 
 Handler: TypeAlias = Callable[[], Awaitable[Any]]
 
 
-def app(handler: Handler) -> Quart:
+def adapt(name: str, handler: Handler) -> Quart:
     app = Quart(__name__)
     app.config["MAX_CONTENT_LENGTH"] = None
-    app.route(f"/{handler.__name__}", methods=["GET", "POST"])(handler)
+    app.route(f"/{name}", methods=["GET", "POST"])(handler)
     return app
 
 
@@ -53,7 +53,7 @@ async def e_headers() -> Response:
     headers = request.headers
     cookies = request.cookies
     size = 0
-    for name in FIELDS:
+    for name in HEADERS:
         size += len(headers[name])
     for name in COOKIES:
         size += len(cookies[name])
@@ -61,7 +61,7 @@ async def e_headers() -> Response:
 
 
 async def e1_one_header() -> Response:
-    return text(request.headers[ONE_FIELD])
+    return text(request.headers[ONE_HEADER])
 
 
 async def f_json_body() -> Response:
@@ -88,7 +88,7 @@ async def i_upload() -> Response:
 
 
 async def j_stream() -> Response:
-    return Response(pieces(), mimetype="application/octet-stream")
+    return Response(chunks(), mimetype="application/octet-stream")
 
 
 async def k_file_100k() -> Response:
@@ -105,22 +105,3 @@ async def l_set_cookie() -> Response:
         "sid", "0f1e2d3c4b5a", max_age=1800, secure=True, httponly=True, samesite="lax"
     )
     return response
-
-
-HANDLERS: list[Handler] = [
-    a_plaintext,
-    b_json_small,
-    c_json_10k,
-    d_echo,
-    e_headers,
-    e1_one_header,
-    f_json_body,
-    g_form,
-    h_multipart,
-    i_upload,
-    j_stream,
-    k_file_100k,
-    k_file_50m,
-    l_set_cookie,
-]
-APPS = {handler.__name__: app(handler) for handler in HANDLERS}

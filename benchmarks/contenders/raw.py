@@ -1,4 +1,4 @@
-"""By hand: what a patient developer writes on ASGI alone. Everything is measured by this."""
+"""Raw ASGI messages, written by hand: the base of all ratios."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from benchmarks.payloads import (
     ARTICLE,
     CATALOGUE,
     COOKIES,
-    FIELDS,
     GREETING,
+    HEADERS,
     LARGE_FILE,
-    ONE_FIELD,
+    ONE_HEADER,
     RECORD,
     SMALL_FILE,
-    pieces,
-    steps,
+    chunks,
+    event_data,
 )
 
 TEXT = (b"content-type", b"text/plain; charset=utf-8")
 JSON = (b"content-type", b"application/json")
 BINARY = (b"content-type", b"application/octet-stream")
-NAMES = [name.encode() for name in FIELDS]
+NAMES = [name.encode() for name in HEADERS]
 READ_SIZE = 256 * 1024
 
 read_disposition = re.compile(rb'form-data; name="([^"\\]*)"(?:; filename="([^"\\]*)")?').fullmatch
@@ -77,8 +77,8 @@ async def c_json_10k(_scope: Any, _receive: Any, send: Any) -> None:
 
 async def d_echo(scope: Any, _receive: Any, send: Any) -> None:
     query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
-    answer = {"method": scope["method"], "path": scope["path"], "query_params": dict(query)}
-    await respond(send, orjson.dumps(answer), JSON)
+    response = {"method": scope["method"], "path": scope["path"], "query_params": dict(query)}
+    await respond(send, orjson.dumps(response), JSON)
 
 
 async def e_headers(scope: Any, _receive: Any, send: Any) -> None:
@@ -96,7 +96,7 @@ async def e_headers(scope: Any, _receive: Any, send: Any) -> None:
 
 
 async def e1_one_header(scope: Any, _receive: Any, send: Any) -> None:
-    wanted = ONE_FIELD.encode()
+    wanted = ONE_HEADER.encode()
     found = ""
     for name, value in scope["headers"]:
         if name == wanted:
@@ -118,7 +118,7 @@ async def g_form(_scope: Any, receive: Any, send: Any) -> None:
 
 
 class Counter:
-    """A file that only knows how long it is."""
+    """A file that counts its bytes."""
 
     def __init__(self) -> None:
         self.size = 0
@@ -128,7 +128,7 @@ class Counter:
 
 
 class Form:
-    """Takes a multipart body apart: texts are joined, files are written to what is opened."""
+    """Parse a multipart body: join texts, and write files to those that ``open_file`` returns."""
 
     def __init__(self, open_file: Any) -> None:
         self.open_file = open_file
@@ -220,8 +220,8 @@ async def i2_parts(scope: Any, receive: Any, send: Any) -> None:
 
 async def j_stream(_scope: Any, _receive: Any, send: Any) -> None:
     await send({"type": "http.response.start", "status": 200, "headers": [BINARY]})
-    async for piece in pieces():
-        await send({"type": "http.response.body", "body": piece, "more_body": True})
+    async for chunk in chunks():
+        await send({"type": "http.response.body", "body": chunk, "more_body": True})
     await send({"type": "http.response.body", "body": b""})
 
 
@@ -229,21 +229,21 @@ async def send_file(path: Path, scope: Any, send: Any) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         status = os.fstat(descriptor)
-        left = status.st_size
+        remaining = status.st_size
         headers = [
             BINARY,
-            (b"content-length", b"%d" % left),
+            (b"content-length", b"%d" % remaining),
             (b"last-modified", formatdate(status.st_mtime, usegmt=True).encode()),
-            (b"etag", b'"%x-%x"' % (status.st_mtime_ns, left)),
+            (b"etag", b'"%x-%x"' % (status.st_mtime_ns, remaining)),
         ]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         if "http.response.pathsend" in scope.get("extensions", ()):
             await send({"type": "http.response.pathsend", "path": str(path)})
             return
-        while left > 0:
-            body = os.read(descriptor, min(READ_SIZE, left))
-            left -= len(body)
-            await send({"type": "http.response.body", "body": body, "more_body": left > 0})
+        while remaining > 0:
+            body = os.read(descriptor, min(READ_SIZE, remaining))
+            remaining -= len(body)
+            await send({"type": "http.response.body", "body": body, "more_body": remaining > 0})
     finally:
         os.close(descriptor)
 
@@ -268,7 +268,7 @@ async def l_set_cookie(_scope: Any, _receive: Any, send: Any) -> None:
 async def n_events(_scope: Any, _receive: Any, send: Any) -> None:
     headers = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-store")]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
-    async for number, data in steps():
+    async for number, data in event_data():
         body = f"id: {number}\nevent: step\ndata: {data}\n\n".encode()
         await send({"type": "http.response.body", "body": body, "more_body": True})
     await send({"type": "http.response.body", "body": b""})
@@ -285,28 +285,3 @@ async def o_gzip(scope: Any, _receive: Any, send: Any) -> None:
         body = encoder.compress(body) + encoder.flush()
         more.append((b"content-encoding", b"gzip"))
     await respond(send, body, TEXT, *more)
-
-
-async def nothing(_scope: Any, _receive: Any, _send: Any) -> None:
-    """Answer nothing at all: what is measured then is the measuring."""
-
-
-APPS = {
-    "a_plaintext": a_plaintext,
-    "b_json_small": b_json_small,
-    "c_json_10k": c_json_10k,
-    "d_echo": d_echo,
-    "e_headers": e_headers,
-    "e1_one_header": e1_one_header,
-    "f_json_body": f_json_body,
-    "g_form": g_form,
-    "h_multipart": h_multipart,
-    "i_upload": i_upload,
-    "i2_parts": i2_parts,
-    "j_stream": j_stream,
-    "k_file_100k": k_file_100k,
-    "k_file_50m": k_file_50m,
-    "l_set_cookie": l_set_cookie,
-    "n_events": n_events,
-    "o_gzip": o_gzip,
-}

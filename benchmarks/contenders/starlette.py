@@ -1,4 +1,4 @@
-"""Starlette's request and responses, without its router."""
+"""The request and the responses of Starlette, without its router."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from benchmarks.payloads import (
     ARTICLE,
     CATALOGUE,
     COOKIES,
-    FIELDS,
     GREETING,
+    HEADERS,
     LARGE_FILE,
-    ONE_FIELD,
+    ONE_HEADER,
     RECORD,
     SMALL_FILE,
-    pieces,
+    chunks,
 )
 
 if TYPE_CHECKING:
@@ -35,12 +35,12 @@ if TYPE_CHECKING:
 Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 
-def app(handler: Handler) -> ASGIApp:
+def adapt(name: str, handler: Handler) -> ASGIApp:
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         response = await handler(Request(scope, receive, send))
         await response(scope, receive, send)
 
-    return serve
+    return GZipMiddleware(serve, compresslevel=6) if name == "o_gzip" else serve
 
 
 async def a_plaintext(_request: Request) -> Response:
@@ -69,7 +69,7 @@ async def e_headers(request: Request) -> Response:
     headers = request.headers
     cookies = request.cookies
     size = 0
-    for name in FIELDS:
+    for name in HEADERS:
         size += len(headers[name])
     for name in COOKIES:
         size += len(cookies[name])
@@ -77,7 +77,7 @@ async def e_headers(request: Request) -> Response:
 
 
 async def e1_one_header(request: Request) -> Response:
-    return PlainTextResponse(request.headers[ONE_FIELD])
+    return PlainTextResponse(request.headers[ONE_HEADER])
 
 
 async def f_json_body(request: Request) -> Response:
@@ -108,7 +108,7 @@ async def i_upload(request: Request) -> Response:
 
 
 async def j_stream(_request: Request) -> Response:
-    return StreamingResponse(pieces(), media_type="application/octet-stream")
+    return StreamingResponse(chunks(), media_type="application/octet-stream")
 
 
 async def k_file_100k(_request: Request) -> Response:
@@ -125,24 +125,5 @@ async def l_set_cookie(_request: Request) -> Response:
     return response
 
 
-async def article(_request: Request) -> Response:
+async def o_gzip(_request: Request) -> Response:
     return PlainTextResponse(ARTICLE)
-
-
-APPS: dict[str, ASGIApp] = {
-    "a_plaintext": app(a_plaintext),
-    "b_json_small": app(b_json_small),
-    "c_json_10k": app(c_json_10k),
-    "d_echo": app(d_echo),
-    "e_headers": app(e_headers),
-    "e1_one_header": app(e1_one_header),
-    "f_json_body": app(f_json_body),
-    "g_form": app(g_form),
-    "h_multipart": app(h_multipart),
-    "i_upload": app(i_upload),
-    "j_stream": app(j_stream),
-    "k_file_100k": app(k_file_100k),
-    "k_file_50m": app(k_file_50m),
-    "l_set_cookie": app(l_set_cookie),
-    "o_gzip": GZipMiddleware(app(article), compresslevel=6),
-}

@@ -1,4 +1,4 @@
-"""A benchmark that times wrong answers measures nothing: here its checks are checked."""
+"""The benchmarks: contenders do the same work, and wrong responses are detected."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import dataclasses
 import json
 import os
 import platform
-import shutil
 import struct
 import subprocess
 import sys
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -18,77 +18,75 @@ from typing import Any
 import pytest
 
 from benchmarks import (
-    answers,
     callgrind,
     chart,
+    checks,
+    clients,
     exchange,
-    grown,
     growth,
     in_process,
     instructions,
     payloads,
-    pool,
     report,
     results,
-    start,
     wire,
 )
 from benchmarks.__main__ import COMMANDS, main
-from benchmarks.answers import Answer, WrongAnswer, collect
+from benchmarks.checks import Response, WrongResponse, collect
 from benchmarks.contenders import CONTENDERS, MISSING, installed, load
-from benchmarks.results import Run, changes, rows
+from benchmarks.results import Table
 from benchmarks.scenarios import APPS, SCENARIOS
 from tests.support.paths import ROOT
 
 START: dict[str, Any] = {"type": "http.response.start", "status": 200, "headers": []}
 BODY: dict[str, Any] = {"type": "http.response.body", "body": b""}
+LARGE = {"i_upload_50m", "i2_parts_50m", "k_file_50m"}
 
 
 @pytest.fixture
 def anyio_backend() -> str:
-    """Peers, and the harness, run on asyncio alone."""
+    """Run on asyncio only, like the benchmarks."""
     return "asyncio"
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _files() -> None:
-    payloads.make_files()
+    payloads.create_files()
 
 
-# --- what is measured
+# --- scenarios and contenders
 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("contender", CONTENDERS)
-async def test_every_contender_gives_the_right_answers(contender: str) -> None:
+async def test_contender_sends_right_responses(contender: str) -> None:
     if contender not in installed():
         pytest.skip(f"{contender} is not installed")
     apps = await load(contender)
 
     for scenario in SCENARIOS.values():
         if scenario.key in apps:
-            scenario.check(await exchange.answer(apps[scenario.key], scenario))
+            scenario.check(await exchange.record(apps[scenario.key], scenario))
 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("contender", CONTENDERS)
-async def test_what_a_contender_lacks_has_a_reason(contender: str) -> None:
+async def test_missing_app_of_contender_has_reason(contender: str) -> None:
     if contender not in installed():
         pytest.skip(f"{contender} is not installed")
 
-    lacks = {(contender, name) for name in APPS} - {
+    missing = {(contender, name) for name in APPS} - {
         (contender, name) for name in await load(contender)
     }
 
-    assert lacks == {pair for pair in MISSING if pair[0] == contender}
+    assert missing == {pair for pair in MISSING if pair[0] == contender}
 
 
-def test_asgikit_and_raw_lack_nothing() -> None:
+def test_raw_and_asgikit_have_all_apps() -> None:
     assert not {"raw", "asgikit"} & {contender for contender, _ in MISSING}
 
 
-def test_every_target_of_a_scenario_is_set_once() -> None:
-    # Only what has no bar of its own yet.
+def test_scenarios_without_target_are_known() -> None:
     assert [name for name, scenario in SCENARIOS.items() if scenario.target is None] == [
         "i2_parts_50m",
         "n_events",
@@ -97,7 +95,7 @@ def test_every_target_of_a_scenario_is_set_once() -> None:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("name", [name for name, one in SCENARIOS.items() if not one.large])
+@pytest.mark.parametrize("name", [name for name in SCENARIOS if name not in LARGE])
 @pytest.mark.parametrize(
     "change",
     [
@@ -109,58 +107,57 @@ def test_every_target_of_a_scenario_is_set_once() -> None:
         {"headers": [(b"content-type", b"text/css"), (b"content-length", b"1")]},
     ],
 )
-async def test_a_wrong_answer_is_refused(change: dict[str, Any], name: str) -> None:
+async def test_wrong_response_of_scenario_is_detected(change: dict[str, Any], name: str) -> None:
     scenario = SCENARIOS[name]
     if "headers" in change and scenario.key == "j_stream":
-        pytest.skip("a stream has no length, and any type")
-    answer = await exchange.answer((await load("raw"))[scenario.key], scenario)
+        pytest.skip("a stream has no length and any type")
+    response = await exchange.record((await load("raw"))[scenario.key], scenario)
 
-    with pytest.raises(WrongAnswer, match=name):
-        scenario.check(dataclasses.replace(answer, **change))
+    with pytest.raises(WrongResponse, match=name):
+        scenario.check(dataclasses.replace(response, **change))
 
 
-OK = (b"content-type", b"text/plain")
+TEXT = (b"content-type", b"text/plain")
+EVENTS = (b"content-type", b"text/event-stream")
+COOKIE = (b"set-cookie", b"sid=0f1e2d3c4b5a; Domain=a.b")
 
 
 @pytest.mark.parametrize(
-    ("check", "answer", "wrong"),
+    ("check", "response", "error"),
     [
-        (answers.text("a"), Answer(200, [OK, (b"content-length", b"1")], b"a"), None),
-        (answers.text("a"), Answer(200, [OK], b"a"), "content-length"),
-        (answers.document({}), Answer(200, [], b"no"), "no JSON"),
-        (answers.document({}), Answer(200, [], b"[]"), "document"),
-        (answers.text_with_cookie("a"), Answer(200, [OK], b"a"), "cookies"),
+        (partial(checks.text, "a"), Response(200, [TEXT, (b"content-length", b"1")], b"a"), None),
+        (partial(checks.text, "a"), Response(200, [TEXT], b"a"), "content-length"),
+        (partial(checks.document, {}), Response(200, [], b"no"), "not JSON"),
+        (partial(checks.document, {}), Response(200, [], b"[]"), "document"),
+        (partial(checks.text_with_cookie, "a"), Response(200, [TEXT], b"a"), "cookies"),
+        (partial(checks.text_with_cookie, "a"), Response(200, [COOKIE], b"a"), "cookies"),
+        (partial(checks.stream, b"a", 2), Response(200, [], b"aa", 1), "chunks were joined"),
+        # Over the wire, the number of messages is not known.
+        (partial(checks.stream, b"a", 2), Response(200, [], b"aa"), None),
+        (partial(checks.events, "a", 2), Response(200, [], b"data: a\n\n"), "events"),
         (
-            answers.text_with_cookie("a"),
-            Answer(200, [(b"set-cookie", b"sid=0f1e2d3c4b5a; Domain=a.b")], b"a"),
-            "cookies",
-        ),
-        (answers.stream(b"a", 2), Answer(200, [], b"aa", pieces=1), "pieces were joined"),
-        (answers.stream(b"a", 2), Answer(200, [], b"aa"), None),  # over the wire, who knows
-        (answers.events("a", 2), Answer(200, [], b"data: a\n\n"), "events"),
-        (
-            answers.events("a", 2),
-            Answer(
+            partial(checks.events, "a", 2),
+            Response(
                 200,
-                [(b"content-type", b"text/event-stream")],
-                # Any line ends, spaces and comments are fine, and fields in any order.
+                [EVENTS],
+                # Line ends, spaces, comments and the order of fields may differ.
                 b": hi\r\n\r\nid:0\r\ndata:a 0\r\nevent:step\r\n\r\n"
                 b"event: step\nid: 1\ndata: a 1\n\n",
-                pieces=2,
+                2,
             ),
             None,
         ),
         (
-            answers.events("a", 1),
-            Answer(200, [], b"id: 0\nevent: step\ndata: a 0\n\n", pieces=1),
+            partial(checks.events, "a", 1),
+            Response(200, [], b"id: 0\nevent: step\ndata: a 0\n\n", 1),
             "content-type",
         ),
-        (answers.compressed("a"), Answer(200, [OK], b"a"), "content-encoding"),
+        (partial(checks.compressed, "a"), Response(200, [TEXT], b"a"), "content-encoding"),
     ],
 )
-def test_checks_tell_what_is_wrong(check: answers.Check, answer: Answer, wrong: str | None) -> None:
-    assert (check(answer) or "").startswith(wrong or "")
-    assert (check(answer) is None) == (wrong is None)
+def test_check_describes_error(check: checks.Check, response: Response, error: str | None) -> None:
+    assert (check(response) or "").startswith(error or "")
+    assert (check(response) is None) == (error is None)
 
 
 @pytest.mark.parametrize(
@@ -171,34 +168,34 @@ def test_checks_tell_what_is_wrong(check: answers.Check, answer: Answer, wrong: 
         [BODY, START],
         [START, START, BODY],
         [START, {**BODY, "more_body": True}],
-        [START, BODY, BODY],  # it had ended before
+        [START, BODY, BODY],  # a message after the end
     ],
 )
-def test_messages_that_are_no_whole_response_are_refused(messages: list[dict[str, Any]]) -> None:
-    with pytest.raises(WrongAnswer):
+def test_incomplete_messages_are_wrong_response(messages: list[dict[str, Any]]) -> None:
+    with pytest.raises(WrongResponse):
         collect(messages)
 
 
-def test_a_response_in_pieces_is_joined() -> None:
+def test_chunks_of_response_are_joined() -> None:
     messages = [START, {**BODY, "body": b"a", "more_body": True}, {**BODY, "body": b"b"}]
 
-    assert collect(messages) == Answer(200, [], b"ab", 2)
+    assert collect(messages) == Response(200, [], b"ab", 2)
 
 
-def test_a_file_that_the_server_sends_is_read(tmp_path: Path) -> None:
+def test_file_of_pathsend_message_is_read(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"content")
 
-    assert collect([START, {"type": "http.response.pathsend", "path": str(path)}]) == Answer(
+    assert collect([START, {"type": "http.response.pathsend", "path": str(path)}]) == Response(
         200, [], b"content", 1
     )
 
 
-# --- how it is measured
+# --- in process
 
 
 @pytest.mark.anyio
-async def test_a_round_sends_as_many_requests_as_it_is_told_each_with_its_own_scope() -> None:
+async def test_measured_requests_have_scopes_of_their_own() -> None:
     scopes = []
     scenario = SCENARIOS["f_json_body"]
 
@@ -215,8 +212,8 @@ async def test_a_round_sends_as_many_requests_as_it_is_told_each_with_its_own_sc
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("early", [False, True])
-async def test_a_watched_client_leaves_once_it_has_its_answer(early: bool) -> None:
-    receive, send = exchange.leaving([], asyncio.get_running_loop())
+async def test_disconnecting_client_disconnects_after_response(early: bool) -> None:
+    receive, send = exchange.connect_disconnecting([], asyncio.get_running_loop())
     watch = asyncio.ensure_future(receive()) if early else None
     await asyncio.sleep(0)
 
@@ -229,104 +226,118 @@ async def test_a_watched_client_leaves_once_it_has_its_answer(early: bool) -> No
 
 
 @pytest.mark.anyio
-async def test_an_answer_that_does_not_come_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exchange, "PATIENCE", 0.01)
+async def test_app_without_response_is_wrong_response(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exchange, "TIME_LIMIT", 0.01)
 
     async def app(_scope: Any, receive: Any, _send: Any) -> None:
         await receive()
         await receive()
 
-    with pytest.raises(WrongAnswer, match="no answer within"):
-        await exchange.answer(app, SCENARIOS["a_plaintext"])
+    with pytest.raises(WrongResponse, match="no response in"):
+        await exchange.record(app, SCENARIOS["a_plaintext"])
 
 
 @pytest.mark.parametrize(
-    ("rounds", "dealt"), [(0, []), (1, [1]), (2, [1, 1]), (7, [3, 2, 2]), (30, [10, 10, 10])]
+    ("rounds", "split"), [(0, []), (1, [1]), (2, [1, 1]), (7, [3, 2, 2]), (30, [10, 10, 10])]
 )
-def test_rounds_are_dealt_out_to_the_passes(rounds: int, dealt: list[int]) -> None:
-    assert pool.shares(rounds) == dealt
+def test_rounds_are_split_among_passes(rounds: int, split: list[int]) -> None:
+    assert in_process.split_rounds(rounds) == split
 
 
-def test_a_contender_that_dies_says_so() -> None:
-    worker = pool.Worker("nobody")
+def test_worker_that_dies_names_its_contender() -> None:
+    worker = in_process.Worker("unknown")
 
-    with pytest.raises(pool.Died, match="nobody"):
-        worker.ask("check", "a_plaintext")
+    with pytest.raises(in_process.WorkerDied, match="unknown"):
+        worker.call("check", "a_plaintext")
     worker.close()
 
 
-def test_one_command_runs_it_all(
-    capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(pool, "WARM_UP", 0.001)
-    monkeypatch.setattr(pool, "ROUND", 0.001)
-    path = tmp_path / "run.json"
-    arguments = ["--only", "a_,f_json", "--against", "star", "--rounds", "1", "--output", str(path)]
+@pytest.fixture
+def saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Save results, chart and page in a temporary folder."""
+    page = tmp_path / "README.md"
+    page.write_text(report.PAGE.read_text(encoding="utf-8"), encoding="utf-8")
+    monkeypatch.setattr(results, "RESULTS", tmp_path / "results.json")
+    monkeypatch.setattr(chart.draw, "__defaults__", (tmp_path / "chart.svg",))
+    monkeypatch.setattr(report.replace_section, "__defaults__", (page,))
+    return tmp_path
 
-    assert main(arguments) == 0
-    assert main([*arguments, "--compare", str(path)]) == 0
+
+def test_command_measures_prints_and_saves(
+    capfd: pytest.CaptureFixture[str], saved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(in_process, "WARM_UP", 0.001)
+    monkeypatch.setattr(in_process, "ROUND", 0.001)
+
+    assert main(["--only", "a_,f_json", "--against", "star", "--rounds", "2", "--save"]) == 0
 
     printed = capfd.readouterr().out
-    for word in ("a_plaintext", "f_json_body", "asgikit", "by minima"):
+    for word in ("a_plaintext", "f_json_body", "asgikit"):
         assert word in printed
     assert "b_json_small" not in printed
-    run = Run.read(path)
-    assert run.wrong == []
-    assert run.machine["python"].endswith(platform.python_version())
-    assert set(run.times) == set(run.floor) == {"a_plaintext", "f_json_body"}
-    assert {len(times) for one in run.times.values() for times in one.values()} == {1}
+    run = results.read("in_process")
+    assert run is not None
+    assert run["machine"]["python"].endswith(platform.python_version())
+    table = results.read_table(run)
+    assert set(table) == {"a_plaintext", "f_json_body"}
+    assert table["a_plaintext"]["raw"].ratio == 1
+    assert report.in_process_section(table, run) in (saved / "README.md").read_text(
+        encoding="utf-8"
+    )
 
 
 @pytest.mark.parametrize("arguments", [["--only", "zzz"], ["--against", "z"], ["--rounds", "-1"]])
-def test_a_run_of_nothing_is_refused(
+def test_empty_selection_is_an_error(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit):
         main(arguments)
 
-    assert "nothing to do" in capsys.readouterr().err
+    assert "no scenario or contender selected" in capsys.readouterr().err
 
 
-def test_a_command_that_is_none_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+def test_unknown_command_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["wires"]) == 2
     assert "wire, growth" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", [[], *([command] for command in COMMANDS)])
-def test_every_command_has_help(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_command_has_help(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main([*command, "--help"])
 
     assert "usage: python -m benchmarks" in capsys.readouterr().out
 
 
-# --- what is made of it
+# --- results
 
-CANNED = Run(
-    times={
-        "a_plaintext": {
+TABLE: Table = {
+    "a_plaintext": results.summarize(
+        {
             "raw": [2e-6, 1e-6, 4e-6],
             "asgikit": [3e-6, 5e-6, 4e-6],
             "starlette": [2e-6, 6e-6, 6e-6],
-        },
-        "g_form": {"raw": [4e-5] * 3, "asgikit": [2e-5] * 3, "falcon": [1e-5] * 3},
-    },
-    when="2026-01-02T03:04:05+00:00",
-    machine={"python": "CPython 3.11", "system": "Linux", "processor": "P", "cores": 2},
-    versions={"falcon": "4"},
-)
+        }
+    ),
+    "g_form": results.summarize(
+        {"raw": [4e-5] * 3, "asgikit": [2e-5] * 3, "falcon": [1e-5] * 3},
+    ),
+}
+RUN = {
+    "date": "2026-01-02T03:04+00:00",
+    "machine": {"python": "CPython 3.11", "system": "Linux", "processor": "P", "cores": 2},
+    "versions": {"starlette": "1"},
+}
 
 
 def test_ratios_are_of_minima_and_of_pairs() -> None:
-    ours = rows(CANNED.times)[1]
+    ours = TABLE["a_plaintext"]["asgikit"]
 
-    assert (ours.scenario, ours.contender, ours.best) == ("a_plaintext", "asgikit", 3e-6)
-    assert ours.ratio_of_minima == pytest.approx(3)
-    assert ours.median_of_ratios == pytest.approx(1.5)
+    assert dataclasses.astuple(ours) == pytest.approx((3e-6, 3, 1.5))
 
 
-def test_the_table_has_a_line_for_each_scenario() -> None:
-    assert report.markdown_table(report.ratio_lines(CANNED)).splitlines() == [
+def test_table_has_a_line_for_each_scenario() -> None:
+    assert report.markdown_table(report.ratio_lines(TABLE)).split("\n") == [
         "| scenario | raw, µs | target | asgikit | starlette | falcon |",
         "| --- | ---: | ---: | ---: | ---: | ---: |",
         "| a_plaintext | 1.00 | 1.8 | 3.00 (1.50) | **2.00** (1.50) | - |",
@@ -334,216 +345,192 @@ def test_the_table_has_a_line_for_each_scenario() -> None:
     ]
 
 
-def test_verdicts_name_a_missed_target_and_a_peer_that_is_ahead() -> None:
-    assert report.verdicts(CANNED) == [
-        "a_plaintext: 3.00, over its target of 1.8",
-        "a_plaintext: 3.00, behind starlette's 2.00",
-        "g_form: 0.50, behind falcon's 0.25 (its parser is compiled by Cython)",
+def test_verdicts_name_missed_target_and_faster_peer() -> None:
+    assert report.verdicts(TABLE) == [
+        "a_plaintext: 3.00, over the target of 1.8",
+        "a_plaintext: 3.00, starlette has 2.00",
+        "g_form: 0.50, falcon has 0.25 (its parser is compiled by Cython)",
     ]
 
 
-def test_only_what_both_ratios_show_is_a_change() -> None:
-    faster = {"a_plaintext": {"raw": [1.0, 1.0], "asgikit": [1.0, 3.0], "starlette": [3.0, 3.0]}}
-    slower = {"a_plaintext": {"raw": [1.0, 1.0], "asgikit": [1.2, 2.4], "starlette": [3.6, 3.6]}}
+def test_printed_table_is_aligned(capsys: pytest.CaptureFixture[str]) -> None:
+    report.show("Title", [["name", "us"], ["a", "1.00"]])
 
-    found = changes(faster, slower)
-
-    assert [(one.contender, one.is_real) for one in found] == [
-        ("asgikit", False),  # the minimum rose, the median fell
-        ("starlette", True),
-    ]
-    assert [line[-1] for line in report.change_lines(found)] == ["", "", "slower"]
-    assert report.change_lines(changes(slower, faster))[2][-1] == "faster"
+    assert capsys.readouterr().out == "\nTitle\nname    us\na     1.00\n"
 
 
-def test_a_run_comes_back_as_it_was_written(tmp_path: Path) -> None:
-    CANNED.save(tmp_path / "new" / "run.json")
+def test_saved_sections_are_kept_apart(saved: Path) -> None:
+    results.save("one", {**RUN, "rows": results.dump_rows(TABLE)})
+    results.save("two", {"a": [1, 2]})
+    results.save("two", {"a": [3, {"b": 4}]})
 
-    assert Run.read(tmp_path / "new" / "run.json") == CANNED
+    run = results.read("one")
+    assert run is not None
+    assert results.read_table(run)["g_form"] == TABLE["g_form"]
+    assert results.read("two") == {"a": [3, {"b": 4}]}
+    assert results.read("three") is None
+    # An innermost list has one line.
+    assert '"asgikit": [ 2e-05, 0.5, 0.5 ]' in (saved / "results.json").read_text()
 
 
-def test_a_section_of_the_page_is_written_anew(tmp_path: Path) -> None:
+def test_section_of_page_is_replaced(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("# A\n<!-- x: written by --save -->\nold\n<!-- x: end -->\nB\n")
 
-    report.put_into_page("x", "new", page)
-    report.put_into_page("x", "newer", page)
+    report.replace_section("x", "new", page)
+    report.replace_section("x", "newer", page)
 
     assert page.read_text() == (
         "# A\n<!-- x: written by --save -->\n\nnewer\n\n<!-- x: end -->\nB\n"
     )
     with pytest.raises(ValueError, match="has no lines"):
-        report.put_into_page("y", "new", page)
+        report.replace_section("y", "new", page)
 
 
-def test_the_page_shows_what_the_results_say() -> None:
-    path = results.FOLDER / "in_process.json"
-    if not path.exists():
-        pytest.skip("nothing was saved yet")
+def test_page_and_chart_show_saved_results(saved: Path) -> None:
+    page = report.PAGE.read_text(encoding="utf-8")
+    content = json.loads((ROOT / "benchmarks" / "results.json").read_text())
 
-    assert report.page(Run.read(path)) in report.PAGE.read_text(encoding="utf-8")
-
-
-def test_what_is_saved_is_what_the_page_links(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pytest.importorskip("matplotlib")
-    page = tmp_path / "README.md"
-    page.write_text(report.PAGE.read_text(encoding="utf-8"))
-    monkeypatch.setattr(in_process, "FOLDER", tmp_path / "results")
-    monkeypatch.setattr(report.put_into_page, "__defaults__", (page,))
-
-    in_process.publish(CANNED)
-
-    assert "![" in page.read_text()
-    assert "| g_form | 40.00 |" in page.read_text()
-    drawn = (tmp_path / "results" / "in_process.svg").read_text()
-    assert drawn.startswith("<?xml")
-    assert "<dc:date>" not in drawn
-    chart.draw(CANNED, tmp_path / "again.svg")
-    assert (tmp_path / "again.svg").read_text() == drawn
+    table = results.read_table(content["in_process"])
+    assert report.in_process_section(table, content["in_process"]) in page
+    assert wire.page(content["wire"]) in page
+    assert growth.page(content["growth"]) in page
+    chart.draw(table, content["in_process"], saved / "chart.svg")
+    assert (saved / "chart.svg").read_text("utf-8") == chart.CHART.read_text("utf-8")
 
 
-def test_without_rich_tables_are_plain(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setitem(sys.modules, "rich.console", None)
-    monkeypatch.setitem(sys.modules, "rich.progress", None)
+def test_chart_has_scenarios_of_both_libraries(tmp_path: Path) -> None:
+    chart.draw(TABLE, RUN, tmp_path / "chart.svg")
 
-    report.show("Title", [["name", "us"], ["a", "1.00"]])
-    with in_process.progress(1) as advance:
-        advance()
-
-    assert capsys.readouterr().out == "\nTitle\nname    us\na     1.00\n"
+    drawn = (tmp_path / "chart.svg").read_text(encoding="utf-8")
+    assert "Send a short text" in drawn
+    assert "Read a form" not in drawn  # without Starlette
+    assert "Starlette 1, CPython 3.11, P" in drawn
+    assert "2026-01-02" in drawn
 
 
 # --- on the wire
 
 
-def test_what_wrk_says_is_read() -> None:
-    said = "  1234 requests in 2.00s, 5MB read\nRequests/sec:    617.00\nTransfer/sec: 2.5MB\n"
-
-    assert wire.read_wrk(said) == (1234, 617.0)
-
-
+@pytest.mark.anyio
 @pytest.mark.parametrize(
-    "said",
+    "response",
     [
-        "",
-        "1 requests in 2.00s\n  Non-2xx or 3xx responses: 1\nRequests/sec: 1.0\n",
-        "1 requests in 2.00s\n  Socket errors: connect 0, read 1\nRequests/sec: 1.0\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
     ],
 )
-def test_what_went_wrong_on_the_wire_is_said(said: str) -> None:
-    with pytest.raises(WrongAnswer):
-        wire.read_wrk(said)
+async def test_client_reads_response_to_its_end(response: bytes) -> None:
+    reader = asyncio.StreamReader()
+    reader.feed_data(response)
+
+    await clients.read_response(reader)
+
+    reader.feed_eof()
+    assert await reader.read() == b""
 
 
-def test_without_wrk_the_wire_says_so(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(shutil, "which", lambda _name: None)
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "response",
+    [
+        b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nab",
+    ],
+)
+async def test_client_rejects_failed_response(response: bytes) -> None:
+    reader = asyncio.StreamReader()
+    reader.feed_data(response)
+    reader.feed_eof()
 
-    assert wire.main(["--only", "plain"]) == 2
-    assert "wrk is not installed" in capsys.readouterr().out
+    with pytest.raises(ConnectionError):
+        await clients.read_response(reader)
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs Linux")
 @pytest.mark.parametrize("server", ["uvicorn", "granian"])
-def test_the_wire_measures_a_stream_that_many_read(
+def test_wire_measures_each_scenario(
     server: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if find_spec(server) is None or find_spec("uvloop") is None:
         pytest.skip(f"{server} is not installed")
-    monkeypatch.setattr(wire, "EVENT_CLIENTS", 2)
-    arguments = ["--only", "events", "--servers", server, "--rounds", "1", "--seconds", "0.01"]
+    monkeypatch.setattr(wire, "EVENT_CONNECTIONS", 2)
+    arguments = ["--servers", server, "--rounds", "1", "--seconds", "0.01"]
 
     assert wire.main([*arguments, "--against", "raw"]) == 0
 
-    assert "events" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert [name for name in wire.WIRE if name not in printed] == []
+
+
+def test_wire_rows_are_ratios_of_paired_cpu_times() -> None:
+    rounds = {
+        "raw": [wire.Round(10, 1e-3, 0.1, 0.2), wire.Round(12, 2e-3, 0.1, 0.3)],
+        "asgikit": [wire.Round(8, 2e-3, 0.2, 0.4), wire.Round(7, 3e-3, 0.2, 0.5)],
+    }
+
+    assert wire.summarize(rounds)["asgikit"] == [8, 0.2, 0.4, 2e-3, 2, 1.75, 1.333]
 
 
 # --- growth
 
 
-def test_the_fit_tells_linear_from_quadratic() -> None:
+def test_exponent_distinguishes_linear_and_quadratic() -> None:
     sizes = [2**power for power in range(8)]
 
     assert growth.exponent([growth.Point(n, 3e-6 * n, 0) for n in sizes]) == pytest.approx(1)
     assert growth.exponent([growth.Point(n, 3e-6 * n * n, 0) for n in sizes]) == pytest.approx(2)
-    assert growth.memory_slope([growth.Point(n, 1, 10 + 4 * n) for n in sizes]) == pytest.approx(4)
+    assert growth.slope([(n, 10 + 4 * n) for n in sizes]) == pytest.approx(4)
 
 
-@pytest.mark.parametrize("axis", grown.AXES)
-def test_everything_that_grows_can_be_measured(axis: str) -> None:
-    found = growth.point(axis, grown.AXES[axis].sizes[0])
+@pytest.mark.parametrize("axis", growth.AXES)
+def test_smallest_size_of_axis_is_measured(axis: str) -> None:
+    found = growth.measure(axis, growth.AXES[axis].sizes[0])
 
     assert found.seconds > 0
     assert found.memory > 0
 
 
 @pytest.mark.parametrize("axis", ["stream", "upload", "parts", "file"])
-def test_what_is_passed_on_takes_no_more_memory_however_long_it_is(axis: str) -> None:
-    sizes = grown.AXES[axis].sizes
-    # Past the spool, where an upload goes to disk.
-    small, large = growth.point(axis, sizes[-4]), growth.point(axis, sizes[-2])
+def test_memory_of_streamed_body_is_constant(axis: str) -> None:
+    sizes = growth.AXES[axis].sizes
+    # Above spool_size, so that an upload is on disk.
+    small, large = growth.measure(axis, sizes[-4]), growth.measure(axis, sizes[-2])
 
     assert large.memory - small.memory < (large.size - small.size) / 64
-
-
-# --- the start
-
-
-def test_what_an_import_takes_is_read() -> None:
-    said = (
-        "import time: self [us] | cumulative | imported package\n"
-        "import time:       100 |        100 |   inner\n"
-        "import time:        50 |        150 | outer\n"
-    )
-
-    found = start.read_importtime(said)
-
-    assert [(one.name, one.depth) for one in found] == [("inner", 1), ("outer", 0)]
-    assert start.seconds(found) == pytest.approx(150e-6)
-
-
-def test_the_import_of_asgikit_is_told_from_that_of_python() -> None:
-    names = [one.name for one in start.imported("import asgikit")]
-
-    assert names[-1] == "asgikit"
-    assert "benchmarks" not in names
 
 
 # --- instructions
 
 
-def test_a_count_that_rises_is_told_from_another_build_of_python() -> None:
+def test_rise_is_distinguished_from_other_build_of_python() -> None:
     interpreter = instructions.interpreter()
     old = instructions.Counts({"raw": {"a": 100}, "asgikit": {"a": 200}}, interpreter)
     same = instructions.Counts({"raw": {"a": 120}, "asgikit": {"a": 240}}, interpreter)
     more = instructions.Counts({"raw": {"a": 100}, "asgikit": {"a": 211}}, interpreter)
 
-    assert instructions.rises(old, same) == []
-    assert len(instructions.rises(old, more)) == 1
+    assert instructions.find_rises(old, same) == []
+    assert len(instructions.find_rises(old, more)) == 1
     assert instructions.lines(old, more)[1] == ["a", "100", "211", "2.11", "200", "+5.5 %"]
 
 
-def test_the_baseline_is_of_what_is_counted() -> None:
+def test_baseline_has_counted_scenarios() -> None:
     counts = instructions.Counts.read().counts
 
     assert [*counts] == ["raw", "asgikit"]
     assert {frozenset(one) for one in counts.values()} == {frozenset(callgrind.COUNTED)}
 
 
-def test_client_requests_do_nothing_on_a_real_processor() -> None:
+def test_client_request_has_no_effect_on_real_processor() -> None:
     if not callgrind.is_supported():
-        pytest.skip(f"none are known for {platform.machine()}")
+        pytest.skip(f"the client requests of {platform.machine()} are not known")
 
-    callgrind.make_requester()(struct.calcsize("P"), b"name")
+    callgrind.make_client_request()(struct.calcsize("P"), b"name")
 
 
-def test_no_request_takes_more_instructions_than_it_did() -> None:
-    reason = instructions.why_not()
+def test_instructions_per_request_do_not_rise() -> None:
+    reason = instructions.find_obstacle()
     if reason and "CI" in os.environ and "valgrind" in reason:
         pytest.fail(reason)
     baseline = instructions.Counts.read()
@@ -552,22 +539,22 @@ def test_no_request_takes_more_instructions_than_it_did() -> None:
     if reason:
         pytest.skip(reason)
 
-    # `python -m benchmarks instructions --write` sets a new baseline.
-    assert instructions.rises(baseline, instructions.take()) == []
+    # `python -m benchmarks instructions --write` writes a new baseline.
+    assert instructions.find_rises(baseline, instructions.measure()) == []
 
 
-# --- all of it stands alone
+# --- imports
 
 
-def test_nothing_is_imported_that_is_not_installed_with_the_tests() -> None:
+def test_commands_import_no_peer() -> None:
     program = (
         "import sys, importlib\n"
         "for name in sys.argv[1:]: sys.modules[name] = None\n"
-        "for name in ('__main__', 'in_process', 'wire', 'growth', 'start', 'instructions'):\n"
+        "for name in ('__main__', 'in_process', 'wire', 'growth', 'instructions'):\n"
         "    importlib.import_module('benchmarks.' + name)\n"
         "print(importlib.import_module('json').dumps(sorted(sys.modules)))"
     )
-    optional = ["rich", "matplotlib", *(set(CONTENDERS) - {"raw", "asgikit"})]
+    optional = ["uvloop", *(set(CONTENDERS) - {"raw", "asgikit"})]
 
     finished = subprocess.run(
         [sys.executable, "-c", program, *optional],
