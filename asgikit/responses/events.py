@@ -1,11 +1,21 @@
-"""Server-sent events (HTML standard, section 9.2) as a response: a stream that stays open."""
+"""Server-sent events (HTML standard, section 9.2) as a response: a stream that stays open.
+
+One task iterates over the events and sends them, so that no two messages are sent at a time. Pings
+are the exception: while the task waits for an event, a ping that is due is sent in a task of its
+own, and the next event waits for the end of the ping. A timer finds out when a ping is due, so that
+an idle stream has no task for it (on Trio, which has no timers, it has one).
+
+While the task waits for an event, a disconnect or ``shutdown`` cancels the wait. While it sends a
+message, a disconnect cancels that, but ``shutdown`` lets it finish.
+"""
 
 from __future__ import annotations
 
+import functools
 import inspect
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
-from typing import Any, ClassVar, Protocol, TypeAlias
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
 
 import anyio
 
@@ -14,14 +24,20 @@ from asgikit.body.sharing import wait_disconnected
 from asgikit.exceptions import ContentLengthMismatch, HTTPError
 from asgikit.http.event_stream import ServerSentEvent, format_comment, format_event
 from asgikit.responses.head import HeadersArgument
-from asgikit.responses.iteration import close
-from asgikit.responses.send_timeout import bound_send, check_seconds
+from asgikit.responses.iteration import close, track_running
 from asgikit.responses.sending import Disconnected, burst_size, send_all
+from asgikit.responses.send_timeout import bound_send, check_seconds
 from asgikit.responses.streaming import StreamingResponse
+from asgikit.runtime.backend import is_asyncio
 from asgikit.runtime.cancellation import CancelOnEvent
 from asgikit.runtime.tasks import wait_end
 from asgikit.runtime.threads import is_async_callable
-from asgikit.types import Receive, Scope, Send
+from asgikit.types import Message, Receive, Scope, Send
+
+if TYPE_CHECKING:
+    import asyncio
+else:
+    from asgikit.runtime.backend import asyncio
 
 __all__ = ["EventSourceResponse"]
 
@@ -29,44 +45,45 @@ _PING = format_comment("ping")
 
 
 class Event(Protocol):
-    """What is waited for: an event of asyncio, of anyio or of trio, or its like."""
+    """An event of asyncio, anyio or Trio, or a similar object."""
 
     async def wait(self) -> Any:
-        """Return once it is set."""
+        """Return once the event is set."""
 
 
 Shutdown: TypeAlias = Event | Callable[[], Awaitable[Any]] | Awaitable[Any]
 
 
 class EventSourceResponse(StreamingResponse):
-    r"""Events for a browser's ``EventSource``, sent as they are drawn.
+    r"""A stream of events for a browser's ``EventSource``.
 
-    The response starts at once, without waiting for an event. What opens it is a message with some
-    bytes of body, ``retry`` or a comment: some servers, and most proxies, hold the fields of a
-    response back until there are any, and the browser takes the stream for open with the fields.
+    The response starts at once, without waiting for an event. Its first body message is ``retry``
+    or a comment, since some servers and most proxies hold the headers back until there is a body,
+    and the browser considers the stream open when it has the headers.
 
     Args:
-        events: an async or sync iterable; an item is a :class:`ServerSentEvent`, a mapping of its
-            fields, a ``str`` as data, or any other value as data in JSON. It is drawn and closed
-            in one task, or in worker threads if it is sync.
-        status_code: as of :class:`Response`; a 204 tells a client not to come back.
-        headers: as of :class:`Response`. ``Cache-Control: no-store`` and ``X-Accel-Buffering: no``,
-            which nginx obeys, are added where they are absent.
-        background: as of :class:`Response`.
-        ping: seconds without any event after which a comment is sent, so that nothing between takes
-            the connection for dead; ``None`` for none.
+        events: an async or sync iterable. An item is a :class:`ServerSentEvent`, a mapping of its
+            fields, a ``str`` as data, or any other value as data in JSON. An async iterator is
+            iterated and closed in one task, a sync one in worker threads.
+        status_code: as for :class:`Response`; a 204 tells a client not to reconnect.
+        headers: as for :class:`Response`. Unless they are given, ``Cache-Control: no-store``,
+            ``X-Accel-Buffering: no`` (for nginx) and ``Incremental: ?1`` (:rfc:`10036`) are added,
+            so that no intermediary stores or buffers the stream.
+        background: as for :class:`Response`.
+        ping: seconds without an event after which a comment is sent, so that no intermediary
+            closes the connection as idle; ``None`` for no pings.
         retry: milliseconds that a client waits before it reconnects.
-        send_timeout: as of :class:`StreamingResponse`.
-        shutdown: ends the stream as if there were no more events, once it is done: an object with
-            an async ``wait``, such as :class:`asyncio.Event` or :class:`anyio.Event`, which any
-            number of responses can share; or a function that gives an awaitable; or an awaitable.
-            A server that shuts down waits for streams, and tells them nothing.
+        send_timeout: as for :class:`StreamingResponse`.
+        shutdown: ends the stream early, as if there were no more events: an object with an async
+            ``wait()``, such as :class:`asyncio.Event` or :class:`anyio.Event`, which many responses
+            can share; or a function that returns an awaitable; or an awaitable. A server that
+            shuts down waits for the end of all streams, and does not notify them.
 
     Raises:
-        TypeError: ``events`` is no iterable, ``retry`` no integer, or ``shutdown`` nothing to wait
-            for.
-        ValueError: ``ping`` or ``send_timeout`` is not above zero, ``retry`` is negative; and as
-            :class:`Response`.
+        TypeError: ``events`` is not an iterable, ``retry`` is not an integer, or ``shutdown`` is
+            not one of the types above.
+        ValueError: ``ping`` or ``send_timeout`` is not positive, or ``retry`` is negative; and as
+            for :class:`Response`.
 
     >>> async def ticks():
     ...     for number in range(3):
@@ -105,40 +122,36 @@ class EventSourceResponse(StreamingResponse):
             _check_shutdown(shutdown)
         self.headers.setdefault("cache-control", "no-store")
         self.headers.setdefault("x-accel-buffering", "no")
+        self.headers.setdefault("incremental", "?1")
 
     def _render_chunk(self, chunk: Any) -> bytes:
         return format_event(chunk, format_json)
 
-    async def _send(self, scope: Scope | None, receive: Receive, send: Send) -> None:
+    def _send(  # pyright: ignore[reportIncompatibleMethodOverride] # returns an awaitable too
+        self, scope: Scope | None, receive: Receive, send: Send
+    ) -> Awaitable[None]:
         if self._send_timeout is not None:
             send = bound_send(send, self._send_timeout)
-        stream = _Stream(self, scope, receive, send)
-        try:
-            await stream.run()
-        except HTTPError as error:
-            error.response_started = stream.started
-            raise
+        stream = _EventStream(self, scope, receive, send)
+        if self._shutdown is None:
+            return stream.cancellation.run(stream.send_events(), Disconnected)
+        return stream.send_until_shutdown()
 
 
-class _Stream:
-    """One sending of the events: three tasks, of which one draws and one sends at a time.
-
-    The one that draws is cancelled if the client disconnects, or if the stream is to end while it
-    waits for an event; the latter never interrupts a message. Pings are sent only while it waits.
-    """
+class _EventStream:
+    """The state of one response while its events are sent."""
 
     __slots__ = (
         "cancellation",
-        "is_disconnected",
-        "is_drawing",
+        "events",
         "is_stopping",
-        "last",
-        "pinging",
-        "receive",
+        "last_sent",
+        "ping",
+        "ping_sent",
+        "ping_timer",
         "response",
         "scope",
         "send",
-        "started",
         "was_stopped",
     )
 
@@ -147,138 +160,175 @@ class _Stream:
     ) -> None:
         self.response = response
         self.scope = scope
-        self.receive = receive
         self.send = send
-        self.started = False
-        self.is_disconnected = False
-        self.is_drawing = False
-        self.is_stopping = False  # once the message under way is sent
-        self.was_stopped = False  # while an event was waited for
-        self.pinging: anyio.Event | None = None  # set when the ping under way is sent
-        self.last = time.monotonic()  # when there was something to send, in seconds
-        waits: list[Callable[[], Awaitable[None]]] = [self.wait_disconnected]
-        if response._ping is not None:
-            waits.append(self.send_pings)
+        self.ping = response._ping
+        self.events: Any = None  # the iterator, with `ag_running`; None once it is closed
+        self.is_stopping = False  # whether the stream ends after the current message
+        self.was_stopped = False  # whether it has ended while it waited for an event
+        self.ping_sent: anyio.Event | None = None  # set after the ping that is being sent
+        self.ping_timer: asyncio.TimerHandle | None = None
+        self.last_sent = 0.0  # time of the last message, in seconds
+        events: list[Callable[[], Awaitable[object]]] = [
+            functools.partial(wait_disconnected, scope, receive)
+        ]
         if response._shutdown is not None:
-            waits.append(self.wait_shutdown)
-        self.cancellation = CancelOnEvent(*waits)
+            events.append(self.wait_shutdown)
+        self.cancellation = CancelOnEvent(*events)
 
-    async def run(self) -> None:
+    async def send_until_shutdown(self) -> None:
+        """Send the events until ``shutdown`` happens."""
+        cancellation = self.cancellation
+        shutdown = self.response._shutdown
         try:
-            await self.cancellation.run(self.send_events())
+            await cancellation.run(self.send_events())
         finally:
-            if inspect.iscoroutine(self.response._shutdown):
-                # If nobody has waited for it, nobody will.
-                self.response._shutdown.close()
-        if self.is_disconnected and self.cancellation.has_fired:
-            raise Disconnected("while events were sent")
+            if inspect.iscoroutine(shutdown):
+                shutdown.close()  # if it was never awaited, it never will be
         if self.was_stopped:
-            await self.send_end()
+            await send_all(self.send, {"type": "http.response.body", "body": b""})
+        elif cancellation.has_fired:
+            raise Disconnected("while events were sent")
 
+    # perf: events, events_wait: one coroutine for all events.
     async def send_events(self) -> None:
-        events = self.response._draw()
-        with self.cancellation.make_scope(events) as scope:
-            try:
-                await self.send_from(events)
-            finally:
-                await close(events, scope)
-
-    async def send_from(self, events: AsyncIterator[Any]) -> None:
+        """Send all messages, and close the iterator."""
         response = self.response
-        start, due, has_content = response._start(self.scope)
-        if due is not None and has_content:
-            raise ContentLengthMismatch("nobody knows the Content-Length of an event stream")
-        self.started = True
-        if not has_content:
-            self.cancellation.disarm()
-            await send_all(self.send, start, {"type": "http.response.body", "body": b""})
-            return
-        await send_all(self.send, start)
-        await self.send_chunk(response._opening)
-        left = burst = burst_size()
-        while not self.is_stopping:
-            self.is_drawing = True
+        cancellation = self.cancellation
+        send = self.send
+        iterator = response._draw()
+        self.events = events = track_running(iterator)
+        with cancellation.make_scope(events) as cancel_scope:
             try:
-                event = await anext(events)
-            except StopAsyncIteration:
-                break
+                start, due, has_content = response._start(self.scope)
+                if not has_content:
+                    cancellation.disarm()
+                    await send_all(send, start, {"type": "http.response.body", "body": b""})
+                    return
+                if due is not None:
+                    raise ContentLengthMismatch("an event stream has no Content-Length")
+                await send_all(send, start, _body_message(response._opening))
+                self.start_pings()
+                burst: Iterator[None] = cancellation.start_burst(burst_size())
+                async for event in events:
+                    for _ in burst:
+                        break
+                    else:
+                        await self.wait_ping_sent()
+                        await cancellation.checkpoint()
+                        if cancellation.has_fired:  # and the iterator has ignored it
+                            return
+                        burst = cancellation.start_burst(burst_size())
+                    body = format_event(event, format_json)
+                    try:
+                        await send({"type": "http.response.body", "body": body, "more_body": True})
+                    except OSError as error:
+                        raise Disconnected(repr(error)) from error
+                    self.last_sent = time.monotonic()
+                    if self.is_stopping:
+                        break
+                await self.wait_ping_sent()
+                if not cancellation.has_fired:
+                    cancellation.disarm()
+                    await send_all(send, {"type": "http.response.body", "body": b""})
+            except HTTPError as error:
+                error.response_started = True
+                raise
             finally:
-                self.is_drawing = False
-            if self.pinging is not None:
-                await self.pinging.wait()
-            if self.cancellation.has_fired:  # and the iterator has ignored it
-                return
-            await self.send_chunk(response._render_chunk(event))
-            left -= 1
-            if not left:
-                left = burst
-                await self.cancellation.checkpoint()
-        if self.pinging is not None:
-            await self.pinging.wait()
-        if not self.cancellation.has_fired:
-            self.cancellation.disarm()
-            await self.send_end()
+                self.events = None
+                if self.ping_timer is not None:
+                    self.ping_timer.cancel()
+                await close(iterator, cancel_scope)
 
-    async def send_chunk(self, body: bytes, *, more_body: bool = True) -> None:
-        message = {"type": "http.response.body", "body": body, "more_body": more_body}
-        try:
-            await self.send(message)
-        except OSError as error:
-            raise Disconnected(repr(error)) from error
-        self.last = time.monotonic()
+    def start_pings(self) -> None:
+        """Send a ping after each ``ping`` seconds without a message, from now on."""
+        self.last_sent = time.monotonic()
+        if self.ping is not None:
+            if is_asyncio():
+                self.start_ping_timer()
+            else:
+                self.cancellation.add_event(self.send_pings)
 
-    async def send_end(self) -> None:
-        await self.send_chunk(b"", more_body=False)
+    def start_ping_timer(self) -> None:
+        loop = asyncio.get_running_loop()
+        self.ping_timer = loop.call_later(self.seconds_to_ping(), self.check_ping)
 
-    async def wait_disconnected(self) -> None:
-        await wait_disconnected(self.scope, self.receive)
-        self.is_disconnected = True
+    def check_ping(self) -> None:
+        """Start a task that sends a ping, if one is due; otherwise look again later."""
+        if self.is_ping_due():
+            self.cancellation.add_event(self.send_ping)
+        elif self.events is not None:
+            self.start_ping_timer()
 
-    async def send_pings(self) -> None:
-        """Send a ping after each pause; return if the client has disconnected."""
-        ping = self.response._ping or 0
+    def seconds_to_ping(self) -> float:
+        """Return the seconds until a ping may be due."""
+        ping = self.ping or 0
+        seconds = self.last_sent + ping - time.monotonic()
+        # If it is due already, the client is slow to take a message: look again later.
+        return seconds if seconds > 0 else ping
+
+    def is_ping_due(self) -> bool:
+        """Return whether the stream has been waiting for an event for long enough."""
+        return (
+            self.events is not None
+            and self.events.ag_running
+            and not self.cancellation.has_fired
+            and self.last_sent + (self.ping or 0) <= time.monotonic()
+        )
+
+    async def send_pings(self) -> bool:
+        """Send pings; return once the client has disconnected."""
         while True:
-            # One that is due is not sent where a slow client holds up something else: that is
-            # looked at again a while later.
-            rest = self.last + ping - time.monotonic()
-            await anyio.sleep(rest if rest > 0 else ping)
-            if (
-                self.last + ping > time.monotonic()
-                or not self.is_drawing
-                or self.cancellation.has_fired
-            ):
-                continue
-            self.pinging = sent = anyio.Event()
-            try:
-                await self.send({"type": "http.response.body", "body": _PING, "more_body": True})
-            except OSError:
-                self.is_disconnected = True
-                return
-            finally:
-                self.last = time.monotonic()
-                self.pinging = None
-                sent.set()
+            await anyio.sleep(self.seconds_to_ping())
+            if await self.send_ping():
+                return True
 
-    async def wait_shutdown(self) -> None:
+    async def send_ping(self) -> bool:
+        """Send a ping if it is still due; return whether the client has disconnected."""
+        if self.is_ping_due():
+            self.ping_sent = ping_sent = anyio.Event()
+            self.cancellation.end_burst()
+            try:
+                await send_all(self.send, _body_message(_PING))
+            except Disconnected:
+                return True
+            finally:
+                self.last_sent = time.monotonic()
+                self.ping_sent = None
+                ping_sent.set()
+        if is_asyncio() and self.events is not None:
+            self.start_ping_timer()
+        return False
+
+    async def wait_ping_sent(self) -> None:
+        """Wait for the end of the ping that is being sent, if any."""
+        if self.ping_sent is not None:
+            await self.ping_sent.wait()
+
+    async def wait_shutdown(self) -> bool:
+        """Wait for ``shutdown``; return whether the wait for an event is to be cancelled."""
         shutdown: Any = self.response._shutdown
         wait = getattr(shutdown, "wait", shutdown)
         awaitable: Any = wait() if callable(wait) else wait
         await wait_end(awaitable)
         self.is_stopping = True
-        if self.pinging is not None:
-            await self.pinging.wait()
-        if not self.is_drawing:
-            # What is being sent is sent to its end, and then it is looked at `is_stopping`.
-            await anyio.sleep_forever()
+        await self.wait_ping_sent()
+        # A message that is being sent is the last one.
+        if self.events is None or not self.events.ag_running or self.cancellation.has_fired:
+            return False
         self.was_stopped = True
+        return True
+
+
+def _body_message(body: bytes) -> Message:
+    return {"type": "http.response.body", "body": body, "more_body": True}
 
 
 def _check_shutdown(shutdown: Any) -> None:
     wait = getattr(shutdown, "wait", None)
-    # That of a thread's event would hold up the loop.
+    # The `wait` of a threading.Event would block the event loop.
     if is_async_callable(wait) if wait else callable(shutdown) or inspect.isawaitable(shutdown):
         return
     raise TypeError(
-        "shutdown is an event of asyncio's or anyio's, a function that gives an awaitable, or an "
-        f"awaitable; not {type(shutdown).__name__}"
+        "shutdown must be an event of asyncio or anyio, a function that returns an awaitable, or "
+        f"an awaitable, not {type(shutdown).__name__}"
     )

@@ -30,6 +30,7 @@ from collections.abc import (
     Iterable,
     Iterator,
 )
+from types import AsyncGeneratorType
 from typing import Any
 
 import anyio
@@ -38,7 +39,14 @@ from asgikit.runtime.cancellation import shielded
 from asgikit.runtime.stream_threads import Waiter, stream_primitives, wait_for_end
 from asgikit.runtime.threads import copy_thread_context, is_async_callable, run_in_stream_thread
 
-__all__ = ["ThreadedIterator", "close", "is_finished", "iterate_file", "iterate_on_loop"]
+__all__ = [
+    "ThreadedIterator",
+    "close",
+    "is_finished",
+    "iterate_file",
+    "iterate_on_loop",
+    "track_running",
+]
 
 # Bytes of one read of a file object.
 READ_SIZE = 256 * 1024
@@ -66,6 +74,33 @@ async def iterate_on_loop(items: Iterable[Any]) -> AsyncGenerator[Any]:
     """Iterate over a collection that is all in memory, on the event loop."""
     for item in items:
         yield item
+
+
+class _TrackedIterator:
+    """An async iterator with the attribute ``ag_running`` of an async generator."""
+
+    __slots__ = ("_iterator", "ag_running")
+
+    def __init__(self, iterator: AsyncIterator[Any]) -> None:
+        self._iterator = iterator
+        self.ag_running = False
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        return self
+
+    async def __anext__(self) -> Any:
+        self.ag_running = True
+        try:
+            return await self._iterator.__anext__()
+        finally:
+            self.ag_running = False
+
+
+def track_running(iterator: AsyncIterator[Any]) -> Any:
+    """Return an iterator over ``iterator`` whose ``ag_running`` is true while a step runs."""
+    # Other kinds of generators may have an `ag_running` that is false while they wait.
+    is_tracked = isinstance(iterator, AsyncGeneratorType | ThreadedIterator)
+    return iterator if is_tracked else _TrackedIterator(iterator)
 
 
 def iterate_file(file: Any) -> AsyncIterator[Any]:
@@ -209,6 +244,11 @@ class ThreadedIterator:
             finally:
                 self._waiter = None
         self._raise_error()
+
+    @property
+    def ag_running(self) -> bool:
+        """Whether the consumer waits for a chunk, as of an async generator."""
+        return self._chunks.ag_running
 
     def is_finished(self) -> bool:
         """Return whether all chunks were taken, and there is nothing to close."""

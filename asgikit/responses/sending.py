@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -19,11 +20,11 @@ else:
 
 __all__ = ["Disconnected", "burst_size", "finish", "send_all"]
 
-# Messages that a stream sends before it yields to the event loop. Neither a generator nor a
-# server's send has to wait, so that the loop might never see that the client has disconnected.
+# Messages that a stream sends before it yields to the event loop. If neither the iterator nor
+# `send` ever waits, the loop could not report a disconnect otherwise.
 _BURST = 128
-# asyncio's own transports report a lost connection after the next yield, and log each write to it
-# before, from the sixth on: 16 lines at most, with two messages that open the response.
+# The transports of asyncio's own loop report a lost connection in the next iteration of the loop.
+# Before that they log each write from the sixth on: 16 lines at most, with two opening messages.
 _BURST_ON_ASYNCIO = 19
 
 
@@ -56,9 +57,13 @@ async def send_all(send: Send, *messages: Message) -> None:
 
 def burst_size() -> int:
     """Return how many messages a stream sends before it yields to the event loop."""
-    # uvloop logs nothing. # perf: j_stream -12 % there.
-    is_own_loop = is_asyncio() and isinstance(asyncio.get_running_loop(), asyncio.BaseEventLoop)
-    return _BURST_ON_ASYNCIO if is_own_loop else _BURST
+    return _burst_size(type(asyncio.get_running_loop())) if is_asyncio() else _BURST
+
+
+@functools.cache
+def _burst_size(loop_type: type) -> int:
+    # perf: j_stream -12 % on uvloop, whose transports log nothing.
+    return _BURST_ON_ASYNCIO if issubclass(loop_type, asyncio.BaseEventLoop) else _BURST
 
 
 async def finish(sending: Awaitable[None], response: HasBackground | None = None) -> None:

@@ -28,12 +28,13 @@ T = TypeVar("T")
 
 if TYPE_CHECKING:
     import asyncio
+
+    from anyio.abc import TaskGroup
 else:
     from asgikit.runtime.backend import asyncio
-
-# Checkpoints of the work that start no task to wait for the events. # perf: j_stream -15 % on
+# Steps in bursts before the work starts tasks to wait for the events. # perf: j_stream -15 % on
 # asyncio's own loop.
-_FREE_CHECKPOINTS = 6
+_FREE_STEPS = 128
 
 
 async def shielded(work: Coroutine[Any, Any, T]) -> T:
@@ -80,8 +81,9 @@ class CancelOnEvent:
     shields; a task group around it is cancelled.
 
     Args:
-        events: each returns when its event has happened. On asyncio they start when the work waits
-            for the first time, each in a task of its own: work that never waits costs no task.
+        events: each returns when its event has happened, or returns ``False`` if it will not
+            happen. On asyncio they start when the work waits for the first time, each in a task of
+            its own: work that never waits costs no task.
 
     Attributes:
         has_fired: whether an event has happened before the work was over or :meth:`disarm` called.
@@ -91,18 +93,24 @@ class CancelOnEvent:
         "_burst",
         "_error",
         "_events",
+        "_free_steps",
+        "_group",
         "_has_cancelled_task",
         "_is_armed",
         "_is_at_checkpoint",
         "_iterator",
         "_scope",
+        "_task",
         "_tasks",
         "has_fired",
     )
 
-    def __init__(self, *events: Callable[[], Awaitable[None]]) -> None:
+    _task: asyncio.Task[Any]  # of the work, on asyncio
+
+    def __init__(self, *events: Callable[[], Awaitable[object]]) -> None:
         self.has_fired: bool = False
         self._events = events
+        self._free_steps = _FREE_STEPS
         self._is_armed = True
         self._is_at_checkpoint = False
         self._has_cancelled_task = False
@@ -111,14 +119,29 @@ class CancelOnEvent:
         self._scope: anyio.CancelScope | None = None
         self._iterator: object = None
         self._tasks: list[asyncio.Task[None]] = []
+        self._group: TaskGroup | None = None  # on Trio
+
+    def add_event(self, event: Callable[[], Awaitable[object]]) -> None:
+        """Wait for another event, while the work waits."""
+        if self._group is not None:
+            self._group.start_soon(self._wait_for, event)
+        else:
+            tasks = [task for task in self._tasks if not task.done()]
+            self._tasks = [*tasks, asyncio.get_running_loop().create_task(self._wait_for(event))]
 
     def start_burst(self, count: int) -> Iterator[None]:
         """Return an iterator of ``count`` times ``None`` that ends at once if an event happens."""
+        self._free_steps -= count
         self._burst = burst = itertools.repeat(None, count)
         return burst
 
+    def end_burst(self) -> None:
+        """Exhaust the iterator that :meth:`start_burst` returned last."""
+        for _ in self._burst or ():
+            pass
+
     async def checkpoint(self) -> None:
-        """Yield to the event loop once; the first few times do not count as a wait of the work."""
+        """Yield to the event loop once; in the first bursts, this does not count as a wait."""
         self._is_at_checkpoint = True
         try:
             await checkpoint()
@@ -161,11 +184,11 @@ class CancelOnEvent:
             raise error("while the response was sent")
 
     async def _finish_on_asyncio(self, steps: Generator[Any, Any, None], step: Any) -> None:
-        task = cast("asyncio.Task[Any]", asyncio_task())
+        self._task = task = cast("asyncio.Task[Any]", asyncio_task())
         # The task may have been cancelled before, and have survived that.
         cancels = task.cancelling()
         try:
-            await self._take_steps(steps, step, task)
+            await self._take_steps(steps, step)
         except asyncio.CancelledError:
             if not self._has_cancelled_task:
                 raise
@@ -188,12 +211,10 @@ class CancelOnEvent:
 
     @types.coroutine
     def _take_steps(
-        self, steps: Generator[Any, Any, None], step: Any, task: asyncio.Task[Any]
+        self, steps: Generator[Any, Any, None], step: Any
     ) -> Generator[Any, Any, None]:
         """Await the steps of the work after the first one, ``step``, on asyncio."""
-        for _ in range(_FREE_CHECKPOINTS):
-            if not self._is_at_checkpoint or step is DONE:
-                break
+        while self._is_at_checkpoint and self._free_steps > 0 and step is not DONE:
             try:
                 yield step
             except BaseException as error:  # noqa: BLE001 - thrown into the work
@@ -204,25 +225,25 @@ class CancelOnEvent:
             else:
                 step = next(steps, DONE)
         if step is not DONE:
-            create_task = asyncio.get_running_loop().create_task
-            self._tasks = [
-                create_task(self._wait_for(event, functools.partial(self._cancel, task)))
-                for event in self._events
-            ]
+            for event in self._events:
+                self.add_event(event)
             yield from cast("Generator[Any, Any, None]", finish_steps(steps, step))
 
-    def _cancel(self, task: asyncio.Task[Any]) -> None:
-        # Of other iterators than generators nobody knows whether they run.
-        if self._scope is not None and getattr(self._iterator, "ag_running", True):
+    def _cancel(self) -> None:
+        if self._group is not None:
+            self._group.cancel_scope.cancel()
+        # An iterator without `ag_running` may be running.
+        elif self._scope is not None and getattr(self._iterator, "ag_running", True):
             self._scope.cancel()
         else:
             self._has_cancelled_task = True
-            task.cancel()
+            self._task.cancel()
 
     async def _run_on_trio(self, work: Coroutine[Any, Any, None]) -> None:
         async with anyio.create_task_group() as group:
+            self._group = group
             for event in self._events:
-                group.start_soon(self._wait_for, event, group.cancel_scope.cancel)
+                self.add_event(event)
             try:
                 await work
             except Exception as error:  # noqa: BLE001 - raised by run(), not in a group of errors
@@ -230,19 +251,17 @@ class CancelOnEvent:
             self._is_armed = False
             group.cancel_scope.cancel()
 
-    async def _wait_for(
-        self, event: Callable[[], Awaitable[None]], cancel: Callable[[], None]
-    ) -> None:
+    async def _wait_for(self, event: Callable[[], Awaitable[object]]) -> None:
         """Wait for one event, and cancel the work."""
         try:
-            await event()
+            if await event() is False:
+                return
         except Exception as error:  # noqa: BLE001 - raised by run()
             self._error = self._error or error
         if self._is_armed and not self.has_fired:
             self.has_fired = True
-            for _ in self._burst or ():
-                pass
-            cancel()
+            self.end_burst()
+            self._cancel()
 
 
 # perf: j_stream -3 %: anyio.CancelScope() looks for the event loop each time.
