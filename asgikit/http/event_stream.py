@@ -178,20 +178,22 @@ def _format_plain_event(data: str, event: str | None, id_: str | None) -> bytes 
     Return ``None`` if any other check or format is needed: :func:`_format_fields` and
     :func:`_format_data` return the same for all events.
     """
-    fields = ""
-    line_count = 2
-    if event is not None:
-        if event.__class__ is not str:
+    if event is None:
+        if id_ is None:
+            text, line_count = f"data: {data}\n\n", 2
+        elif id_.__class__ is str:
+            text, line_count = f"id: {id_}\ndata: {data}\n\n", 3
+        else:
             return None
-        fields = f"event: {event}\n"
-        line_count = 3
-    if id_ is not None:
-        if id_.__class__ is not str or "\0" in id_:
-            return None
-        fields = f"{fields}id: {id_}\n"
-        line_count += 1
-    text = f"{fields}data: {data}\n\n"
-    if text.count("\n") != line_count or "\r" in text:
+    elif event.__class__ is not str:
+        return None
+    elif id_ is None:
+        text, line_count = f"event: {event}\ndata: {data}\n\n", 3
+    elif id_.__class__ is str:
+        text, line_count = f"event: {event}\nid: {id_}\ndata: {data}\n\n", 4
+    else:
+        return None
+    if text.count("\n") != line_count or "\r" in text or "\0" in text:
         return None
     return text.encode()
 

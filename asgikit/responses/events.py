@@ -14,7 +14,7 @@ from __future__ import annotations
 import functools
 import inspect
 import time
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
 
 import anyio
@@ -25,9 +25,9 @@ from asgikit.exceptions import ContentLengthMismatch, HTTPError
 from asgikit.http.event_stream import ServerSentEvent, format_comment, format_event
 from asgikit.responses.head import HeadersArgument
 from asgikit.responses.iteration import close, track_running
-from asgikit.responses.sending import Disconnected, burst_size, send_all
 from asgikit.responses.send_timeout import bound_send, check_seconds
-from asgikit.responses.streaming import StreamingResponse
+from asgikit.responses.sending import Disconnected, burst_size, send_all
+from asgikit.responses.streaming import INCREMENTAL, StreamingResponse
 from asgikit.runtime.backend import is_asyncio
 from asgikit.runtime.cancellation import CancelOnEvent
 from asgikit.runtime.tasks import wait_end
@@ -42,6 +42,9 @@ else:
 __all__ = ["EventSourceResponse"]
 
 _PING = format_comment("ping")
+
+_NO_STORE = (b"cache-control", b"no-store")
+_NO_BUFFERING = (b"x-accel-buffering", b"no")
 
 
 class Event(Protocol):
@@ -120,16 +123,11 @@ class EventSourceResponse(StreamingResponse):
         self._shutdown = shutdown
         if shutdown is not None:
             _check_shutdown(shutdown)
-        self.headers.setdefault("cache-control", "no-store")
-        self.headers.setdefault("x-accel-buffering", "no")
-        self.headers.setdefault("incremental", "?1")
-
-    def _render_chunk(self, chunk: Any) -> bytes:
-        return format_event(chunk, format_json)
+        self._add_headers(_NO_STORE, _NO_BUFFERING, INCREMENTAL)
 
     def _send(  # pyright: ignore[reportIncompatibleMethodOverride] # returns an awaitable too
         self, scope: Scope | None, receive: Receive, send: Send
-    ) -> Awaitable[None]:
+    ) -> Coroutine[Any, Any, None]:
         if self._send_timeout is not None:
             send = bound_send(send, self._send_timeout)
         stream = _EventStream(self, scope, receive, send)
@@ -163,7 +161,7 @@ class _EventStream:
         self.send = send
         self.ping = response._ping
         self.events: Any = None  # the iterator, with `ag_running`; None once it is closed
-        self.is_stopping = False  # whether the stream ends after the current message
+        self.is_stopping: bool = False  # whether the stream ends after the current message
         self.was_stopped = False  # whether it has ended while it waited for an event
         self.ping_sent: anyio.Event | None = None  # set after the ping that is being sent
         self.ping_timer: asyncio.TimerHandle | None = None
@@ -185,51 +183,49 @@ class _EventStream:
             if inspect.iscoroutine(shutdown):
                 shutdown.close()  # if it was never awaited, it never will be
         if self.was_stopped:
-            await send_all(self.send, {"type": "http.response.body", "body": b""})
+            await send_all(self.send, _body_message(b"", more_body=False))
         elif cancellation.has_fired:
             raise Disconnected("while events were sent")
 
     # perf: events, events_wait: one coroutine for all events.
     async def send_events(self) -> None:
         """Send all messages, and close the iterator."""
-        response = self.response
         cancellation = self.cancellation
         send = self.send
-        iterator = response._draw()
+        iterator = self.response._draw()
         self.events = events = track_running(iterator)
         with cancellation.make_scope(events) as cancel_scope:
             try:
-                start, due, has_content = response._start(self.scope)
-                if not has_content:
-                    cancellation.disarm()
-                    await send_all(send, start, {"type": "http.response.body", "body": b""})
+                if not await self.send_start():
                     return
-                if due is not None:
-                    raise ContentLengthMismatch("an event stream has no Content-Length")
-                await send_all(send, start, _body_message(response._opening))
-                self.start_pings()
                 burst: Iterator[None] = cancellation.start_burst(burst_size())
-                async for event in events:
-                    for _ in burst:
-                        break
-                    else:
-                        await self.wait_ping_sent()
-                        await cancellation.checkpoint()
-                        if cancellation.has_fired:  # and the iterator has ignored it
-                            return
-                        burst = cancellation.start_burst(burst_size())
-                    body = format_event(event, format_json)
-                    try:
-                        await send({"type": "http.response.body", "body": body, "more_body": True})
-                    except OSError as error:
-                        raise Disconnected(repr(error)) from error
-                    self.last_sent = time.monotonic()
-                    if self.is_stopping:
-                        break
+                if not self.is_stopping:
+                    async for event in events:
+                        for _ in burst:
+                            break
+                        else:
+                            await self.wait_ping_sent()
+                            if cancellation.has_fired:  # and the iterator has ignored it
+                                return
+                            await cancellation.checkpoint()
+                            burst = cancellation.start_burst(burst_size())
+                        if event.__class__ is ServerSentEvent:  # perf: events -3 %
+                            body = event.encode(format_json)
+                        else:
+                            body = format_event(event, format_json)
+                        try:
+                            await send(
+                                {"type": "http.response.body", "body": body, "more_body": True}
+                            )
+                        except OSError as error:
+                            raise Disconnected(repr(error)) from error
+                        self.last_sent = time.monotonic()
+                        if self.is_stopping:
+                            break  # type: ignore[unreachable] # another task sets it
                 await self.wait_ping_sent()
                 if not cancellation.has_fired:
                     cancellation.disarm()
-                    await send_all(send, {"type": "http.response.body", "body": b""})
+                    await send_all(send, _body_message(b"", more_body=False))
             except HTTPError as error:
                 error.response_started = True
                 raise
@@ -238,6 +234,19 @@ class _EventStream:
                 if self.ping_timer is not None:
                     self.ping_timer.cancel()
                 await close(iterator, cancel_scope)
+
+    async def send_start(self) -> bool:
+        """Send the start of the response; return whether events follow."""
+        start, content_length, has_content = self.response._start(self.scope)
+        if not has_content:
+            self.cancellation.disarm()
+            await send_all(self.send, start, _body_message(b"", more_body=False))
+            return False
+        if content_length is not None:
+            raise ContentLengthMismatch("an event stream has no Content-Length")
+        await send_all(self.send, start, _body_message(self.response._opening))
+        self.start_pings()
+        return True
 
     def start_pings(self) -> None:
         """Send a ping after each ``ping`` seconds without a message, from now on."""
@@ -256,7 +265,7 @@ class _EventStream:
         """Start a task that sends a ping, if one is due; otherwise look again later."""
         if self.is_ping_due():
             self.cancellation.add_event(self.send_ping)
-        elif self.events is not None:
+        else:
             self.start_ping_timer()
 
     def seconds_to_ping(self) -> float:
@@ -319,8 +328,8 @@ class _EventStream:
         return True
 
 
-def _body_message(body: bytes) -> Message:
-    return {"type": "http.response.body", "body": body, "more_body": True}
+def _body_message(body: bytes, *, more_body: bool = True) -> Message:
+    return {"type": "http.response.body", "body": body, "more_body": more_body}
 
 
 def _check_shutdown(shutdown: Any) -> None:

@@ -99,7 +99,7 @@ class _TrackedIterator:
 def track_running(iterator: AsyncIterator[Any]) -> Any:
     """Return an iterator over ``iterator`` whose ``ag_running`` is true while a step runs."""
     # Other kinds of generators may have an `ag_running` that is false while they wait.
-    is_tracked = isinstance(iterator, AsyncGeneratorType | ThreadedIterator)
+    is_tracked = isinstance(iterator, (AsyncGeneratorType, ThreadedIterator))
     return iterator if is_tracked else _TrackedIterator(iterator)
 
 
@@ -248,7 +248,8 @@ class ThreadedIterator:
     @property
     def ag_running(self) -> bool:
         """Whether the consumer waits for a chunk, as of an async generator."""
-        return self._chunks.ag_running
+        chunks: Any = self._chunks
+        return bool(chunks.ag_running)
 
     def is_finished(self) -> bool:
         """Return whether all chunks were taken, and there is nothing to close."""

@@ -57,11 +57,14 @@ async def send_all(send: Send, *messages: Message) -> None:
 
 def burst_size() -> int:
     """Return how many messages a stream sends before it yields to the event loop."""
-    return _burst_size(type(asyncio.get_running_loop())) if is_asyncio() else _BURST
+    if not is_asyncio():
+        return _BURST
+    loop: Any = asyncio.get_running_loop()
+    return _asyncio_burst_size(type(loop))  # type: ignore[arg-type] # a type is hashable
 
 
 @functools.cache
-def _burst_size(loop_type: type) -> int:
+def _asyncio_burst_size(loop_type: type) -> int:
     # perf: j_stream -12 % on uvloop, whose transports log nothing.
     return _BURST_ON_ASYNCIO if issubclass(loop_type, asyncio.BaseEventLoop) else _BURST
 

@@ -36,7 +36,10 @@ from asgikit.runtime.cancellation import CancelOnEvent
 from asgikit.scopes import extensions
 from asgikit.types import Message, RawHeaders, Receive, Scope, Send
 
-__all__ = ["NDJSONResponse", "StreamingResponse"]
+__all__ = ["INCREMENTAL", "NDJSONResponse", "StreamingResponse"]
+
+#: Asks intermediaries not to buffer the response (RFC 10036).
+INCREMENTAL = (b"incremental", b"?1")
 
 Chunk: TypeAlias = str | bytes | bytearray | memoryview
 Trailers: TypeAlias = HeadersArgument | Callable[[], HeadersArgument]
@@ -139,6 +142,12 @@ class StreamingResponse(Response):
                 f"{type(content).__name__}"
             )
         return ThreadedIterator
+
+    def _add_headers(self, *headers: tuple[bytes, bytes]) -> None:
+        """Add each of ``headers`` unless the app has set it."""
+        raw = self._list()
+        names = {name for name, _ in raw}
+        raw += [header for header in headers if header[0] not in names]
 
     def _make_etag(self) -> RawHeaders:
         return []
@@ -330,6 +339,7 @@ class NDJSONResponse(StreamingResponse):
             send_timeout=send_timeout,
             conditional=conditional,
         )
+        self._add_headers(INCREMENTAL)
 
     def _render_chunk(self, chunk: Any) -> bytes:
         line = format_json(chunk, self._default)

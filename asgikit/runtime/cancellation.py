@@ -162,33 +162,43 @@ class CancelOnEvent:
         self._scope = scope = _asyncio_scope_type()() if is_asyncio() else anyio.CancelScope()
         return scope
 
-    async def run(
+    def run(
         self, work: Coroutine[Any, Any, None], error: type[Exception] | None = None
-    ) -> None:
+    ) -> Coroutine[Any, Any, None]:
         """Await ``work``; return also if an event cancelled it, or raise an ``error``.
 
         Raises:
             Exception: an error of the work or of an event.
             CancelledError: the task was cancelled from outside.
         """
-        if is_asyncio():
-            steps = work.__await__()
-            step = next(steps, DONE)
-            if step is not DONE:
-                await self._finish_on_asyncio(steps, step)
-        else:
-            await self._run_on_trio(work)
+        return (self._run_on_asyncio if is_asyncio() else self._run_on_trio)(work, error)
+
+    def _raise_error(self, error: type[Exception] | None) -> None:
         if self._error is not None:
             raise self._error
         if error is not None and self.has_fired:
             raise error("while the response was sent")
 
-    async def _finish_on_asyncio(self, steps: Generator[Any, Any, None], step: Any) -> None:
+    # perf: events_wait: one coroutine between the task and the work.
+    async def _run_on_asyncio(
+        self, work: Coroutine[Any, Any, None], error: type[Exception] | None
+    ) -> None:
+        steps = work.__await__()
+        step = next(steps, DONE)
+        if step is DONE:
+            self._raise_error(error)
+            return
         self._task = task = cast("asyncio.Task[Any]", asyncio_task())
         # The task may have been cancelled before, and have survived that.
         cancels = task.cancelling()
         try:
-            await self._take_steps(steps, step)
+            while self._is_at_checkpoint and self._free_steps > 0 and step is not DONE:
+                self._free_steps -= 1
+                step = await _take_step(steps, step)
+            if step is not DONE:
+                for event in self._events:
+                    self.add_event(event)
+                await finish_steps(cast("Any", work), step)
         except asyncio.CancelledError:
             if not self._has_cancelled_task:
                 raise
@@ -208,26 +218,7 @@ class CancelOnEvent:
                 task.uncancel()
             if self._tasks:
                 await _end_tasks(self._tasks)
-
-    @types.coroutine
-    def _take_steps(
-        self, steps: Generator[Any, Any, None], step: Any
-    ) -> Generator[Any, Any, None]:
-        """Await the steps of the work after the first one, ``step``, on asyncio."""
-        while self._is_at_checkpoint and self._free_steps > 0 and step is not DONE:
-            try:
-                yield step
-            except BaseException as error:  # noqa: BLE001 - thrown into the work
-                try:
-                    step = steps.throw(error)
-                except StopIteration:
-                    return
-            else:
-                step = next(steps, DONE)
-        if step is not DONE:
-            for event in self._events:
-                self.add_event(event)
-            yield from cast("Generator[Any, Any, None]", finish_steps(steps, step))
+        self._raise_error(error)
 
     def _cancel(self) -> None:
         if self._group is not None:
@@ -239,17 +230,20 @@ class CancelOnEvent:
             self._has_cancelled_task = True
             self._task.cancel()
 
-    async def _run_on_trio(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _run_on_trio(
+        self, work: Coroutine[Any, Any, None], error: type[Exception] | None
+    ) -> None:
         async with anyio.create_task_group() as group:
             self._group = group
             for event in self._events:
                 self.add_event(event)
             try:
                 await work
-            except Exception as error:  # noqa: BLE001 - raised by run(), not in a group of errors
-                self._error = error
+            except Exception as caught:  # noqa: BLE001 - raised below, not in a group of errors
+                self._error = caught
             self._is_armed = False
             group.cancel_scope.cancel()
+        self._raise_error(error)
 
     async def _wait_for(self, event: Callable[[], Awaitable[object]]) -> None:
         """Wait for one event, and cancel the work."""
@@ -262,6 +256,19 @@ class CancelOnEvent:
             self.has_fired = True
             self.end_burst()
             self._cancel()
+
+
+@types.coroutine
+def _take_step(steps: Generator[Any, Any, None], step: Any) -> Generator[Any, Any, Any]:
+    """Yield one step to the event loop, and return the next one."""
+    try:
+        yield step
+    except BaseException as error:  # noqa: BLE001 - thrown into the work
+        try:
+            return steps.throw(error)
+        except StopIteration:
+            return DONE
+    return next(steps, DONE)
 
 
 # perf: j_stream -3 %: anyio.CancelScope() looks for the event loop each time.
@@ -277,7 +284,10 @@ async def _end_tasks(tasks: list[asyncio.Task[None]]) -> None:
         task.cancel()
     if tasks:
         try:
-            await asyncio.wait(tasks)
+            # perf: events_wait: most tasks end in one iteration of the loop.
+            await asyncio.sleep(0)
+            if not all(task.done() for task in tasks):
+                await asyncio.wait(tasks)
         except asyncio.CancelledError:
             for task in tasks:
                 await wait_despite_cancellation(task)

@@ -193,7 +193,7 @@ DENIAL: dict[str, Any] = {
             None,
             b"no",
         ),
-        (lambda path: EventSourceResponse(["no"], ping=None), 200, None, b": ping\n\ndata: no\n\n"),
+        (lambda path: EventSourceResponse(["no"], ping=None), 200, None, b": ping\ndata: no\n\n"),
         (lambda path: FileResponse(path, 503), 503, ("content-length", "2"), b"no"),
         # The fields of the handshake are none that choose a part of it.
         (lambda path: PlainTextResponse("no", conditional=True), 200, None, b"no"),

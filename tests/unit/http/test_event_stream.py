@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import enum
+import pickle
 import re
 from typing import Any, NamedTuple
 
@@ -103,10 +105,10 @@ class Colour(enum.StrEnum):
         (ServerSentEvent(False), b"data: false\n\n"),
         (ServerSentEvent([]), b"data: []\n\n"),
         # Without data.
-        (ServerSentEvent(), b"\n"),
+        (ServerSentEvent(), b""),
         (ServerSentEvent(id=""), b"id: \n\n"),
-        (ServerSentEvent(retry=0), b"retry: 0\n\n"),
-        (ServerSentEvent(comment="a\r\n\rdata: b\n"), b": a\n: \n: data: b\n: \n\n"),
+        (ServerSentEvent(retry=0), b"retry: 0\n"),
+        (ServerSentEvent(comment="a\r\n\rdata: b\n"), b": a\n: \n: data: b\n: \n"),
         (ServerSentEvent(event="e"), b"event: e\ndata: \n\n"),
         (ServerSentEvent("d", event=""), b"event: \ndata: d\n\n"),
         (
@@ -122,24 +124,31 @@ def test_an_event_is_written(event: ServerSentEvent, text: bytes) -> None:
 @pytest.mark.parametrize(
     ("fields", "error", "message"),
     [
-        ({"event": "a\ndata: evil"}, ValueError, "the event of an event has no"),
-        ({"event": "a\r"}, ValueError, "the event of an event has no"),
+        ({"event": "a\ndata: evil"}, ValueError, "the event of an event must not contain"),
+        ({"event": "a\r"}, ValueError, "the event of an event must not contain"),
         ({"event": "\ud800"}, ValueError, "surrogates"),
-        ({"event": 1}, TypeError, "the event of an event is a str, not int"),
-        ({"id": "a\r\ndata: evil"}, ValueError, "the id of an event has no"),
-        ({"id": "a\nb"}, ValueError, "the id of an event has no"),
-        ({"id": "a\0b"}, ValueError, "the id of an event has no"),  # clients would ignore it
+        ({"event": 1, "data": "d"}, TypeError, "the event of an event must be a str, not int"),
+        ({"id": 7, "data": "d"}, TypeError, "the id of an event must be a str, not int"),
+        ({"id": 7, "event": "e", "data": "d"}, TypeError, "the id of an event must be a str"),
+        ({"event": 1}, TypeError, "the event of an event must be a str, not int"),
+        ({"id": "a\r\ndata: evil"}, ValueError, "the id of an event must not contain"),
+        ({"id": "a\nb"}, ValueError, "the id of an event must not contain"),
+        (
+            {"id": "a\0b"},
+            ValueError,
+            "the id of an event must not contain",
+        ),  # clients would ignore it
         ({"id": "\udfff"}, ValueError, "surrogates"),
-        ({"id": 7}, TypeError, "the id of an event is a str, not int"),
-        ({"id": b"7"}, TypeError, "the id of an event is a str, not bytes"),
+        ({"id": 7}, TypeError, "the id of an event must be a str, not int"),
+        ({"id": b"7"}, TypeError, "the id of an event must be a str, not bytes"),
         ({"retry": -1}, ValueError, "retry must be from 0"),
         ({"retry": 2**63}, ValueError, "retry must be from 0"),
         ({"retry": 10**5000}, ValueError, "retry must be from 0"),  # Python would not write it
-        ({"retry": "5\ndata: evil"}, TypeError, "retry is milliseconds as an int, not str"),
-        ({"retry": 1.5}, TypeError, "retry is milliseconds as an int, not float"),
-        ({"retry": True}, TypeError, "retry is milliseconds as an int, not bool"),
+        ({"retry": "5\ndata: evil"}, TypeError, "retry must be an int of milliseconds, not str"),
+        ({"retry": 1.5}, TypeError, "retry must be an int of milliseconds, not float"),
+        ({"retry": True}, TypeError, "retry must be an int of milliseconds, not bool"),
         ({"comment": "\ud800"}, ValueError, "surrogates"),
-        ({"comment": b"c"}, TypeError, "the comment of an event is a str, not bytes"),
+        ({"comment": b"c"}, TypeError, "the comment of an event must be a str, not bytes"),
         ({"data": "a\ud800"}, ValueError, "surrogates"),
         ({"data": b"\xff"}, ValueError, "can't decode"),
     ],
@@ -158,8 +167,20 @@ def test_an_event_cannot_be_changed() -> None:
 
     with pytest.raises(AttributeError):
         event.id = "a\nb"  # type: ignore[misc]  # what is tested
-    assert event == ServerSentEvent("d")
     assert not hasattr(event, "__dict__")
+
+
+def test_event_has_its_fields_and_compares_by_them() -> None:
+    fields: dict[str, Any] = {"data": "d", "event": "e", "id": "7", "retry": 1, "comment": "c"}
+    event = ServerSentEvent(*fields.values())
+
+    assert {name: getattr(event, name) for name in fields} == fields
+    assert event == ServerSentEvent(**fields)
+    assert hash(event) == hash(ServerSentEvent(**fields))
+    assert all(event != ServerSentEvent(**{**fields, name: None}) for name in fields)
+    assert event != "d"
+    assert eval(repr(event)) == event
+    assert copy.copy(event) == pickle.loads(pickle.dumps(event)) == event
 
 
 @pytest.mark.parametrize(
@@ -168,7 +189,7 @@ def test_an_event_cannot_be_changed() -> None:
         (ServerSentEvent("d", id="7"), b"id: 7\ndata: d\n\n"),
         ({"data": "d", "id": "7"}, b"id: 7\ndata: d\n\n"),
         ({"data": {"id": 7}}, b'data: {"id":7}\n\n'),
-        ({}, b"\n"),
+        ({}, b""),
         ("a\nb", b"data: a\ndata: b\n\n"),
         ("", b"data: \n\n"),
         (b"d", b"data: d\n\n"),
@@ -183,7 +204,7 @@ def test_an_item_of_a_stream_is_written_as_an_event(item: object, text: bytes) -
 
 @pytest.mark.parametrize("item", [{"n": 1}, {"data": "d", "n": 1}, {"data": "d", 1: 2}])
 def test_a_mapping_has_the_fields_of_an_event_alone(item: dict[Any, Any]) -> None:
-    with pytest.raises(ValueError, match=r"is no field of an event: to send a mapping as JSON"):
+    with pytest.raises(ValueError, match=r"is not a field of an event: to send a mapping as JSON"):
         format_event(item)
 
 
@@ -208,9 +229,9 @@ def test_what_json_cannot_hold_is_no_data(item: object) -> None:
 @pytest.mark.parametrize(
     ("text", "comment"),
     [
-        ("ping", b": ping\n\n"),
-        ("", b": \n\n"),
-        ("a\r\ndata: b", b": a\n: data: b\n\n"),
+        ("ping", b": ping\n"),
+        ("", b": \n"),
+        ("a\r\ndata: b", b": a\n: data: b\n"),
     ],
 )
 def test_a_comment_is_written(text: str, comment: bytes) -> None:
@@ -321,6 +342,18 @@ class LoudStr(str):
 
     def __str__(self) -> str:
         return "x\ndata: injected"
+
+
+@pytest.mark.property
+@given(ANY, st.none() | LINE, st.none() | LINE)
+def test_plain_event_is_formatted_as_any_other(
+    data: str, event: str | None, id_: str | None
+) -> None:
+    id_ = None if id_ is None else id_.replace("\0", "")
+    # A subclass of str takes the general path.
+    general = ServerSentEvent(LoudStr(data), event=event, id=id_)
+
+    assert ServerSentEvent(data, event=event, id=id_).encode() == general.encode()
 
 
 def test_subclasses_of_str_and_int_cannot_break_the_format() -> None:

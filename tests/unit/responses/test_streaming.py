@@ -1298,7 +1298,10 @@ async def test_values_are_written_a_document_a_line(
     answer = await exchange(NDJSONResponse(make(items)))
 
     assert [message["body"] for message in answer.messages[1:]] == [*lines, b""]
-    assert answer.headers.raw == [(b"content-type", b"application/x-ndjson")]
+    assert answer.headers.raw == [
+        (b"content-type", b"application/x-ndjson"),
+        (b"incremental", b"?1"),
+    ]
 
 
 async def test_lines_have_all_that_a_stream_has() -> None:

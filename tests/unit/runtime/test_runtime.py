@@ -930,3 +930,25 @@ async def test_task_that_is_started_runs_and_ends() -> None:
     task.cancel()
     await wait_end(task)
     assert task.done()
+
+
+@on_asyncio
+async def test_run_waits_for_the_end_of_the_wait_for_an_event() -> None:
+    log: list[str] = []
+
+    async def event() -> None:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            with anyio.CancelScope(shield=True):
+                for _ in range(5):
+                    await anyio.lowlevel.checkpoint()
+            log.append("ended")
+
+    async def work() -> None:
+        for _ in range(3):
+            await anyio.lowlevel.checkpoint()
+
+    await CancelOnEvent(event).run(work())
+
+    assert log == ["ended"]
