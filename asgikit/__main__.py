@@ -1,4 +1,4 @@
-"""``python -m asgikit``: versions, and whether another project's files lie over ours."""
+"""``python -m asgikit``: print versions, and report files of another project of the same name."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from pathlib import Path
 __all__: list[str] = []
 
 DISTRIBUTION = "asgikit-http"
-#: Another project on PyPI, which has our import name.
+#: Another project on PyPI with the same import name.
 OTHER = "asgikit"
 DEPENDENCIES = ("anyio", "multidict", "orjson", "python-multipart")
 
 
 def find_version(distribution: str) -> str | None:
-    """Give the version that is installed; ``None`` where there is none."""
+    """Return the installed version of a distribution; ``None`` if it is not installed."""
     try:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:
@@ -31,7 +31,7 @@ def find_changed_files(distribution: str) -> list[str]:
     """Return the files of ``distribution`` that are missing, or differ from those installed."""
     changed: list[str] = []
     installed = metadata.distribution(distribution)
-    # Not `installed.files`: since Python 3.12 it leaves out the files that are missing.
+    # `installed.files` leaves out missing files since Python 3.12.
     for row in csv.reader(StringIO(installed.read_text("RECORD") or "")):
         name, recorded, *_ = row
         method, _, expected = recorded.partition("=")
@@ -49,7 +49,7 @@ def find_changed_files(distribution: str) -> list[str]:
 
 
 def main() -> int:
-    """Print what is here; the exit status is 1 where something is wrong with it."""
+    """Print the report; return the exit status, which is 1 if the installation is damaged."""
     version = find_version(DISTRIBUTION)
     lines = [
         f"{DISTRIBUTION} {version or 'is not installed'}",
@@ -64,7 +64,9 @@ def main() -> int:
             f"Uninstall both, then install {DISTRIBUTION} again."
         )
     if changed:
-        lines.append(f"Warning: not as {DISTRIBUTION} {version} has them: {', '.join(changed)}")
+        lines.append(
+            f"Warning: these files differ from {DISTRIBUTION} {version}: {', '.join(changed)}"
+        )
     sys.stdout.write("\n".join(lines) + "\n")
     return 1 if other is not None or changed else 0
 

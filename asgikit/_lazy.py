@@ -1,4 +1,4 @@
-"""Names that a module has, and imports when they are first asked for (PEP 562)."""
+"""Names of a module that are imported on first use (:pep:`562`)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 __all__ = ["lazy_names"]
 
 
-#: The ``__version__`` of a checkout that is on the path, but not installed.
+#: The ``__version__`` of a checkout that is importable, but not installed.
 UNKNOWN_VERSION = "0+unknown"
 
 
@@ -31,18 +31,18 @@ def read_version(distribution: str) -> str:
 def lazy_names(
     module: str, homes: Mapping[str, str], *, distribution: str | None = None
 ) -> Callable[[str], Any]:
-    """Make the ``__getattr__`` of a module.
+    """Return the ``__getattr__`` of a module.
 
     Args:
-        module: its name.
-        homes: by each name that it has late, the module that makes it.
-        distribution: if given, the module has a ``__version__`` too, by :func:`read_version`.
+        module: The name of the module.
+        homes: The defining modules of the names that are imported on first use.
+        distribution: If given, ``__version__`` is one of these names, see :func:`read_version`.
 
     >>> lazy_names("asgikit", {"Compress": "asgikit.apps.compression"})("Compress")
     <class 'asgikit.apps.compression.Compress'>
     """
 
-    def __getattr__(name: str) -> Any:  # noqa: N807 - a module's own
+    def __getattr__(name: str) -> Any:  # noqa: N807 - of a module
         home = homes.get(name)
         if home is not None:
             value = getattr(import_module(home), name)
@@ -52,7 +52,7 @@ def lazy_names(
             raise AttributeError(
                 f"module {module!r} has no attribute {name!r}", name=name, obj=sys.modules[module]
             )
-        # Who asks next finds it there.
+        # The next access does not call this function.
         setattr(sys.modules[module], name, value)
         return value
 

@@ -1,7 +1,8 @@
 """The types of ASGI.
 
-The aliases are those of the specification (https://asgi.readthedocs.io/en/latest/specs/www.html) as
-most type checkers and frameworks spell them: a scope is a mutable mapping, a message likewise.
+Scopes and messages are mutable mappings, as in Starlette and asgiref, not the dictionaries of the
+specification (https://asgi.readthedocs.io/en/latest/specs/www.html), because some middlewares pass
+mappings of their own.
 """
 
 from __future__ import annotations

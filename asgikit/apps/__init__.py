@@ -1,4 +1,4 @@
-"""Apps: adapters for handlers and other apps, static files, compression, negotiation."""
+"""ASGI apps: adapters for handlers and apps, static files, compression, negotiation."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""One resource in several media types (:rfc:`9110`, section 12.1): the client's Accept decides."""
+"""Proactive negotiation of the media type of a response (:rfc:`9110`, section 12.1)."""
 
 from __future__ import annotations
 
@@ -25,21 +25,22 @@ def negotiate(
     request: RequestT, handlers: Mapping[str, Callable[[RequestT], ResponseT]]
 ) -> ResponseT: ...
 def negotiate(request: Any, handlers: Mapping[str, Callable[[Any], Any]]) -> Any:
-    """Call the handler of the media type that the client would rather have.
+    """Call the handler of the media type that the client prefers, by its Accept header.
 
     The response gets ``Vary: Accept``, and so does the 406.
 
     Args:
-        request: whose Accept decides.
-        handlers: each by its media type, the first one for clients that have no preference. They
-            are all async, or none is.
+        request: The request.
+        handlers: Handlers by media type. If the client has no preference, the first one is called.
+            All of them are async, or none is.
 
     Returns:
-        What the handler gives: a response; or, of an async one, what to await for it.
+        The response of the handler; an awaitable of it if the handler is async.
 
     Raises:
-        HTTPError: 406, none of them is acceptable; the problem names them all as ``available``.
-        ValueError: there are none, or what one is for is no media type.
+        HTTPError: 406, if the client accepts none of the media types. The problem document lists
+            them as ``available``.
+        ValueError: ``handlers`` is empty, or a key is not a media type.
 
     >>> from asgikit import HTMLResponse, JSONResponse
     >>> request = Request({"type": "http", "headers": [(b"accept", b"text/html")]})
@@ -51,7 +52,7 @@ def negotiate(request: Any, handlers: Mapping[str, Callable[[Any], Any]]) -> Any
     (b'<p>Ada', 'Accept')
     """
     if not handlers:
-        raise ValueError("there is nothing to choose from")
+        raise ValueError("negotiate() needs a handler for at least one media type")
     media_type = request.accept.best_match(handlers)
     if media_type is None:
         raise HTTPError(
@@ -62,12 +63,12 @@ def negotiate(request: Any, handlers: Mapping[str, Callable[[Any], Any]]) -> Any
         )
     response = handlers[media_type](request)
     if inspect.isawaitable(response):
-        return _vary_later(response)
+        return _add_vary_async(response)
     response.add_vary("Accept")
     return response
 
 
-async def _vary_later(awaitable: Awaitable[ResponseT]) -> ResponseT:
+async def _add_vary_async(awaitable: Awaitable[ResponseT]) -> ResponseT:
     response = await awaitable
     response.add_vary("Accept")
     return response

@@ -256,7 +256,7 @@ FEATURES = [
     ),
     Feature(
         "websockets", "websocket", _accepts_websocket,
-        "test_a_websocket_is_closed",
+        "test_websocket_is_closed_without_denial_extension",
     ),
     Feature(
         "router", "router", _exists,

@@ -1,4 +1,4 @@
-"""The face has the names that the documentation promises, and nothing by accident."""
+"""The public names of the top-level package."""
 
 from __future__ import annotations
 
@@ -55,18 +55,18 @@ TYPES = {"ASGIApp", "Message", "Receive", "Scope", "Send"}
 
 
 @pytest.mark.parametrize("name", sorted(WRAPPERS | RESPONSES | REQUEST | ERRORS | TYPES))
-def test_a_promised_name_is_there(name: str) -> None:
+def test_documented_name_is_public(name: str) -> None:
     assert name in asgikit.__all__
     assert hasattr(asgikit, name)
 
 
-def test_every_name_is_public_and_named_once() -> None:
+def test_all_has_no_duplicate_and_no_private_name() -> None:
     assert len(set(asgikit.__all__)) == len(asgikit.__all__)
     assert [name for name in asgikit.__all__ if name.startswith("_")] == []
 
 
 @pytest.mark.parametrize("name", asgikit.__all__)
-def test_a_name_of_the_face_is_that_of_its_module(name: str) -> None:
+def test_public_name_is_that_of_its_module(name: str) -> None:
     value = getattr(asgikit, name)
     if inspect.isclass(value) or inspect.isfunction(value):
         home = importlib.import_module(value.__module__)
@@ -75,14 +75,14 @@ def test_a_name_of_the_face_is_that_of_its_module(name: str) -> None:
         assert getattr(home, name) is value
 
 
-def test_every_public_class_and_function_of_the_face_is_documented() -> None:
+def test_public_classes_and_functions_have_docstrings() -> None:
     values = [getattr(asgikit, name) for name in asgikit.__all__]
     documented = [value for value in values if inspect.isclass(value) or inspect.isfunction(value)]
 
     assert [value.__name__ for value in documented if not inspect.getdoc(value)] == []
 
 
-def test_importing_everything_imports_no_server_and_no_framework() -> None:
+def test_import_loads_no_server_and_no_framework() -> None:
     peers = ["uvicorn", "hypercorn", "daphne", "granian", "starlette", "trio", "httpx", "pytest"]
     program = (
         "import sys, asgikit, asgikit.testing\n"

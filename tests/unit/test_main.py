@@ -1,4 +1,4 @@
-"""``python -m asgikit``: what a user runs when something does not look right."""
+"""``python -m asgikit`` reports versions and damaged installations."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from asgikit import __main__
 
 
 def install(folder: Path, name: str, files: dict[str, bytes]) -> None:
-    """Lay a distribution out as pip does."""
+    """Write the files of a distribution as pip does."""
     info = folder / f"{name.replace('-', '_')}-1.2.dist-info"
     info.mkdir()
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.2\n")
@@ -34,13 +34,13 @@ FILES = {"asgikit/__init__.py": b"ours", "asgikit/app.py": b"ours too"}
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    # In front of all else, so that the distribution that runs the tests is not looked at.
+    # First in the path, so that it hides the distribution that runs the tests.
     monkeypatch.syspath_prepend(tmp_path)
     install(tmp_path, "asgikit-http", FILES)
     return tmp_path
 
 
-def test_versions_are_printed(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_report_contains_versions(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert __main__.main() == 0
 
     lines = capsys.readouterr().out.splitlines()
@@ -49,7 +49,7 @@ def test_versions_are_printed(site: Path, capsys: pytest.CaptureFixture[str]) ->
     assert any(line.startswith("orjson ") for line in lines)
 
 
-def test_another_project_of_the_same_name_is_warned_of(
+def test_report_warns_of_another_project_with_the_import_name(
     site: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     install(site, "asgikit", {"asgikit/__init__.py": b"theirs"})
@@ -57,17 +57,17 @@ def test_another_project_of_the_same_name_is_warned_of(
     assert __main__.main() == 1
     output = capsys.readouterr().out
     assert "another project, asgikit 1.2, is installed" in output
-    assert "not as asgikit-http 1.2 has them: asgikit/__init__.py" in output
+    assert "these files differ from asgikit-http 1.2: asgikit/__init__.py" in output
 
 
-def test_a_file_that_is_gone_is_named(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_report_names_missing_files(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (site / "asgikit/app.py").unlink()
 
     assert __main__.main() == 1
-    assert "has them: asgikit/app.py" in capsys.readouterr().out
+    assert "1.2: asgikit/app.py" in capsys.readouterr().out
 
 
-def test_a_tree_that_is_not_installed_says_so(
+def test_report_of_a_checkout_says_not_installed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(__main__, "DISTRIBUTION", "asgikit-nowhere")
@@ -76,7 +76,7 @@ def test_a_tree_that_is_not_installed_says_so(
     assert capsys.readouterr().out.startswith("asgikit-nowhere is not installed\n")
 
 
-def test_it_runs_as_a_module(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_report_runs_as_a_module(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "asgikit.__main__")
     with pytest.raises(SystemExit) as ended:
         runpy.run_module("asgikit", run_name="__main__")

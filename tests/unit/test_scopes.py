@@ -1,4 +1,4 @@
-"""Scopes as servers give them, and the answers to those that are no HTTP request."""
+"""Values of scopes, and the handling of lifespan and websocket scopes."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ DOWN: Message = {"type": "lifespan.shutdown.complete"}
         (("::1", ""), ("::1", None)),
         (("::1", "+80"), ("::1", None)),
         (("::1", "8_0"), ("::1", None)),
-        (("::1", "\u0668"), ("::1", None)),  # a digit, but none of ASCII
+        (("::1", "\u0668"), ("::1", None)),  # not an ASCII digit
         (("::1", "9" * 5000), ("::1", None)),
         (("::1", 80.0), ("::1", None)),
         (("::1", b"80"), ("::1", None)),
@@ -61,12 +61,12 @@ DOWN: Message = {"type": "lifespan.shutdown.complete"}
         (("::1", 80, 0, 0), None),
         ((b"::1", 80), None),
         ((None, None), None),
-        ("ab", None),  # two characters are no pair
+        ("ab", None),  # a str is no pair
         ({"host": 80, "port": 80}, None),
         (80, None),
     ],
 )
-def test_an_address_is_any_pair_or_nothing(
+def test_address_is_read_from_any_pair(
     value: object, address: tuple[str, int | None] | None
 ) -> None:
     read = parse_address(value)
@@ -75,7 +75,7 @@ def test_an_address_is_any_pair_or_nothing(
     assert read is None or (read.host, read.port) == address
 
 
-def test_an_address_has_names() -> None:
+def test_address_has_named_fields() -> None:
     assert Address("::1", 80)._asdict() == {"host": "::1", "port": 80}
 
 
@@ -91,7 +91,7 @@ ODDS = NUMBERS | st.text(max_size=6) | st.from_regex(r"\A[0-9]{1,6}\Z")
     | st.tuples(st.text(max_size=3), ODDS)
     | st.dictionaries(st.text(max_size=3), ODDS, max_size=2)
 )
-def test_an_address_is_never_out_of_range(value: object) -> None:
+def test_address_port_is_in_range_or_none(value: object) -> None:
     read = parse_address(value)
 
     assert read is None or type(read.host) is str
@@ -109,14 +109,14 @@ def test_an_address_is_never_out_of_range(value: object) -> None:
         ({}, {}),
     ],
 )
-def test_the_extensions_are_a_mapping_always(
+def test_extensions_are_always_a_mapping(
     scope: Mapping[str, Any], offered: Mapping[str, Any]
 ) -> None:
     assert extensions(scope) == offered
 
 
 async def answer(scope: dict[str, Any], *received: str) -> list[Message]:
-    """Give what was sent, each message with the number of those received before it."""
+    """Return the sent messages, each with the number of messages received before it."""
     messages = [{"type": kind} for kind in received]
     sent: list[Message] = []
 
@@ -132,20 +132,20 @@ async def answer(scope: dict[str, Any], *received: str) -> list[Message]:
     return sent
 
 
-async def test_a_lifespan_comes_up_and_goes_down_on_the_servers_word() -> None:
+async def test_lifespan_phases_are_completed_as_they_are_received() -> None:
     sent = await answer({"type": "lifespan"}, "lifespan.startup", "lifespan.shutdown")
 
     assert sent == [{**UP, "after": 1}, {**DOWN, "after": 2}]
 
 
 @pytest.mark.parametrize("more", [{}, {"extensions": None}, {"extensions": {"a": {}}}])
-async def test_a_websocket_is_closed(more: dict[str, Any]) -> None:
+async def test_websocket_is_closed_without_denial_extension(more: dict[str, Any]) -> None:
     sent = await answer({"type": "websocket", **more}, "websocket.connect")
 
     assert sent == [{"type": "websocket.close", "after": 1}]
 
 
-async def test_a_websocket_is_denied_where_the_server_can() -> None:
+async def test_websocket_is_denied_with_a_404_if_supported() -> None:
     offered: dict[str, Any] = {"extensions": {"websocket.http.response": {}}}
     sent = await answer({"type": "websocket", **offered}, "websocket.connect")
 
@@ -158,19 +158,19 @@ async def test_a_websocket_is_denied_where_the_server_can() -> None:
 
 
 @pytest.mark.parametrize("offered", [{}, {"websocket.http.response": {}}])
-async def test_an_answer_is_what_the_specification_allows(offered: dict[str, Any]) -> None:
+async def test_denial_obeys_the_asgi_specification(offered: dict[str, Any]) -> None:
     done = await exchange(answer_other, scope={"type": "websocket", "extensions": offered})
 
     assert done.messages
 
 
 @pytest.mark.parametrize("kind", ["http", "http.request", "telnet", "", None])
-async def test_another_scope_is_an_error_that_says_what_is_served(kind: str | None) -> None:
+async def test_unknown_scope_raises_and_lists_the_known_types(kind: str | None) -> None:
     with pytest.raises(RuntimeError, match="serves http, websocket and lifespan scopes, not "):
         await answer({"type": kind})
 
 
-# --- a websocket that is denied with a response --------------------------------------------------
+# --- denial of a websocket with a response ------------------------------------------------------
 
 DENIAL: dict[str, Any] = {
     "type": "websocket",
@@ -195,11 +195,11 @@ DENIAL: dict[str, Any] = {
         ),
         (lambda path: EventSourceResponse(["no"], ping=None), 200, None, b": ping\ndata: no\n\n"),
         (lambda path: FileResponse(path, 503), 503, ("content-length", "2"), b"no"),
-        # The fields of the handshake are none that choose a part of it.
+        # The handshake is no conditional request.
         (lambda path: PlainTextResponse("no", conditional=True), 200, None, b"no"),
     ],
 )
-async def test_a_response_denies_a_websocket_with_itself(
+async def test_response_denies_a_websocket_with_itself(
     make: Callable[[Path], Any],
     status_code: int,
     field: tuple[str, str] | None,
@@ -222,7 +222,7 @@ async def test_a_response_denies_a_websocket_with_itself(
 
 @pytest.mark.parametrize("received", [False, True])
 @pytest.mark.parametrize("offered", [{}, {"websocket.http.response": {}}])
-async def test_a_response_denies_also_where_the_connect_was_received(
+async def test_response_denies_before_and_after_the_connect(
     received: bool, offered: dict[str, Any]
 ) -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -239,7 +239,7 @@ async def test_a_response_denies_also_where_the_connect_was_received(
 
 
 @every_kind
-async def test_what_cannot_be_sent_is_closed_and_its_background_runs(kind: str) -> None:
+async def test_unsent_stream_is_closed_and_its_background_runs(kind: str) -> None:
     source = Source(b"a", b"b")
     iterator = KINDS[kind](source)
     done: list[str] = []
@@ -282,7 +282,7 @@ async def test_denial_with_stream_is_closed_when_the_client_disconnects(kind: st
     assert_closed_once(source, iterator, kind)
 
 
-async def test_a_short_body_is_one_message_and_a_long_one_is_not_kept() -> None:
+async def test_denial_body_is_joined_up_to_64_kib() -> None:
     chunk = b"x" * 40_000
     short = await exchange(StreamingResponse([b"n", b"o"]), scope=DENIAL)
     long = await exchange(StreamingResponse([chunk] * 3), scope=DENIAL)
@@ -292,7 +292,7 @@ async def test_a_short_body_is_one_message_and_a_long_one_is_not_kept() -> None:
     assert long.body == chunk * 3
 
 
-async def test_a_handler_that_serves_http_alone_is_not_asked() -> None:
+async def test_handler_is_not_called_for_a_websocket() -> None:
     def never(request: Any) -> Any:
         raise AssertionError("a handler was asked about a websocket")
 
@@ -303,7 +303,7 @@ async def test_a_handler_that_serves_http_alone_is_not_asked() -> None:
 
 
 class Sansio:
-    """A connection of uvicorn, which tells of a denial twice, the second time when it closes."""
+    """A connection of uvicorn, which sends a disconnect message after a denial and at its close."""
 
     __module__ = "uvicorn.protocols.websockets.websockets_sansio_impl"
 

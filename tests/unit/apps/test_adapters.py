@@ -80,25 +80,25 @@ pytestmark = pytest.mark.anyio
 
 
 STRUCTURES: dict[str, Callable[..., Any]] = {
-    "function that gives a response": return_response,
-    "lambda": lambda scope: describe(scope),  # noqa: PLW0108 - a lambda is what is tested
+    "function that returns a response": return_response,
+    "lambda": lambda scope: describe(scope),  # noqa: PLW0108 - tests a lambda
     "closure": return_closure,
     "closure that leaves the scope out": return_scopeless_closure,
     "partial": return_partial,
     "partial of a response": return_bound_response,
     "class": Instance,
-    "instance that gives an instance": Factory(),
+    "instance that returns an instance": Factory(),
     "method": Factory().method,
     "static method": Factory.static,
     "partial factory": functools.partial(Factory.method, Factory()),
     "async factory of a response": return_response_async,
     "async factory of a closure": return_closure_async,
     "async method": Factory().slow,
-    "function that gives a Starlette app": return_starlette_app,
-    "function that gives a Starlette response": return_starlette_response,
-    "function that gives an ASGI 3 function": return_asgi3_function,
-    "function that gives a wrapped app": lambda scope: to_asgi(return_closure),
-    "function that gives a response of its own": lambda scope: Own(describe(scope).body),
+    "function that returns a Starlette app": return_starlette_app,
+    "function that returns a Starlette response": return_starlette_response,
+    "function that returns an ASGI 3 function": return_asgi3_function,
+    "function that returns a wrapped app": lambda scope: to_asgi(return_closure),
+    "function that returns a response of its own": lambda scope: Own(describe(scope).body),
     "decorated function": any_arguments(return_closure),
     "ASGI 3 function": answer_scope,
     "ASGI 3 instance": App3(),
@@ -146,11 +146,11 @@ async def test_response_is_an_app_for_to_asgi() -> None:
         lambda: None,
         lambda receive, send: None,
         lambda scope, receive, send, more: None,
-        lambda scope, receive=None, send=None: None,  # wrap_each_way
+        lambda scope, receive=None, send=None: None,  # both
         lambda *args: None,
         lambda scope, *, more: None,
-        type,  # tells nothing
-        Instance({}),  # the instance in the place of its class
+        type,  # a class without a readable signature
+        Instance({}),  # an ASGI 2 instance
         object(),
         "text",
         1,
@@ -183,7 +183,7 @@ class SyncHandler:
 HANDLERS: dict[str, Callable[..., Any]] = {
     "async function": async_handler,
     "function": sync_handler,
-    "lambda that gives an awaitable": lambda request: async_handler(request),  # noqa: PLW0108 - as above
+    "lambda that returns an awaitable": lambda request: async_handler(request),  # noqa: PLW0108 - as above
     "async instance": Handlers(),
     "instance": SyncHandler(),
     "async method": Handlers().method,
@@ -191,11 +191,13 @@ HANDLERS: dict[str, Callable[..., Any]] = {
     "async partial": functools.partial(Handlers.method, Handlers()),
     "partial": functools.partial(Handlers.sync, Handlers()),
     "decorated": any_arguments(async_handler),
-    "one that gives a Starlette response": lambda request: return_starlette_response(request.scope),
-    "one that gives a Starlette app": lambda request: starlette,
-    "one that gives an ASGI 3 function": lambda request: answer_scope,
-    "one that gives a wrapped app": lambda request: to_asgi(return_closure),
-    "one that gives a response of its own": lambda request: Own(describe(request.scope).body),
+    "one that returns a Starlette response": lambda request: return_starlette_response(
+        request.scope
+    ),
+    "one that returns a Starlette app": lambda request: starlette,
+    "one that returns an ASGI 3 function": lambda request: answer_scope,
+    "one that returns a wrapped app": lambda request: to_asgi(return_closure),
+    "one that returns a response of its own": lambda request: Own(describe(request.scope).body),
 }
 
 
@@ -311,7 +313,7 @@ async def test_app_has_the_signature_that_hosts_require(app: Any) -> None:
         assert parameter.kind is parameter.POSITIONAL_OR_KEYWORD
         assert parameter.default is parameter.empty
         assert parameter.annotation is not parameter.empty
-    with pytest.raises(TypeError):  # uvicorn asks so whether it is a factory
+    with pytest.raises(TypeError):  # as uvicorn does to find factories
         app()
     with pytest.raises(TypeError):
         app({"type": "http"})
@@ -394,7 +396,7 @@ async def test_decorated_app_can_be_pickled_by_cloudpickle() -> None:
 
 
 class SlotApp:
-    """An app whose ``__call__`` is a slot, as that of sentry_sdk's ``SentryAsgiMiddleware``."""
+    """An app whose ``__call__`` is a slot, like that of sentry_sdk's ``SentryAsgiMiddleware``."""
 
     __slots__ = ("__call__",)
 
@@ -487,7 +489,7 @@ async def test_inner_apps_get_coroutine_functions() -> None:
 
 async def test_websocket_is_denied_by_handlers_and_asgi_2_apps() -> None:
     denial = {"type": "websocket", "extensions": {"websocket.http.response": {}}}
-    # A response says itself how it refuses.
+    # A response denies with its own status.
     for app, status_code in (
         (to_asgi(return_response), 404),
         (request_response(async_handler), 404),
@@ -625,7 +627,7 @@ async def read_and(request: Request[Any], end: str) -> Response:
         case "stream":
             return StreamingResponse([b"a"])
         case "foreign":
-            return StarletteResponse("a")  # type: ignore[return-value]  # any app will do
+            return StarletteResponse("a")  # type: ignore[return-value]  # a foreign app
     return Response("a")
 
 
@@ -659,7 +661,7 @@ def build_reading_apps(end: str) -> list[Any]:
 
 @pytest.mark.parametrize(
     ("end", "number"),
-    # A thread that waits for ever is waited for.
+    # The thread of a cancelled sync handler is waited for.
     [(end, number) for end in ENDS for number in range(4) if (end, number) != ("cancelled", 1)],
 )
 async def test_body_is_removed_from_scope_on_every_exit(end: str, number: int) -> None:

@@ -1,4 +1,4 @@
-"""Compressed answers: by what clients take, of what gets smaller, in the order of ASGI."""
+"""Compressed responses: the choice of the coding, the headers, and the order of the messages."""
 
 from __future__ import annotations
 
@@ -55,13 +55,13 @@ def decode(coding: str | None, body: bytes) -> bytes:
     return decoded
 
 
-def plain(answer: Exchange) -> bytes:
-    """Give the body of an answer as the app gave it."""
-    return decode(answer.headers.get("content-encoding"), answer.body)
+def plain(response: Exchange) -> bytes:
+    """Return the body of a response as the app sent it."""
+    return decode(response.headers.get("content-encoding"), response.body)
 
 
 class App:
-    """Answers with the same messages each time."""
+    """An app that sends the same messages for each request."""
 
     def __init__(self, *messages: Message) -> None:
         self.messages = messages
@@ -94,7 +94,7 @@ async def ask(
     return await exchange(app, method, headers={**headers})
 
 
-# Which coding.
+# --- the choice of the coding -------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -106,10 +106,10 @@ async def ask(
         ("gzip", "gzip"),
         ("x-gzip", "gzip"),
         ("GZIP", "gzip"),
-        ("gzip, deflate, br, zstd", "zstd"),  # what browsers send
+        ("gzip, deflate, br, zstd", "zstd"),  # browsers
         ("gzip, deflate, br", "br"),
         ("gzip, deflate", "gzip"),
-        ("deflate", None),  # many take it for something else
+        ("deflate", None),  # clients disagree on its format
         ("br;q=0.9, gzip", "gzip"),
         ("zstd;q=0.5, br;q=0.7, gzip;q=0.6", "br"),
         ("gzip;q=0", None),
@@ -120,33 +120,33 @@ async def ask(
         ("gzip;q=0.5, identity;q=0.5", "gzip"),
         ("identity;q=0, gzip", "gzip"),
         ("compress", None),
-        ("gzip;q=2", None),  # malformed counts for nothing
+        ("gzip;q=2", None),  # malformed, hence ignored
         (";;,,gzip", "gzip"),
     ],
 )
-async def test_the_coding_is_the_one_that_the_client_would_rather_have(
+async def test_coding_is_the_one_that_the_client_prefers(
     accept: str | None, coding: str | None
 ) -> None:
-    answer = await ask(start(HTML), body(TEXT), accept=accept)
+    response = await ask(start(HTML), body(TEXT), accept=accept)
 
-    assert answer.headers.get("content-encoding") == coding
-    assert answer.headers["vary"] == "Accept-Encoding"
-    assert answer.headers.get("content-length") == (str(len(answer.body)) if coding else None)
-    assert plain(answer) == TEXT
+    assert response.headers.get("content-encoding") == coding
+    assert response.headers["vary"] == "Accept-Encoding"
+    assert response.headers.get("content-length") == (str(len(response.body)) if coding else None)
+    assert plain(response) == TEXT
 
 
-async def test_lines_of_the_field_are_one_list() -> None:
+async def test_accept_encoding_lines_are_joined() -> None:
     headers = [("accept-encoding", "br;q=0.5"), ("accept-encoding", "gzip")]
-    answer = await exchange(Compress(App(start(HTML), body(TEXT))), headers=headers)
+    response = await exchange(Compress(App(start(HTML), body(TEXT))), headers=headers)
 
-    assert answer.headers["content-encoding"] == "gzip"
+    assert response.headers["content-encoding"] == "gzip"
 
 
-async def test_codings_and_levels_can_be_chosen() -> None:
+async def test_codings_and_levels_arguments_are_used() -> None:
     accept = "gzip, br, zstd, deflate"
-    answer = await ask(start(HTML), body(TEXT), accept=accept, codings=["deflate", "gzip"])
-    assert answer.headers["content-encoding"] == "deflate"
-    assert plain(answer) == TEXT
+    response = await ask(start(HTML), body(TEXT), accept=accept, codings=["deflate", "gzip"])
+    assert response.headers["content-encoding"] == "deflate"
+    assert plain(response) == TEXT
 
     fast = await ask(start(HTML), body(TEXT * 9), levels={"gzip": 1})
     best = await ask(start(HTML), body(TEXT * 9), levels={"gzip": 9})
@@ -154,14 +154,14 @@ async def test_codings_and_levels_can_be_chosen() -> None:
     assert plain(best) == plain(fast) == TEXT * 9
 
 
-async def test_without_the_packages_there_is_gzip(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_gzip_is_used_without_optional_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     few = {name: CODINGS[name] for name in ("gzip", "deflate")}
     monkeypatch.setattr(compression, "CODINGS", few)
     monkeypatch.setattr(content_coding, "CODINGS", few)
-    answer = await ask(start(HTML), body(TEXT), accept="zstd, br, gzip")
+    response = await ask(start(HTML), body(TEXT), accept="zstd, br, gzip")
 
-    assert answer.headers["content-encoding"] == "gzip"
-    with pytest.raises(ValueError, match="no content coding"):
+    assert response.headers["content-encoding"] == "gzip"
+    with pytest.raises(ValueError, match="not a supported content coding"):
         Compress(App(), codings=["br"])
 
 
@@ -174,12 +174,12 @@ async def test_without_the_packages_there_is_gzip(monkeypatch: pytest.MonkeyPatc
         {"minimum_size": -1},
     ],
 )
-def test_what_cannot_be_is_refused_at_once(arguments: dict[str, Any]) -> None:
+def test_invalid_argument_raises_value_error(arguments: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"tea|levels|minimum_size"):
         Compress(App(), **arguments)
 
 
-# What is compressed.
+# --- responses that are compressed --------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -202,26 +202,23 @@ def test_what_cannot_be_is_refused_at_once(arguments: dict[str, Any]) -> None:
         ("application/zip", False),
         ("application/gzip", False),
         ("application/pdf", False),
-        ("application/octet-stream", False),  # nobody knows
+        ("application/octet-stream", False),  # of unknown content
         ("application/epub+zip", False),
         ("application/vnd.openxmlformats-officedocument.wordprocessingml.document", False),
         ("multipart/byteranges; boundary=b", False),
         ("multipart/x-mixed-replace", False),
-        ("application/grpc", False),  # each of its messages is coded already
+        ("application/grpc", False),  # compresses its own messages
         ("application/grpc+proto", False),
         ("application/grpc-web-text+proto", False),
-        ("text/event-stream", False),  # an encoder for each idle client would be held
+        ("text/event-stream", False),  # each idle client would hold an encoder
     ],
 )
-async def test_what_does_not_get_smaller_is_left_as_it_is(
-    content_type: str, is_compressed: bool
-) -> None:
-    answer = await ask(start(("content-type", content_type)), body(TEXT))
+async def test_media_type_decides_on_compression(content_type: str, is_compressed: bool) -> None:
+    response = await ask(start(("content-type", content_type)), body(TEXT))
 
-    assert ("content-encoding" in answer.headers) is is_compressed
-    # Where no client gets another one, nothing varies.
-    assert ("vary" in answer.headers) is is_compressed
-    assert plain(answer) == TEXT
+    assert ("content-encoding" in response.headers) is is_compressed
+    assert ("vary" in response.headers) is is_compressed
+    assert plain(response) == TEXT
 
 
 @pytest.mark.parametrize(
@@ -236,33 +233,35 @@ async def test_what_does_not_get_smaller_is_left_as_it_is(
         ([HTML, ("content-range", "bytes 0-3799/9999")], True),
     ],
 )
-async def test_what_must_stay_is_left_as_it_is(fields: list[tuple[str, str]], varies: bool) -> None:
+async def test_response_bound_to_its_bytes_is_sent_unchanged(
+    fields: list[tuple[str, str]], varies: bool
+) -> None:
     for accept in ("gzip", None):
-        answer = await ask(start(*fields), body(TEXT), accept=accept)
-        assert answer.headers.get("content-encoding") == dict(fields).get("content-encoding")
-        assert answer.body == TEXT
-        assert ("vary" in answer.headers) is varies
+        response = await ask(start(*fields), body(TEXT), accept=accept)
+        assert response.headers.get("content-encoding") == dict(fields).get("content-encoding")
+        assert response.body == TEXT
+        assert ("vary" in response.headers) is varies
 
 
 @pytest.mark.parametrize("fields", [[], [("content-length", str(len(TEXT)))]])
-async def test_what_does_not_tell_its_type_is_compressed(fields: list[tuple[str, str]]) -> None:
-    answer = await ask(start(*fields), body(TEXT))
+async def test_response_without_content_type_is_compressed(fields: list[tuple[str, str]]) -> None:
+    response = await ask(start(*fields), body(TEXT))
 
-    assert answer.headers["content-encoding"] == "gzip"
-    assert answer.headers["vary"] == "Accept-Encoding"
-    assert plain(answer) == TEXT
+    assert response.headers["content-encoding"] == "gzip"
+    assert response.headers["vary"] == "Accept-Encoding"
+    assert plain(response) == TEXT
 
 
 @pytest.mark.parametrize("status", [204, 205, 307])
-async def test_what_has_no_content_does_not_vary(status: int) -> None:
+async def test_response_without_content_has_no_vary(status: int) -> None:
     fields = [] if status == 204 else [("content-length", "0")]
-    answer = await ask(start(*fields, status=status), body())
+    response = await ask(start(*fields, status=status), body())
 
-    assert "vary" not in answer.headers
+    assert "vary" not in response.headers
 
 
-async def test_names_in_upper_case_are_read_too() -> None:
-    # The specification wants them in lower case; not every app obeys.
+async def test_header_names_in_upper_case_are_recognised() -> None:
+    # The ASGI specification demands lower case, but not every app obeys.
     seen: list[Message] = []
 
     async def send(message: Message) -> None:
@@ -284,55 +283,55 @@ async def test_names_in_upper_case_are_read_too() -> None:
         (0, [], False),
     ],
 )
-async def test_what_is_short_is_left_as_it_is(
+async def test_body_below_500_bytes_is_sent_unchanged(
     size: int, fields: list[tuple[str, str]], is_compressed: bool
 ) -> None:
-    answer = await ask(start(HTML, *fields), body(b"a" * size))
+    response = await ask(start(HTML, *fields), body(b"a" * size))
 
-    assert ("content-encoding" in answer.headers) is is_compressed
-    assert answer.headers["vary"] == "Accept-Encoding"
-    assert plain(answer) == b"a" * size
-
-
-async def test_the_least_size_can_be_chosen() -> None:
-    answer = await ask(start(HTML), body(b"a" * 50), minimum_size=50)
-
-    assert answer.headers["content-encoding"] == "gzip"
+    assert ("content-encoding" in response.headers) is is_compressed
+    assert response.headers["vary"] == "Accept-Encoding"
+    assert plain(response) == b"a" * size
 
 
-async def test_what_would_get_larger_is_left_as_it_is() -> None:
-    answer = await ask(
+async def test_minimum_size_argument_is_used() -> None:
+    response = await ask(start(HTML), body(b"a" * 50), minimum_size=50)
+
+    assert response.headers["content-encoding"] == "gzip"
+
+
+async def test_body_that_would_get_larger_is_sent_unchanged() -> None:
+    response = await ask(
         start(HTML, ("content-length", "3000"), ("etag", '"1"'), ("accept-ranges", "bytes")),
         body(NOISE),
     )
 
-    assert answer.body == NOISE
-    assert "content-encoding" not in answer.headers
-    assert answer.headers["content-length"] == "3000"
-    assert answer.headers["etag"] == '"1"'
-    assert answer.headers["accept-ranges"] == "bytes"
+    assert response.body == NOISE
+    assert "content-encoding" not in response.headers
+    assert response.headers["content-length"] == "3000"
+    assert response.headers["etag"] == '"1"'
+    assert response.headers["accept-ranges"] == "bytes"
 
 
 @pytest.mark.parametrize("status", [200, 201, 404, 500])
-async def test_any_answer_with_content_is_compressed(status: int) -> None:
-    answer = await ask(start(HTML, status=status), body(TEXT))
+async def test_response_of_any_status_with_content_is_compressed(status: int) -> None:
+    response = await ask(start(HTML, status=status), body(TEXT))
 
-    assert (answer.status_code, plain(answer)) == (status, TEXT)
-    assert answer.headers["content-encoding"] == "gzip"
+    assert (response.status_code, plain(response)) == (status, TEXT)
+    assert response.headers["content-encoding"] == "gzip"
 
 
 @pytest.mark.parametrize("status", [204, 205, 206, 304])
-async def test_an_answer_without_all_of_the_content_is_left_as_it_is(status: int) -> None:
+async def test_partial_or_empty_response_is_sent_unchanged(status: int) -> None:
     content = TEXT if status == 206 else b""
-    answer = await ask(start(HTML, ("etag", '"1"'), status=status), body(content))
+    response = await ask(start(HTML, ("etag", '"1"'), status=status), body(content))
 
-    assert "content-encoding" not in answer.headers
-    assert answer.headers["vary"] == "Accept-Encoding"
-    assert answer.headers["etag"] == '"1"'
-    assert answer.body == content
+    assert "content-encoding" not in response.headers
+    assert response.headers["vary"] == "Accept-Encoding"
+    assert response.headers["etag"] == '"1"'
+    assert response.body == content
 
 
-# The fields.
+# --- headers ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -350,15 +349,15 @@ async def test_an_answer_without_all_of_the_content_is_left_as_it_is(status: int
 async def test_vary_is_merged_for_every_client(vary: list[str], merged: list[str]) -> None:
     message = start(HTML, *(("vary", value) for value in vary))
     for accept in ("gzip", "identity", None):
-        answer = await ask(message, body(TEXT), accept=accept)
-        assert answer.headers.getall("vary") == merged
+        response = await ask(message, body(TEXT), accept=accept)
+        assert response.headers.getall("vary") == merged
 
 
 @pytest.mark.parametrize(
     ("etag", "weak"),
-    [('"1"', 'W/"1"'), ('W/"1"', 'W/"1"'), ("1", "1")],  # the last one is malformed
+    [('"1"', 'W/"1"'), ('W/"1"', 'W/"1"'), ("1", "1")],  # malformed
 )
-async def test_an_entity_tag_becomes_weak(etag: str, weak: str) -> None:
+async def test_entity_tag_of_compressed_response_is_weak(etag: str, weak: str) -> None:
     message = start(HTML, ("etag", etag), ("accept-ranges", "bytes"), LENGTH)
 
     assert (await ask(message, body(TEXT))).headers["etag"] == weak
@@ -371,29 +370,31 @@ async def test_an_entity_tag_becomes_weak(etag: str, weak: str) -> None:
     [
         ('W/"1"', 'W/"1"'),
         ('"0", W/"1"', 'W/"1"'),
-        ('"1"', '"1"'),  # of an answer that was not compressed
+        ('"1"', '"1"'),  # of an uncompressed response
         ('"1", W/"1"', '"1"'),
         ("*", '"1"'),
         (None, '"1"'),
     ],
 )
-async def test_a_304_has_the_tag_that_the_client_has(asked: str | None, answered: str) -> None:
+async def test_304_has_the_entity_tag_of_the_cached_response(
+    asked: str | None, answered: str
+) -> None:
     app = Compress(App(start(("etag", '"1"'), status=304), body()))
     headers = {"if-none-match": asked} if asked else {}
-    answer = await exchange(app, headers=headers)
+    response = await exchange(app, headers=headers)
 
-    assert answer.headers["etag"] == answered
-    assert answer.headers["vary"] == "Accept-Encoding"
+    assert response.headers["etag"] == answered
+    assert response.headers["vary"] == "Accept-Encoding"
 
 
-async def test_a_304_without_a_tag_passes() -> None:
+async def test_304_without_entity_tag_is_sent_unchanged() -> None:
     app = Compress(App(start(status=304), body()))
-    answer = await exchange(app, headers={"if-none-match": 'W/"1"'})
+    response = await exchange(app, headers={"if-none-match": 'W/"1"'})
 
-    assert answer.status_code == 304
+    assert response.status_code == 304
 
 
-async def test_the_weak_tag_matches_when_it_comes_back(tmp_path: Path) -> None:
+async def test_weak_entity_tag_revalidates_and_allows_no_range(tmp_path: Path) -> None:
     path = tmp_path / "a.html"
     path.write_bytes(TEXT)
 
@@ -411,7 +412,7 @@ async def test_the_weak_tag_matches_when_it_comes_back(tmp_path: Path) -> None:
     assert (again.status_code, again.body) == (304, b"")
     assert again.headers["etag"] == first.headers["etag"]
 
-    # No range of the one is put to what is there of the other.
+    # A range of the uncompressed file must not be joined to the compressed one.
     part = {**headers, "range": "bytes=0-3", "if-range": first.headers["etag"]}
     assert (await exchange(app, headers=part)).status_code == 200
     del part["if-range"]
@@ -449,17 +450,17 @@ async def test_head_of_short_content_has_every_header_of_get() -> None:
     assert list(head.headers.items()) == list(get.headers.items())
 
 
-# In which messages.
+# --- messages -----------------------------------------------------------------------------------
 
 
-def kinds(answer: Exchange) -> list[str]:
-    return [message["type"].removeprefix("http.response.") for message in answer.messages]
+def kinds(response: Exchange) -> list[str]:
+    return [message["type"].removeprefix("http.response.") for message in response.messages]
 
 
-async def test_each_message_of_a_stream_can_be_decoded_when_it_is_sent() -> None:
+async def test_stream_chunk_is_decodable_in_each_coding() -> None:
     chunks = [b"one", b"", TEXT, b"three"]
     for coding in CODINGS:
-        answer = await ask(
+        response = await ask(
             start(HTML, ("content-length", str(sum(map(len, chunks))))),
             *(body(chunk, more=True) for chunk in chunks),
             body(),
@@ -468,22 +469,22 @@ async def test_each_message_of_a_stream_can_be_decoded_when_it_is_sent() -> None
         )
         decoder = Decoder(coding)
         decoded = [
-            b"".join(decoder.feed(message.get("body", b""))) for message in answer.messages[1:]
+            b"".join(decoder.feed(message.get("body", b""))) for message in response.messages[1:]
         ]
 
         assert decoded == [*chunks, b""]
         decoder.finish()
-        assert "content-length" not in answer.headers
+        assert "content-length" not in response.headers
 
 
-async def test_the_end_may_bring_content_too() -> None:
-    answer = await ask(start(HTML), body(TEXT, more=True), body(TEXT))
+async def test_last_message_of_stream_with_content_is_compressed() -> None:
+    response = await ask(start(HTML), body(TEXT, more=True), body(TEXT))
 
-    assert plain(answer) == TEXT * 2
-    assert kinds(answer) == ["start", "body", "body"]
+    assert plain(response) == TEXT * 2
+    assert kinds(response) == ["start", "body", "body"]
 
 
-async def test_keys_can_be_left_out() -> None:
+async def test_optional_message_keys_may_be_absent() -> None:
     message: Message = {"type": "http.response.body"}
     assert (await ask(start(HTML), message)).body == b""
     assert plain(await ask(start(HTML), body(TEXT, more=True), message)) == TEXT
@@ -496,23 +497,23 @@ async def test_keys_can_be_left_out() -> None:
     coding=st.sampled_from(["br", "gzip", "zstd", "identity"]),
     size=st.booleans(),
 )
-def test_any_answer_is_decoded_to_what_it_was(chunks: list[bytes], coding: str, size: bool) -> None:
+def test_any_response_decodes_to_the_original(chunks: list[bytes], coding: str, size: bool) -> None:
     fields = [HTML, *([("content-length", str(sum(map(len, chunks))))] if size else [])]
     messages = [body(chunk, more=True) for chunk in chunks]
     messages[-1]["more_body"] = False
-    answer = anyio.run(lambda: ask(start(*fields), *messages, accept=coding))
+    response = anyio.run(lambda: ask(start(*fields), *messages, accept=coding))
 
-    assert plain(answer) == b"".join(chunks)
+    assert plain(response) == b"".join(chunks)
 
 
 async def test_event_stream_is_sent_unchanged() -> None:
     message = start(("content-type", "text/event-stream; charset=utf-8"))
     event = b"data: %b\n\n" % TEXT
-    answer = await ask(message, body(event, more=True), body())
+    response = await ask(message, body(event, more=True), body())
 
-    assert "content-encoding" not in answer.headers
-    assert "vary" not in answer.headers
-    assert [message.get("body") for message in answer.messages] == [None, event, b""]
+    assert "content-encoding" not in response.headers
+    assert "vary" not in response.headers
+    assert [message.get("body") for message in response.messages] == [None, event, b""]
 
 
 async def test_chunk_of_a_stream_is_decodable_before_the_next_one() -> None:
@@ -540,7 +541,7 @@ async def test_chunk_of_a_stream_is_decodable_before_the_next_one() -> None:
     decoder.finish()
 
 
-async def test_what_is_large_is_compressed_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_large_body_is_compressed_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     threads: set[int] = set()
     gzip_coding = CODINGS["gzip"]
 
@@ -564,26 +565,26 @@ async def test_what_is_large_is_compressed_in_a_thread(monkeypatch: pytest.Monke
     threads.clear()
     assert plain(await ask(start(HTML), body(TEXT))) == TEXT
     assert threads == here
-    # A level that takes long is never here.
+    # A slow level is always used in a thread.
     threads.clear()
     assert plain(await ask(start(HTML), body(TEXT), levels={"gzip": 9})) == TEXT
     assert threads.isdisjoint(here)
 
 
-async def test_what_is_large_is_sent_in_parts() -> None:
+async def test_large_chunk_is_sent_in_several_messages() -> None:
     large = random.Random(2).randbytes(700_000)
-    answer = await ask(start(HTML), body(large, more=True), body())
+    response = await ask(start(HTML), body(large, more=True), body())
 
-    assert kinds(answer) == ["start", "body", "body", "body", "body"]
-    assert plain(answer) == large
-    # Zeros come to next to nothing, which need not be sent.
+    assert kinds(response) == ["start", "body", "body", "body", "body"]
+    assert plain(response) == large
+    # Steps without output send no message.
     assert plain(await ask(start(HTML), body(bytes(700_000), more=True), body())) == bytes(700_000)
 
 
-# What goes past.
+# --- other messages and scopes ------------------------------------------------------------------
 
 
-async def test_hints_and_trailers_pass() -> None:
+async def test_hints_and_trailers_are_sent_unchanged() -> None:
     @Compress
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.early_hint", "links": [b"</a.css>; rel=preload"]})
@@ -596,35 +597,35 @@ async def test_hints_and_trailers_pass() -> None:
 
     names = ["http.response.early_hint", "http.response.trailers"]
     for target, count in (("/", 1), ("/stream", 2)):
-        answer = await exchange(
+        response = await exchange(
             app,
             target=target,
             headers={"accept-encoding": "br"},
             scope={"extensions": {name: {} for name in names}},
         )
-        assert kinds(answer)[:2] == ["early_hint", "start"]
-        assert kinds(answer)[-1] == "trailers"
-        assert plain(answer) == TEXT * count
-        assert answer.trailers["a"] == "b"
-        # With a length, HTTP/1.1 has no chunks, and no place for trailers.
-        assert "content-length" not in answer.headers
+        assert kinds(response)[:2] == ["early_hint", "start"]
+        assert kinds(response)[-1] == "trailers"
+        assert plain(response) == TEXT * count
+        assert response.trailers["a"] == "b"
+        # In HTTP/1.1 trailers need chunks, and a length excludes chunks.
+        assert "content-length" not in response.headers
 
 
-async def test_a_message_between_start_and_body_keeps_its_place() -> None:
+async def test_message_between_start_and_body_keeps_its_place() -> None:
     @Compress
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await send(start(HTML, LENGTH))
         await send({"type": "http.response.push", "path": "/a", "headers": []})
         await send(body(TEXT))
 
-    answer = await exchange(
+    response = await exchange(
         app,
         headers={"accept-encoding": "br"},
         scope={"extensions": {"http.response.push": {}}},
     )
 
-    assert kinds(answer) == ["start", "push", "body"]
-    assert answer.body == TEXT
+    assert kinds(response) == ["start", "push", "body"]
+    assert response.body == TEXT
 
 
 @pytest.mark.parametrize(
@@ -634,7 +635,7 @@ async def test_a_message_between_start_and_body_keeps_its_place() -> None:
         (None, {"http.response.pathsend", "http.response.trailers", "http.response.zerocopysend"}),
     ],
 )
-async def test_no_file_gets_past_where_the_client_takes_a_coding(
+async def test_sendfile_extensions_are_hidden_if_coding_is_accepted(
     accept: str | None, kept: set[str]
 ) -> None:
     names = ["http.response.pathsend", "http.response.trailers", "http.response.zerocopysend"]
@@ -647,21 +648,21 @@ async def test_no_file_gets_past_where_the_client_takes_a_coding(
     assert set(scope["extensions"]) == set(names)
 
 
-async def test_a_file_is_compressed_though_the_server_could_send_it(tmp_path: Path) -> None:
+async def test_file_is_compressed_despite_pathsend(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_bytes(TEXT * 500)
-    answer = await exchange(
+    response = await exchange(
         Compress(to_asgi(lambda scope: FileResponse(path))),
         headers={"accept-encoding": "zstd"},
         scope={"extensions": {"http.response.pathsend": {}}},
     )
 
-    assert answer.headers["content-encoding"] == "zstd"
-    assert plain(answer) == TEXT * 500
+    assert response.headers["content-encoding"] == "zstd"
+    assert plain(response) == TEXT * 500
 
 
 @pytest.mark.parametrize("kind", ["websocket", "lifespan"])
-async def test_other_scopes_pass(kind: str) -> None:
+async def test_other_scopes_are_passed_on(kind: str) -> None:
     seen: list[Any] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -673,16 +674,16 @@ async def test_other_scopes_pass(kind: str) -> None:
     assert all(one is other for one, other in zip(seen, given, strict=True))
 
 
-async def test_headers_over_the_limit_are_ignored() -> None:
+async def test_request_header_over_8_kib_is_ignored() -> None:
     long = "gzip, " + "x" * 8192
     assert "content-encoding" not in (await ask(start(HTML), body(TEXT), accept=long)).headers
 
     app = Compress(App(start(("etag", '"1"'), status=304), body()))
-    answer = await exchange(app, headers={"if-none-match": 'W/"1", "' + "x" * 8192 + '"'})
-    assert answer.headers["etag"] == '"1"'
+    response = await exchange(app, headers={"if-none-match": 'W/"1", "' + "x" * 8192 + '"'})
+    assert response.headers["etag"] == '"1"'
 
 
-async def test_the_inner_send_is_a_coroutine_function() -> None:
+async def test_inner_send_is_a_coroutine_function() -> None:
     sends: list[Send] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -695,10 +696,10 @@ async def test_the_inner_send_is_a_coroutine_function() -> None:
     assert inspect.iscoroutinefunction(sends[0])
 
 
-# What goes wrong.
+# --- errors -------------------------------------------------------------------------------------
 
 
-async def test_an_error_before_the_body_is_the_servers_to_answer() -> None:
+async def test_error_before_the_body_sends_nothing() -> None:
     sent: list[Message] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -714,7 +715,7 @@ async def test_an_error_before_the_body_is_the_servers_to_answer() -> None:
     assert sent == []
 
 
-async def test_an_answer_that_is_broken_off_is_passed_on_as_it_is() -> None:
+async def test_start_without_body_is_sent() -> None:
     sent: list[Message] = []
 
     async def send(message: Message) -> None:
@@ -736,18 +737,20 @@ async def test_an_answer_that_is_broken_off_is_passed_on_as_it_is() -> None:
         ([body(TEXT, more=True), body(b"xy", more=True)], "2 bytes too long"),
     ],
 )
-async def test_a_length_that_was_promised_is_held(messages: Iterable[Message], why: str) -> None:
+async def test_body_of_another_length_raises_mismatch(
+    messages: Iterable[Message], why: str
+) -> None:
     with pytest.raises(ContentLengthMismatch, match=why):
         await ask(start(HTML, LENGTH), *messages)
 
 
-async def test_a_length_that_is_none_is_dropped() -> None:
-    answer = await ask(start(HTML, ("content-length", "x")), body(TEXT))
+async def test_malformed_content_length_is_replaced() -> None:
+    response = await ask(start(HTML, ("content-length", "x")), body(TEXT))
 
-    assert answer.headers["content-length"] == str(len(answer.body))
+    assert response.headers["content-length"] == str(len(response.body))
 
 
-async def test_a_client_that_leaves_ends_it() -> None:
+async def test_stream_is_closed_when_the_client_disconnects() -> None:
     closed = anyio.Event()
 
     async def chunks() -> AsyncIterator[bytes]:
@@ -765,7 +768,7 @@ async def test_a_client_that_leaves_ends_it() -> None:
     assert closed.is_set()
 
 
-# With our own.
+# --- responses of asgikit -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -780,19 +783,21 @@ async def test_a_client_that_leaves_ends_it() -> None:
     ids=repr,
 )
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
-async def test_our_own_answers_are_compressed(response: Any, method: str) -> None:
+async def test_response_classes_are_compressed(response: Any, method: str) -> None:
     app = to_asgi(lambda scope: response)
     bare = await exchange(app, method)
-    answer = await exchange(Compress(app), method, headers={"accept-encoding": "zstd, br, gzip"})
+    compressed = await exchange(
+        Compress(app), method, headers={"accept-encoding": "zstd, br, gzip"}
+    )
 
     if method == "HEAD":
-        assert "content-encoding" not in answer.headers
+        assert "content-encoding" not in compressed.headers
     else:
-        assert answer.headers["content-encoding"] == "zstd"
-        assert plain(answer) == bare.body
+        assert compressed.headers["content-encoding"] == "zstd"
+        assert plain(compressed) == bare.body
 
 
-# Its shape, which servers and hosts look at.
+# --- the signature and pickling -----------------------------------------------------------------
 
 
 @Compress
@@ -801,7 +806,7 @@ def module_app(scope: Scope) -> Response:
     return PlainTextResponse(TEXT)
 
 
-def test_it_has_the_shape_of_an_app() -> None:
+def test_compress_has_the_signature_of_an_app() -> None:
     app: ASGIApp = module_app
     call = type(app).__call__
 
@@ -816,12 +821,12 @@ def test_it_has_the_shape_of_an_app() -> None:
     }
     assert not hasattr(app, "__wrapped__")
     with pytest.raises(TypeError):
-        app()  # type: ignore[call-arg] # what servers try
+        app()  # type: ignore[call-arg] # as uvicorn does to find factories
     assert repr(app).startswith("Compress(to_asgi(")
 
 
-async def test_it_is_pickled() -> None:
+async def test_compress_can_be_pickled() -> None:
     copy = pickle.loads(pickle.dumps(Compress(App(start(HTML), body(TEXT)), levels={"gzip": 1})))
-    answer = await exchange(copy, headers={"accept-encoding": "gzip"})
+    response = await exchange(copy, headers={"accept-encoding": "gzip"})
 
-    assert gzip.decompress(answer.body) == TEXT
+    assert gzip.decompress(response.body) == TEXT

@@ -36,7 +36,7 @@ pytestmark = pytest.mark.anyio
 
 
 def build_failing_apps(error: BaseException) -> dict[str, Any]:
-    """Give apps of each structure that raise ``error`` before a response starts."""
+    """Return apps of each structure that raise ``error`` before the response starts."""
 
     async def raise_async(*args: Any) -> Response:
         await checkpoint()
@@ -162,7 +162,7 @@ async def test_disconnect_in_on_error_logs_at_debug_only(
 
 
 class Late(Response):
-    """A response that fails after its start, and is sent in a way of its own."""
+    """A response class with its own ``__call__``, which fails after its start."""
 
     __slots__ = ()
 
@@ -174,7 +174,7 @@ class Late(Response):
 
 
 def build_late_failing_apps(error: BaseException, **options: Any) -> dict[str, Any]:
-    """Give wrapped apps of each structure that raise ``error`` after a response has started."""
+    """Return apps of each structure that raise ``error`` after the response has started."""
 
     async def app3(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
@@ -213,7 +213,7 @@ async def test_http_error_after_the_start_propagates(name: str) -> None:
     assert caught.value is error
     assert error.response_started
 
-    # The same one, raised early the next time, is answered.
+    # If the same object is raised before a later response, it is answered.
     for wrap, app in build_failing_apps(error).values():
         assert (await exchange(wrap(app))).status_code == 404
         error.response_started = True
@@ -245,7 +245,7 @@ async def test_os_error_of_send_is_logged_and_background_runs_once(
     wrap: Callable[..., Any], failing: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Tasks(list[str]):
-        """Tasks as a list, empty at first: not true, but to be called."""
+        """A callable that is false, because it is an empty list."""
 
         def __call__(self) -> None:
             self.append("ran")
@@ -303,7 +303,9 @@ async def test_client_disconnect_logs_at_debug_only(
 
 
 async def test_http_error_with_invalid_header_raises() -> None:
-    app = to_asgi(fail_with(HTTPError(404, headers={"x-a": "\r\n"})))
+    error = HTTPError(404)
+    error.headers = {"x-a": "\r\n"}
+    app = to_asgi(fail_with(error))
 
     with pytest.raises(ValueError, match="control character"):
         await exchange(app)

@@ -37,7 +37,7 @@ pytestmark = pytest.mark.anyio
 
 
 def wrap_each_way(**options: Any) -> list[Any]:
-    """Wrap an app in each way, with ``options``."""
+    """Return an app of each kind, made with ``options``."""
     return [
         to_asgi(return_response, **options),
         to_asgi(answer_scope, **options),
@@ -46,7 +46,7 @@ def wrap_each_way(**options: Any) -> list[Any]:
 
 
 async def run_lifespan_scope(app: Any, scope: Scope | None = None) -> list[Message]:
-    """Give what ``app`` answers to a server that starts it and stops it."""
+    """Run the lifespan of ``app``, and return the messages that it sent."""
     scope = {} if scope is None else scope
     scope.update(type="lifespan", asgi={"version": "3.0"})
     received = iter(["lifespan.startup", "lifespan.shutdown"])
@@ -256,7 +256,7 @@ async def fails_at_shutdown(scope: Scope, receive: Receive, send: Send) -> None:
         (asserts_http, [UP, DOWN]),
         (reads_the_path, [UP, DOWN]),
         (ignores_lifespan, [UP, DOWN]),
-        (receives_and_raises, [UP, DOWN]),  # as if it did not know: so says the specification
+        (receives_and_raises, [UP, DOWN]),  # unsupported, by the specification
         (receives_and_returns, [UP, DOWN]),
         (sends_http_message, [UP, DOWN]),
         (fails_at_startup, [{"type": "lifespan.startup.failed"}]),
@@ -297,5 +297,5 @@ async def test_lifespan_error_after_a_message_propagates() -> None:
 
     with pytest.raises(Boom):
         await run_lifespan_scope(to_asgi(fails_between))
-    with pytest.raises(Boom):  # after it has said so, as Starlette does
+    with pytest.raises(Boom):  # after its startup.failed message
         await run_lifespan_scope(to_asgi(Starlette(lifespan=fail)))

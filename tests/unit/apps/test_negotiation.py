@@ -1,4 +1,4 @@
-"""One resource in several media types."""
+"""Negotiation of the media type of a response."""
 
 from __future__ import annotations
 
@@ -52,9 +52,17 @@ async def async_app(request: Request) -> Response:
         ("text/html, */*;q=0.8", "text/html; charset=utf-8", "cookie, Accept"),
         ("text/*", "text/html; charset=utf-8", "cookie, Accept"),
         ("application/json;q=0.1", "application/json", "Accept"),
+        # Clients send a charset, and the offer names none.
+        ("application/json; charset=utf-8", "application/json", "Accept"),
+        ("application/json; charset=utf-8, */*;q=0.1", "application/json", "Accept"),
+        (
+            "text/html;charset=UTF-8, application/json;q=0.9",
+            "text/html; charset=utf-8",
+            "cookie, Accept",
+        ),
     ],
 )
-async def test_the_client_gets_what_it_would_rather_have(
+async def test_handler_of_the_preferred_media_type_is_called(
     accept: str | None, media_type: str, vary: str
 ) -> None:
     headers = [] if accept is None else [("accept", accept)]
@@ -65,13 +73,13 @@ async def test_the_client_gets_what_it_would_rather_have(
     assert answer.headers.getall("vary") == [vary]
 
 
-async def test_handlers_may_be_async() -> None:
+async def test_async_handler_is_awaited_by_the_caller() -> None:
     answer = await exchange(async_app)
 
     assert (answer.body, answer.headers["vary"]) == (b"a,b", "Accept")
 
 
-async def test_where_nothing_will_do_there_is_a_406_with_what_there_is() -> None:
+async def test_no_acceptable_media_type_is_a_406_with_a_list() -> None:
     answer = await exchange(app, headers=[("accept", "image/png")])
 
     assert answer.status_code == 406
@@ -80,12 +88,12 @@ async def test_where_nothing_will_do_there_is_a_406_with_what_there_is() -> None
 
 
 @pytest.mark.parametrize("handlers", [{}, {"text/*": as_html}, {"html": as_html}])
-def test_what_makes_no_choice_is_the_developers_error(handlers: Any) -> None:
+def test_invalid_handlers_raise_value_error(handlers: Any) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - each has its own message
         negotiate(Request({"type": "http"}), handlers)
 
 
-def test_an_error_of_a_handler_is_its_own() -> None:
+def test_error_of_a_handler_propagates() -> None:
     def fail(request: Request) -> Response:
         raise HTTPError(404)
 
