@@ -5,8 +5,9 @@ evaluated in the order of section 13.2.2:
 
 1. If-Match compares entity tags strongly; without it, If-Unmodified-Since compares dates. If the
    condition is false, the response is a 412.
-2. If-None-Match compares entity tags weakly. If one matches, GET and HEAD get a 304, other methods
-   a 412. Without it, If-Modified-Since compares dates for GET and HEAD alone, and gives a 304.
+2. If-None-Match compares entity tags weakly. If one matches, GET, HEAD and QUERY (:rfc:`10008`)
+   get a 304, other methods a 412. Without it, If-Modified-Since compares dates for these three
+   methods alone, and gives a 304.
 3. If-Range decides whether Range is obeyed; see :mod:`asgikit.http.ranges`.
 
 A malformed header is never the reason for a wrong 304 and never lets a write through that it was to
@@ -21,6 +22,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from asgikit.http.dates import parse_http_date
+from asgikit.http.framing import READ_METHODS
 from asgikit.http.grammar import OWS, strip_ows
 
 if TYPE_CHECKING:
@@ -215,7 +217,7 @@ def evaluate_preconditions(
     elif _is_modified_since(if_unmodified_since, last_modified, now) is True:
         return 412
 
-    is_read = method in ("GET", "HEAD")
+    is_read = method in READ_METHODS
     if if_none_match is not None:
         return _evaluate_if_none_match(parse_etag_list(if_none_match), etag, is_read=is_read)
     if is_read and _is_modified_since(if_modified_since, last_modified, now) is False:

@@ -9,6 +9,7 @@ from asgikit.exceptions import ContentLengthMismatch
 from asgikit.http.grammar import check_field, parse_digits
 
 __all__ = [
+    "READ_METHODS",
     "check_length",
     "check_status",
     "format_length",
@@ -16,6 +17,11 @@ __all__ = [
     "has_content",
     "promised_length",
 ]
+
+
+#: The methods whose 200 is a representation, so that preconditions and ranges apply to it (sections
+#: 13 and 14; :rfc:`10008` for QUERY).
+READ_METHODS = ("GET", "HEAD", "QUERY")
 
 
 def check_status(status_code: int) -> None:

@@ -4,9 +4,9 @@
 status of the response that the app made, and returns a :class:`Selection`. Nothing is read or sent
 here. The steps are those of section 13.2.2:
 
-1. Preconditions apply only if the status would be 200 and the method is GET or HEAD. They give a
-   304 or a 412 without a body, with some of the headers of the 200.
-2. Range applies only to GET. If If-Range is there, it must match the validators.
+1. Preconditions apply only if the status would be 200 and the method is GET, HEAD or QUERY
+   (:rfc:`10008`). They give a 304 or a 412 without a body, with some of the headers of the 200.
+2. Range applies only to GET and QUERY. If If-Range is there, it must match the validators.
 3. If ranges are obeyed, the response is a 206 with one span or with ``multipart/byteranges``. If no
    range overlaps the representation, :exc:`~asgikit.exceptions.RangeNotSatisfiable` is raised.
 4. Otherwise the whole representation is sent with the status of the app.
@@ -25,6 +25,7 @@ from asgikit.http.conditional import (
     parse_etag,
 )
 from asgikit.http.dates import parse_http_date
+from asgikit.http.framing import READ_METHODS
 from asgikit.http.ranges import Span, format_byte_ranges, format_content_range, parse_range
 from asgikit.limits import MAX_HEADER_SIZE
 
@@ -163,13 +164,13 @@ def select(
     if b"content-length" in own or b"content-range" in own:
         headers = [header for header in headers if header[0] not in _FRAMING_HEADERS]
     # Preconditions and ranges apply only if the status would be 200 (sections 13.2.1 and 14.2).
-    if status_code == 200 and request_headers is not None and method in ("GET", "HEAD"):
+    if status_code == 200 and request_headers is not None and method in READ_METHODS:
         if max_ranges and b"accept-ranges" not in own:
             headers.append(_ACCEPT_RANGES)
         if has_conditional_headers(request_headers):
             asked = read_conditional_headers(request_headers)
             selection = answer_precondition(method, asked, headers, now) if conditional else None
-            if selection is None and method == "GET" and b"range" in asked:
+            if selection is None and method != "HEAD" and b"range" in asked:
                 selection = _select_ranges(asked, headers, size, max_ranges, now, make_boundary)
             if selection is not None:
                 return selection
@@ -187,7 +188,7 @@ def answer_precondition(
     """Return the 304 or 412 that the preconditions require.
 
     Args:
-        method: The method of the request in upper case. For methods other than GET and HEAD, the
+        method: The method of the request in upper case. For methods that write, the
             result is ``None``: the app has performed the request already, and a 412 would deny
             that.
         conditional_headers: The result of :func:`read_conditional_headers`.
@@ -200,7 +201,7 @@ def answer_precondition(
     >>> answer_precondition("GET", {b"if-none-match": '"1"'}, [(b"etag", b'"1"')])
     Selection(status_code=304, headers=[(b'etag', b'"1"')], segments=[])
     """
-    if method not in ("GET", "HEAD"):
+    if method not in READ_METHODS:
         return None
     etag, last_modified = _validators(headers)
     status = evaluate_preconditions(

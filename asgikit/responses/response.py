@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias, overload
 
 from asgikit.datastructures.headers import MutableHeaders
 from asgikit.http.framing import (
+    READ_METHODS,
     check_length,
     check_status,
     format_length,
@@ -296,7 +297,7 @@ class Response(ResponseHead):
         if (
             not getattr(self, "_conditional", False)
             or self.status_code != 200
-            or method not in ("GET", "HEAD")
+            or method not in READ_METHODS
         ):
             return None
         from asgikit.http.response_plan import (

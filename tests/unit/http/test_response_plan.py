@@ -85,8 +85,11 @@ CASES = [
 
 
 @pytest.mark.parametrize(("fields", "status_code", "body"), CASES)
-def test_select_for_get(fields: dict[str, str], status_code: int, body: bytes) -> None:
-    selection = select_ten_bytes(fields)
+@pytest.mark.parametrize("method", ["GET", "QUERY"])
+def test_select_for_get_and_query(
+    method: str, fields: dict[str, str], status_code: int, body: bytes
+) -> None:
+    selection = select_ten_bytes(fields, method)
 
     assert (selection.status_code, body_of(selection)) == (status_code, body)
 

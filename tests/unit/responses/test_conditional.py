@@ -136,6 +136,14 @@ async def test_what_was_done_is_told_whatever_the_condition(method: str, status_
     assert "etag" not in (await ask(Response("tea", 404, conditional=True))).headers
 
 
+async def test_response_to_query_obeys_preconditions() -> None:
+    response = Response("tea", headers={"etag": '"1"'}, conditional=True)
+
+    assert (await ask(response, "QUERY", if_none_match='"1"')).status_code == 304
+    assert (await ask(response, "QUERY", if_match='"2"')).status_code == 412
+    assert (await ask(response, "QUERY", if_none_match='"2"')).status_code == 200
+
+
 async def test_without_the_scope_the_answer_is_whole() -> None:
     response = Response("tea", conditional=True)
     answer = await exchange(lambda scope: response, headers={"if-none-match": "*"})
