@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from asgikit._logging import logger
 from asgikit.exceptions import HTTPError
 from asgikit.http.dates import format_http_date
 from asgikit.http.disposition import format_content_disposition
@@ -193,7 +194,11 @@ class FileResponse(Response):
                 return None
             return self._select_open(scope, status, None)
         except HTTPError as error:
-            return select_error(scope, error, self._list())
+            return self._select_error(scope, error)
+
+    def _select_error(self, scope: Scope | None, error: HTTPError) -> Selection:
+        logger.debug("cannot send %r: %r", self.path, error.__cause__ or error)
+        return select_error(scope, error, self._list())
 
     def _select_and_close(self, scope: Scope) -> Selection:
         reader = FileReader(self.chunk_size)
@@ -207,7 +212,7 @@ class FileResponse(Response):
         try:
             return self._select_open(scope, reader.open(self.path), reader.descriptor)
         except HTTPError as error:
-            return select_error(scope, error, self._list())
+            return self._select_error(scope, error)
 
     def _select_open(
         self, scope: Scope | None, status: os.stat_result, descriptor: int | None

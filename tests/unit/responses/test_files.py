@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 import os
 import pickle
 import time
@@ -459,3 +460,18 @@ async def test_a_file_of_tomorrow_is_dated_today(digits: Path) -> None:
     assert modified.timestamp() <= time.time()
     again = await ask(FileResponse(digits), if_none_match=answer.headers["etag"])
     assert again.status_code == 304
+
+
+@pytest.mark.parametrize("scope", [{}, PATHSEND])
+async def test_missing_file_is_logged_at_debug_with_its_path(
+    tmp_path: Path, scope: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "a\nb"
+    with caplog.at_level(logging.DEBUG, "asgikit"):
+        answer = await exchange(FileResponse(path), scope=scope)
+
+    assert answer.status_code == 404
+    (record,) = [record for record in caplog.records if record.name == "asgikit"]
+    assert record.levelname == "DEBUG"
+    assert repr(str(path)) in record.getMessage()
+    assert "FileNotFoundError" in record.getMessage()
