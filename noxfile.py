@@ -25,6 +25,20 @@ TESTED = ".[test,docs,peers]"
 #: What type checkers read.
 EVERYTHING = ".[test,docs,peers,bench]"
 
+#: Python versions beside the one that runs all tests.
+OTHER_VERSIONS = ["3.12", "3.13", "3.14"]
+#: Tests that run on them: no timings, and of the server tests those that depend on the event loop.
+BRIEF_TESTS = (
+    "tests/unit", "--ignore=tests/unit/test_attacks.py", "--ignore=tests/unit/http/test_growth.py",
+    *("-m", "not property", "tests/servers/test_seed.py", "tests/servers/test_exchanges.py"),
+    *("tests/servers/test_cancelled_reads.py", "tests/servers/test_disconnects.py"),
+)  # fmt: skip
+#: Requirements of the ``test`` extra that these tests do not import.
+NOT_FOR_BRIEF_TESTS = {
+    "atheris", "build", "coverage", "django", "fastapi", "gunicorn", "litestar", "mangum", "mypy",
+    "nox", "pyright", "pytest-cov", "redbot", "ruff", "selenium", "twine", "ty", "uvicorn-worker",
+}  # fmt: skip
+
 nox.options.default_venv_backend = "venv"
 nox.options.reuse_venv = "yes"
 nox.options.sessions = ["ruff", "format", "mypy", "tests"]
@@ -75,6 +89,29 @@ def tests(session: nox.Session) -> None:
         run_module(session, "pytest", *session.posargs)
     else:
         run_all_tests(session)
+
+
+@nox.session(python=False)
+@nox.parametrize("version", OTHER_VERSIONS)
+def versions(session: nox.Session, version: str) -> None:
+    """Run the unit tests and some server tests on other versions of Python; skip missing ones."""
+    folder = session.cache_dir.resolve() / f"python{version}"
+    found = session.run(
+        sys.executable, "-m", "tests.project.pythons", version, str(folder / "debian"),
+        silent=True, stderr=None, external=True,
+    )  # fmt: skip
+    interpreter = str(found or "").strip()
+    if not interpreter:
+        session.skip(f"There is no Python {version}, and Debian's packages are not available.")
+    session.run(interpreter, "-m", "venv", "--without-pip", str(folder / "venv"), external=True)
+    python = str(folder / "venv" / "bin" / "python")
+    extra: list[str] = PROJECT["optional-dependencies"]["test"]
+    needed = [each for each in extra if Requirement(each).name not in NOT_FOR_BRIEF_TESTS]
+    run_module(session, "pip", "--python", python, "install", "--quiet", "-e", ".", *needed)
+    session.run(
+        python, "-m", "pytest", "-q", *(session.posargs or BRIEF_TESTS),
+        env={"HYPOTHESIS_PROFILE": "brief"}, external=True,
+    )  # fmt: skip
 
 
 @nox.session(name="works-with")

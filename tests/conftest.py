@@ -1,4 +1,4 @@
-"""What every test shares: the two event loops, and how long properties are tried."""
+"""Fixtures and hypothesis profiles of all tests."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
-# Read by mypy and pyright in test_types.py; one of them is wrong on purpose.
+# Samples for the type checkers in test_types.py. One of them has type errors on purpose.
 collect_ignore = ["project/typing"]
 
+# For the Python versions beside the main one: see `versions` in noxfile.py.
+settings.register_profile("brief", max_examples=10, deadline=None)
 settings.register_profile("quick", max_examples=200, deadline=None)
 settings.register_profile(
     "full",
@@ -17,12 +19,12 @@ settings.register_profile(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
-# `--hypothesis-profile` comes after this and has the last word.
+# The option `--hypothesis-profile` is read later and overrides this.
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 
 @pytest.fixture(params=["asyncio", "trio"])
 def anyio_backend(request: pytest.FixtureRequest) -> str:
-    """The event loops that every async test runs on."""
+    """Run each async test on both event loops."""
     backend: str = request.param
     return backend

@@ -6,16 +6,16 @@ A test needs no server and no client::
     >>> async def app(scope, receive, send):
     ...     await send({"type": "http.response.start", "status": 200})
     ...     await send({"type": "http.response.body", "body": scope["path"].encode()})
-    >>> async def test_the_answer_is_the_path():
-    ...     answer = await exchange(app, target="/tea%20room?cups=2")
-    ...     assert (answer.status_code, answer.text) == (200, "/tea room")
-    >>> anyio.run(test_the_answer_is_the_path)
+    >>> async def test_app_returns_the_path():
+    ...     response = await exchange(app, target="/tea%20room?cups=2")
+    ...     assert (response.status_code, response.text) == (200, "/tea room")
+    >>> anyio.run(test_app_returns_the_path)
 
-What the specification forbids fails the test, whatever the app makes of the error::
+A message that violates the specification fails the test, even if the app catches the error::
 
-    >>> async def hasty(scope, receive, send):
+    >>> async def body_first(scope, receive, send):
     ...     await send({"type": "http.response.body", "body": b"tea"})
-    >>> anyio.run(exchange, hasty)
+    >>> anyio.run(exchange, body_first)
     Traceback (most recent call last):
     asgikit.testing.ASGIViolation: http.response.body: must not come before the start
 """

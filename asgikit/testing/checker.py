@@ -1,8 +1,16 @@
-"""What an ASGI app may send, and when: the specification's rules, and HTTP's, on its messages.
+"""A checker of the messages of an ASGI app, by the rules of ASGI and of HTTP (:rfc:`9110`).
 
-The rules are those of https://asgi.readthedocs.io/en/latest/specs/www.html, of its extensions and
-of the lifespan protocol. Nothing waits here: a message in, its copy or an :class:`ASGIViolation`
-out. :mod:`asgikit.testing` asks.
+The rules of ASGI are those of https://asgi.readthedocs.io/en/latest/specs/www.html, of its
+extensions and of the lifespan protocol. A :class:`Checker` takes one message after another. It
+returns a copy of each, or raises :class:`ASGIViolation`. It does no I/O but to read the files that
+an app asks the server to send.
+
+The state of a response is its phase. ``_RULES`` has the phases in which a message is allowed, and
+the phase that follows::
+
+    NEW -> [DEBUGGED] -> STARTED -> [IN_BODY] -> [AT_TRAILERS] -> ENDED     http, websocket denial
+    NEW -> ACCEPTED -> ENDED                                              websocket
+    NEW -> SERVING -> ENDED                                               lifespan
 """
 
 from __future__ import annotations
@@ -22,34 +30,40 @@ if TYPE_CHECKING:
 
     from asgikit.types import Message, RawHeaders, Scope
 
-__all__ = ["ACCEPTED", "OVER", "UP", "ASGIViolation", "Checker"]
+__all__ = ["ACCEPTED", "ENDED", "SERVING", "ASGIViolation", "Checker"]
 
-# Where an app is in its answer; a violation reads "must not come", and then one of these.
+# The phases. The text of a violation is "must not come" and one of these.
 NEW = "before the start"
 DEBUGGED = "after http.response.debug"
 STARTED = "after the start"
 IN_BODY = "after a part of the body"
-AT_TRAILERS = "where trailers are due"
+AT_TRAILERS = "where trailers are expected"
 ACCEPTED = "after websocket.accept"
-UP = "after lifespan.startup.complete"
-OVER = "after the end"
+SERVING = "after lifespan.startup.complete"
+ENDED = "after the end"
 
-# Where an app may return.
-_ENDS = {"http": {OVER}, "websocket": {OVER, ACCEPTED}, "lifespan": {OVER}}
+# The phases in which an app may return.
+_FINAL = {"http": {ENDED}, "websocket": {ENDED, ACCEPTED}, "lifespan": {ENDED}}
 
 
 class _Rule(NamedTuple):
-    """Where a message may come, where it leads, and its keys; those with "?" are optional."""
+    """A rule about one type of message.
+
+    Attributes:
+        phases: The phases in which the message is allowed.
+        next_phase: The phase after it, or ``None`` if it stays.
+        keys: The keys of the message, beside its type; those with "?" are optional.
+    """
 
     phases: tuple[str, ...]
-    leads_to: str | None
+    next_phase: str | None
     keys: str = ""
 
 
 _RULES = {
     "http.response.debug": _Rule((NEW,), DEBUGGED, "info"),
-    # The specification has hints after the start; but they are an interim response, which comes
-    # before the final one (RFC 8297), and there servers take them.
+    # The specification has hints after the start. But they are an interim response, which comes
+    # before the final one (RFC 8297), and servers accept them there.
     "http.response.early_hint": _Rule((NEW, DEBUGGED, STARTED, IN_BODY), None, "links"),
     "http.response.start": _Rule((NEW, DEBUGGED), STARTED, "status headers? trailers?"),
     "http.response.push": _Rule((STARTED, IN_BODY), None, "path headers"),
@@ -57,18 +71,18 @@ _RULES = {
     "http.response.zerocopysend": _Rule(
         (STARTED, IN_BODY), IN_BODY, "file offset? count? more_body?"
     ),
-    # It is the whole body: it mixes with no other message of it.
+    # It is the whole body: no other message of the body may precede or follow.
     "http.response.pathsend": _Rule((STARTED,), IN_BODY, "path"),
     "http.response.trailers": _Rule((AT_TRAILERS,), None, "headers more_trailers?"),
     "websocket.accept": _Rule((NEW,), ACCEPTED, "subprotocol? headers?"),
     "websocket.send": _Rule((ACCEPTED,), None, "bytes? text?"),
-    "websocket.close": _Rule((NEW, ACCEPTED), OVER, "code? reason?"),
+    "websocket.close": _Rule((NEW, ACCEPTED), ENDED, "code? reason?"),
     "websocket.http.response.start": _Rule((NEW,), STARTED, "status headers?"),
     "websocket.http.response.body": _Rule((STARTED, IN_BODY), IN_BODY, "body? more_body?"),
-    "lifespan.startup.complete": _Rule((NEW,), UP),
-    "lifespan.startup.failed": _Rule((NEW,), OVER, "message?"),
-    "lifespan.shutdown.complete": _Rule((UP,), OVER),
-    "lifespan.shutdown.failed": _Rule((UP,), OVER, "message?"),
+    "lifespan.startup.complete": _Rule((NEW,), SERVING),
+    "lifespan.startup.failed": _Rule((NEW,), ENDED, "message?"),
+    "lifespan.shutdown.complete": _Rule((SERVING,), ENDED),
+    "lifespan.shutdown.failed": _Rule((SERVING,), ENDED, "message?"),
 }
 
 _TYPES: dict[str, tuple[type, ...]] = {
@@ -93,7 +107,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "message": (str,),
 }
 
-# What the scope must offer before an app may send a message.
+# The extension that the scope must offer before an app may send a message.
 _EXTENSIONS = {
     "http.response.debug": "http.response.debug",
     "http.response.early_hint": "http.response.early_hint",
@@ -107,53 +121,68 @@ _EXTENSIONS = {
 
 
 class ASGIViolation(AssertionError):
-    """The app sent what the ASGI specification or HTTP forbids; the message names the rule."""
+    """A message of the app violates the ASGI specification or HTTP. The text names the rule."""
 
-    # Where users find it.
+    # The documented name.
     __module__ = "asgikit.testing"
 
 
 @dataclass(slots=True)
 class Checker:
-    """Follows the messages of one app, gathers its answer, and refuses what is forbidden."""
+    """Checks the messages of one app, and stores its response.
+
+    Attributes:
+        scope: The scope of the exchange.
+        is_strict: Whether deviations that all servers accept are violations.
+        phase: The state of the response.
+        length: The value of Content-Length, or ``None``.
+        expects_trailers: Whether trailers follow the body.
+    """
 
     scope: Scope
+    is_strict: bool = True
     phase: str = NEW
     status: int = 0
     headers: RawHeaders = field(default_factory=list[tuple[bytes, bytes]])
     body: bytearray = field(default_factory=bytearray)
     trailers: RawHeaders = field(default_factory=list[tuple[bytes, bytes]])
     length: int | None = None
-    trailers_due: bool = False
+    expects_trailers: bool = False
 
-    def take(self, message: Message) -> Message:
-        """Take the next message, and give a copy of it that nobody changes later."""
+    def add(self, message: Message) -> Message:
+        """Check the next message of the app, and return a copy of it.
+
+        Raises:
+            ASGIViolation: The message breaks a rule, or must not come in this phase.
+        """
         kind = self._check_shape(message)
-        taken = dict(message)
-        if "headers" in taken:
-            taken["headers"] = _check_headers(kind, taken["headers"])
-        self.phase = _RULES[kind].leads_to or self.phase
+        copied = dict(message)
+        if "headers" in copied:
+            copied["headers"] = _check_headers(kind, copied["headers"], is_strict=self.is_strict)
+        self.phase = _RULES[kind].next_phase or self.phase
         match kind:
             case "http.response.start" | "websocket.http.response.start":
-                self._start(kind, taken)
+                self._start(kind, copied)
             case "http.response.body" | "websocket.http.response.body":
-                self._add(kind, taken, taken.get("body", b""))
+                self._add_body(kind, copied, copied.get("body", b""))
             case "http.response.pathsend" | "http.response.zerocopysend":
-                self._add(kind, taken, _read_file(kind, taken))
+                self._add_body(kind, copied, _read_file(kind, copied))
             case "http.response.trailers":
-                self.trailers += taken["headers"]
-                self.phase = AT_TRAILERS if taken.get("more_trailers", False) else OVER
+                self.trailers += copied["headers"]
+                self.phase = AT_TRAILERS if copied.get("more_trailers", False) else ENDED
             case "http.response.early_hint":
-                taken["links"] = _check_links(kind, taken["links"])
+                copied["links"] = _check_links(kind, copied["links"])
             case _:
-                self._take_websocket(kind, taken)
-        return taken
+                self._add_websocket(kind, copied)
+        return copied
 
     def end(self) -> None:
-        """Take the app's return."""
+        """Raise :class:`ASGIViolation` if the app must not return in this phase."""
         protocol = self.scope["type"]
-        if self.phase not in _ENDS.get(protocol, {self.phase}):
-            raise ASGIViolation(f"{protocol}: the app returned {self.phase}, its answer incomplete")
+        if self.phase not in _FINAL.get(protocol, {self.phase}):
+            raise ASGIViolation(
+                f"{protocol}: the app returned {self.phase}, its response is incomplete"
+            )
 
     def _check_shape(self, message: Message) -> str:
         if not isinstance(message, dict) or not isinstance(message.get("type"), str):
@@ -172,8 +201,10 @@ class Checker:
                 _refuse(kind, f"{key} is missing")
         for key, value in message.items():
             if key not in keys and f"{key}?" not in keys:
-                _refuse(kind, f"it has no key {key!r}")
-            # A bool is an int to Python, not to the specification.
+                if self.is_strict:
+                    _refuse(kind, f"it has no key {key!r}")
+                continue
+            # In Python a bool is an int, in the specification it is not.
             if not isinstance(value, _TYPES[key]) or (type(value) is bool and int in _TYPES[key]):
                 _refuse(kind, f"{key} must not be {value!r}")
         return kind
@@ -186,38 +217,39 @@ class Checker:
         self.status, self.headers = message["status"], message.get("headers", [])
         if not 100 <= self.status <= 999:
             _refuse(kind, f"a status has three digits: {self.status!r}")
-        self.trailers_due = message.get("trailers", False)
-        if self.trailers_due:
+        self.expects_trailers = message.get("trailers", False)
+        if self.expects_trailers:
             self._check_offered(kind, "http.response.trailers")
         lengths = [value for name, value in self.headers if name == b"content-length"]
         if lengths:
             # RFC 9110, section 8.6.
-            if self.status < 200 or self.status == 204:
+            if self.status < 200 or (self.status == 204 and self.is_strict):
                 _refuse(kind, f"a Content-Length with status {self.status}")
             self.length = parse_digits(lengths[0].decode("latin-1"))
             if len(lengths) > 1 or self.length is None:
                 _refuse(kind, f"Content-Length is one number: {lengths!r}")
 
-    def _add(self, kind: str, message: Message, content: bytes) -> None:
-        self.body += content
-        size, more = len(self.body), message.get("more_body", False)
+    def _add_body(self, kind: str, message: Message, content: bytes) -> None:
         # No content: RFC 9110, sections 9.3.2, 15.2, 15.3.5, 15.3.6 and 15.4.5.
         is_head = self.scope.get("method") == "HEAD"
+        if not is_head or self.is_strict:
+            self.body += content
+        size, more = len(self.body), message.get("more_body", False)
         if size and (is_head or self.status < 200 or self.status in {204, 205, 304}):
-            why = "to HEAD" if is_head else f"with status {self.status}"
-            _refuse(kind, f"{size} bytes in a response {why}")
-        # There, Content-Length tells of a response that does not come.
+            response = "to HEAD" if is_head else f"with status {self.status}"
+            _refuse(kind, f"{size} bytes in a response {response}")
+        # In these responses, Content-Length is the size of the content that GET would get.
         expected = None if is_head or self.status == 304 else self.length
         if expected is not None and (size > expected or (size < expected and not more)):
             _refuse(kind, f"{size} bytes, where Content-Length is {expected}")
         if not more:
-            self.phase = AT_TRAILERS if self.trailers_due else OVER
+            self.phase = AT_TRAILERS if self.expects_trailers else ENDED
 
-    def _take_websocket(self, kind: str, message: Message) -> None:
+    def _add_websocket(self, kind: str, message: Message) -> None:
         if kind == "websocket.accept":
             self.status, self.headers = 101, message.get("headers", [])
             if any(name == b"sec-websocket-protocol" for name, _ in self.headers):
-                _refuse(kind, "subprotocol says what Sec-WebSocket-Protocol would")
+                _refuse(kind, "use the key subprotocol, not the header Sec-WebSocket-Protocol")
         elif kind == "websocket.close":
             self.status = self.status or 403
         elif kind == "websocket.send":
@@ -226,8 +258,8 @@ class Checker:
                 _refuse(kind, f"one of bytes and text is None, the other is not: {contents!r}")
 
 
-def _check_headers(kind: str, pairs: Iterable[Any]) -> RawHeaders:
-    fields: RawHeaders = []
+def _check_headers(kind: str, pairs: Iterable[Any], *, is_strict: bool = True) -> RawHeaders:
+    headers: RawHeaders = []
     for pair in pairs:
         try:
             name, value = pair
@@ -241,12 +273,12 @@ def _check_headers(kind: str, pairs: Iterable[Any]) -> RawHeaders:
             clean = check_field(name, value)
         except ValueError as error:
             raise ASGIViolation(f"{kind}: {error}") from error
-        if clean != (name, value):
+        if clean != (name if is_strict else name.lower(), value):
             _refuse(
                 kind, f"a name in lower case, a value without space around: {name!r}: {value!r}"
             )
-        fields.append(clean)
-    return fields
+        headers.append(clean)
+    return headers
 
 
 def _check_links(kind: str, links: Iterable[Any]) -> list[bytes]:
@@ -254,14 +286,14 @@ def _check_links(kind: str, links: Iterable[Any]) -> list[bytes]:
 
 
 def _read_file(kind: str, message: Message) -> bytes:
-    """Read what the server is asked to send, as it would."""
+    """Return the content of the file that ``message`` asks the server to send."""
     try:
         if "path" in message:
             path = Path(message["path"])
             if not path.is_absolute():
                 _refuse(kind, f"a path is absolute: {message['path']!r}")
             return path.read_bytes()
-        # The server has the system copy it, from the descriptor that it asks for.
+        # The server passes the descriptor to the operating system.
         descriptor = message["file"].fileno()
         count = message.get("count", os.fstat(descriptor).st_size)
         if count < 0 or message.get("offset", 0) < 0:
@@ -274,5 +306,5 @@ def _read_file(kind: str, message: Message) -> bytes:
     return content
 
 
-def _refuse(kind: str, why: str) -> NoReturn:
-    raise ASGIViolation(f"{kind}: {why}")
+def _refuse(kind: str, rule: str) -> NoReturn:
+    raise ASGIViolation(f"{kind}: {rule}")

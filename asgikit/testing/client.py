@@ -10,8 +10,10 @@ from urllib.parse import quote, unquote
 import anyio
 
 from asgikit.datastructures.headers import MutableHeaders
-from asgikit.testing.checker import OVER
-from asgikit.types import Message
+from asgikit.runtime.cancellation import shielded
+from asgikit.runtime.tasks import start_task, wait_end
+from asgikit.testing.checker import ENDED, Checker
+from asgikit.testing.server import Exchange, Server, build_messages
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -20,8 +22,6 @@ if TYPE_CHECKING:
 
     from asgikit.datastructures.headers import HeadersLike
     from asgikit.types import Scope
-
-from asgikit.testing.server import Exchange, Server, build_messages
 
 __all__ = ["exchange", "lifespan"]
 
@@ -35,38 +35,51 @@ async def exchange(
     body: bytes | Iterable[bytes] | AsyncIterable[bytes] = b"",
     scope: Mapping[str, Any] | None = None,
     disconnect_after: int | None = None,
+    strict: bool = True,
 ) -> Exchange:
-    """Make one request of ``app`` and return its response, on asyncio or trio.
+    """Send one request to ``app`` and return its response, on asyncio or Trio.
 
     Args:
-        app: ``app(scope, receive, send)``; or, where it takes exactly one required positional
-            argument, ``app(scope)``, whose result is called with ``(receive, send)`` (that of an
-            ``async def`` is awaited first).
-        method: of the request.
-        target: path and query, percent-encoded; what is not ASCII is sent as the percent-encoding
-            of its UTF-8.
-        headers: a mapping or pairs. Host is added where it is absent; and where both are absent,
-            Content-Length, or Transfer-Encoding for a body in chunks.
-        body: the whole, or its chunks, a message each. An empty message follows the chunks of an
-            async iterable, so that no chunk waits for the next one.
-        scope: entries that replace those of the scope, as ``{"extensions": ...}``; with
-            ``{"type": "websocket"}`` the client connects and then says nothing.
-        disconnect_after: the client leaves once the app has sent this many messages: ``receive``
-            gives ``http.disconnect``, and what is sent is dropped; with an :class:`OSError` where
-            the scope's ``spec_version`` is 2.4 or later.
+        app: An ASGI 3 app, ``app(scope, receive, send)``. If it has exactly one required positional
+            parameter, it is an ASGI 2 app: ``app(scope)`` returns a callable of
+            ``(receive, send)``, or an awaitable of one.
+        method: The method of the request.
+        target: The path and the query, percent-encoded. Characters beyond ASCII are encoded as
+            UTF-8.
+        headers: A mapping or pairs. Host is added if it is absent. If Content-Length and
+            Transfer-Encoding are absent, the one that fits the body is added.
+        body: The whole body, or its chunks, each of which is one message. The chunks of an async
+            iterable are followed by an empty message, so that no chunk waits for the next one.
+        scope: Entries that replace those of the scope, such as ``{"extensions": ...}``. With
+            ``{"type": "websocket"}`` the client connects, and sends no message.
+        disconnect_after: The number of messages of the app after which the client disconnects. Then
+            ``receive`` returns ``http.disconnect``, and ``send`` drops the message. ``send`` raises
+            :exc:`OSError` if the ``spec_version`` of the scope is 2.4 or later.
+        strict: Whether deviations count as violations that all common servers accept, and that
+            third-party apps contain: header names in mixed case, unknown keys of a message,
+            Content-Length in a 204 response, and content in the response to HEAD. If false, names
+            are changed to lower case, and content of HEAD is dropped, as servers do. A header may
+            be a list or a tuple of a name and a value in any case.
 
     Raises:
-        ASGIViolation: the app broke a rule, even if it swallowed the error that ``send`` raised.
-        Exception: whatever the app raises.
-        ValueError: a header that cannot be sent; ``disconnect_after`` below zero.
-        TypeError: a chunk of the body that is not ``bytes``.
+        ASGIViolation: The app broke a rule, even if it caught the error that ``send`` raised.
+        Exception: Any error that the app raises.
+        ValueError: A header cannot be sent, or ``disconnect_after`` is negative.
+        TypeError: A chunk of the body is not ``bytes``.
+
+    >>> async def app(scope, receive, send):
+    ...     await send({"type": "http.response.start", "status": 200, "headers": [[b"ETag", b"1"]]})
+    ...     await send({"type": "http.response.body"})
+    >>> anyio.run(lambda: exchange(app, strict=False)).headers["etag"]
+    '1'
     """
     if disconnect_after is not None and disconnect_after < 0:
         raise ValueError(f"disconnect_after must not be negative, but is {disconnect_after!r}")
     if isinstance(body, bytearray | memoryview):
         body = bytes(body)
     full = _build_scope(method, target, headers, body, scope or {})
-    server = Server(full, build_messages(full["type"], body), disconnect_after)
+    messages = build_messages(full["type"], body)
+    server = Server(Checker(full, is_strict=strict), messages, disconnect_after)
     if isinstance(body, AsyncIterable):
         async with _open_task_group() as group:
             group.start_soon(server.feed, body)
@@ -83,41 +96,52 @@ async def lifespan(
 ) -> AsyncGenerator[dict[str, Any]]:
     """Start ``app`` as a server does, run the block, and shut the app down.
 
-    The block gets the state that the app filled, to hand on: ``exchange(app, scope={"state":
-    dict(state)})``. Where the block raises, the app is cancelled instead.
+    The block gets the state that the app filled, for ``exchange(app, scope={"state":
+    dict(state)})``. The app runs in a task of its own. Therefore the block may be left in another
+    task than it was entered in, as in the fixtures of pytest-asyncio. If the block raises, the app
+    is cancelled. If the app raises during the block, the error is raised when the block ends.
 
     Raises:
-        RuntimeError: the app answered ``lifespan.startup.failed`` or ``lifespan.shutdown.failed``.
-        ASGIViolation: the app broke a rule.
-        Exception: whatever the app raises.
+        RuntimeError: The app sent ``lifespan.startup.failed`` or ``lifespan.shutdown.failed``.
+        ASGIViolation: The app broke a rule.
+        Exception: Any error that the app raises.
     """
     state = {} if state is None else state
     scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": state}
-    server = Server(scope, build_messages("lifespan", b""), closes_at=(OVER,))
-    async with _open_task_group() as group:
-        group.start_soon(server.serve, app)
+    server = Server(Checker(scope), build_messages("lifespan", b""), closes_at=(ENDED,))
+    task = start_task(server.run(app))
+    try:
         await server.wait_for_message()
-        _raise_failure(server.messages[-1])
+        _raise_failure(server)
         yield state
         server.close()
-    _raise_failure(server.messages[-1])
+        await wait_end(task)
+        _raise_failure(server)
+    finally:
+        if not task.done():
+            task.cancel()
+            await shielded(wait_end(task))
 
 
-def _raise_failure(message: Message) -> None:
+def _raise_failure(server: Server) -> None:
+    """Raise the error of a lifespan, or the one that its last message reports."""
+    if server.error is not None:
+        raise server.error
+    message = server.messages[-1]
     if message["type"].endswith(".failed"):
         raise RuntimeError(f"{message['type']}: {message.get('message', '')}")
 
 
 @asynccontextmanager
 async def _open_task_group() -> AsyncGenerator[TaskGroup]:
-    """Open a task group out of which an error comes as it is, not in an exception group."""
+    """Open a task group that raises its first error, without an exception group."""
     failure: BaseException | None = None
     try:
         async with anyio.create_task_group() as group:
             yield group
     except BaseExceptionGroup as failures:
         failure = failures.exceptions[0]
-    # Raised out here, it keeps the context that it has.
+    # Outside of the `except` block, the error keeps its own context.
     if failure is not None:
         raise failure
 
@@ -131,7 +155,7 @@ def _build_scope(
     if "content-length" not in fields and "transfer-encoding" not in fields:
         if not isinstance(body, bytes):
             fields.add("transfer-encoding", "chunked")
-        # Where a method expects content, none has a length too (RFC 9110, section 8.6).
+        # If the method expects content, an empty body has a length too (RFC 9110, section 8.6).
         elif body or method.upper() in {"PATCH", "POST", "PUT"}:
             fields.add("content-length", str(len(body)))
     scope: Scope = {

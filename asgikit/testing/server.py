@@ -1,7 +1,8 @@
-"""The server side of an exchange in process: ``receive``, ``send`` and the checks of both."""
+"""The server side of an exchange in process: ``receive``, ``send`` and the call of the app."""
 
 from __future__ import annotations
 
+import functools
 import inspect
 import json
 from collections import deque
@@ -14,7 +15,7 @@ from anyio.lowlevel import checkpoint
 
 from asgikit.datastructures.headers import Headers
 from asgikit.runtime.cancellation import shielded
-from asgikit.testing.checker import ACCEPTED, OVER, UP, ASGIViolation, Checker
+from asgikit.testing.checker import ACCEPTED, ENDED, SERVING, ASGIViolation, Checker
 from asgikit.types import Message
 
 if TYPE_CHECKING:
@@ -25,15 +26,15 @@ __all__ = ["Exchange", "Server", "build_messages"]
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """What came back.
+    """The response to one request.
 
     Attributes:
-        status_code: of the response; of a websocket 101 where it was accepted, 403 where it was
-            closed instead; 0 where the client left before any of these.
-        headers: of the response.
-        body: its bytes, those of a file that the server was asked to send included.
-        messages: what the app sent, up to where the client left.
-        trailers: the fields after the body.
+        status_code: The status of the response. For a websocket: 101 if the app accepted it, 403 if
+            the app closed it before. 0 if the client disconnected before the response started.
+        headers: The headers of the response.
+        body: The content in bytes, including that of files which the app asked the server to send.
+        messages: Copies of the messages that the app sent before the client disconnected.
+        trailers: The trailers, which follow the body.
     """
 
     status_code: int
@@ -44,18 +45,18 @@ class Exchange:
 
     @property
     def text(self) -> str:
-        """The body, read as UTF-8."""
+        """The body, decoded as UTF-8."""
         return self.body.decode()
 
     def json(self) -> Any:
-        """Read the body as JSON; integers are exact."""
+        """Parse the body as JSON. Integers are exact."""
         return json.loads(self.body)
 
 
 def build_messages(
     scope_type: str, body: bytes | Iterable[bytes] | AsyncIterable[bytes]
 ) -> Iterator[Message]:
-    """Give what ``receive`` gives without waiting for anybody."""
+    """Return the messages that ``receive`` delivers without a wait."""
     if scope_type == "websocket":
         yield {"type": "websocket.connect"}
     elif scope_type == "lifespan":
@@ -77,7 +78,7 @@ def build_request(chunk: object, *, more: bool) -> Message:
     return {"type": "http.request", "body": chunk, "more_body": more}
 
 
-# What `receive` gives in the end, and from then on.
+# The last message of `receive` by the type of the scope. It is repeated if the app asks again.
 _LAST: dict[str, Message] = {
     "http": {"type": "http.disconnect"},
     "websocket": {"type": "websocket.disconnect", "code": 1005},
@@ -87,33 +88,53 @@ _LAST: dict[str, Message] = {
 
 @dataclass(slots=True)
 class Server:
-    """The server's side of one exchange: ``receive`` and ``send``."""
+    """The server's side of one exchange.
 
-    scope: Scope
-    at_hand: Iterator[Message]
-    leaves_after: int | None = None
-    closes_at: tuple[str, ...] = (OVER, ACCEPTED, UP)
+    Attributes:
+        checker: Checks and stores the response.
+        ready: The messages for the app that need no wait.
+        disconnect_after: The number of messages after which the client disconnects, or ``None``.
+        closes_at: The phases of the checker in which ``receive`` delivers its last message.
+        messages: The messages that the app has sent.
+        queue: The chunks of an async body that the app has not received yet.
+        changed: An event that is set, and replaced, when any of these attributes changes.
+        violation: The first violation of the app.
+        error: The error that ended the app, if it ran by :meth:`run`.
+        is_closed: Whether ``receive`` delivers only its last message.
+        is_finished: Whether the app has returned or raised.
+        has_reported_end: Whether ``receive`` has delivered its last message.
+    """
+
+    checker: Checker
+    ready: Iterator[Message]
+    disconnect_after: int | None = None
+    closes_at: tuple[str, ...] = (ENDED, ACCEPTED, SERVING)
     messages: list[Message] = field(default_factory=list[Message])
     queue: deque[Message] = field(default_factory=deque[Message])
-    news: anyio.Event = field(default_factory=anyio.Event)
+    changed: anyio.Event = field(default_factory=anyio.Event)
     violation: ASGIViolation | None = None
+    error: Exception | None = None
     is_closed: bool = False
-    was_told: bool = False
-    checker: Checker = field(init=False)
+    is_finished: bool = False
+    has_reported_end: bool = False
 
     def __post_init__(self) -> None:
-        self.checker = Checker(self.scope)
-        self.is_closed = self.has_left
+        self.is_closed = self.is_disconnected
 
     @property
-    def has_left(self) -> bool:
+    def scope(self) -> Scope:
+        """The scope of the exchange."""
+        return self.checker.scope
+
+    @property
+    def is_disconnected(self) -> bool:
         """Whether the client has disconnected."""
-        return len(self.messages) == self.leaves_after
+        return len(self.messages) == self.disconnect_after
 
     async def serve(self, app: Callable[..., Any]) -> None:
-        """Run the app once, in either calling convention."""
+        """Call the app once, in its calling convention, and raise its violation or error."""
         try:
-            if _takes_scope_alone(app):
+            if _is_asgi2(app):
                 instance = app(self.scope)
                 if inspect.isawaitable(instance):
                     instance = await instance
@@ -125,92 +146,114 @@ class Server:
                 raise
         if self.violation is not None:
             raise self.violation
-        if not self.has_left:
+        if not self.is_disconnected:
             self.checker.end()
+
+    async def run(self, app: Callable[..., Any]) -> None:
+        """Call the app as :meth:`serve`, in a task of its own: store its error."""
+        try:
+            await self.serve(app)
+        except Exception as error:  # noqa: BLE001 - raised by the task that waits for this one
+            self.error = error
+        finally:
+            self.is_finished = True
+            self._notify()
 
     async def receive(self) -> Message:
         """Return the next message for the app."""
         while not self.is_closed:
-            message = self.queue.popleft() if self.queue else next(self.at_hand, None)
+            message = self.queue.popleft() if self.queue else next(self.ready, None)
             if message is not None:
-                self.tell()
+                self._notify()
                 return message
-            await self.news.wait()
-        # What is there is given at once, as by most servers; but whoever asks again and again
-        # for the end must be open to cancellation.
-        if self.was_told:
+            await self.changed.wait()
+        # As most servers, this does not wait if the message is there. But an app that polls for the
+        # end must yield to the event loop, and be open to cancellation.
+        if self.has_reported_end:
             await checkpoint()
-        self.was_told = True
+        self.has_reported_end = True
         return dict(_LAST.get(self.scope["type"], _LAST["http"]))
 
     async def send(self, message: Message) -> None:
-        """Take a message from the app, unless the client has disconnected."""
-        if not self.has_left:
-            self.take(message)
-        # The versions of the specification have one digit after the point.
+        """Store a message of the app. If the client has disconnected, drop it."""
+        if not self.is_disconnected:
+            self._store(message)
+        # As text this compares right: minor versions of the specification have one digit.
         elif self.scope["asgi"].get("spec_version", "2.0") >= "2.4":
-            raise OSError("the client left")
+            raise OSError("the client disconnected")
         await checkpoint()
 
-    def take(self, message: Message) -> None:
-        """Check a message and store it."""
+    def _store(self, message: Message) -> None:
         try:
-            self.messages.append(self.checker.take(message))
+            self.messages.append(self.checker.add(message))
         except ASGIViolation as violation:
             self.violation = self.violation or violation
             self.close()
             raise
-        self.is_closed |= self.has_left or self.checker.phase in self.closes_at
-        self.tell()
+        self.is_closed |= self.is_disconnected or self.checker.phase in self.closes_at
+        self._notify()
 
     async def feed(self, chunks: AsyncIterable[bytes]) -> None:
-        """Hand over one chunk after the other, each when the one before it was received."""
+        """Queue the chunks of a body, each after the app has received the one before it."""
         try:
             async for chunk in chunks:
                 self.queue.append(build_request(chunk, more=True))
-                self.tell()
+                self._notify()
                 while self.queue:
-                    await self.news.wait()
+                    await self.changed.wait()
             self.queue.append(build_request(b"", more=False))
-            self.tell()
+            self._notify()
         finally:
             if inspect.isasyncgen(chunks):
                 await shielded(chunks.aclose())
 
     async def wait_for_message(self) -> None:
-        """Wait until the app has sent a message."""
-        while not self.messages:
-            await self.news.wait()
+        """Wait until the app has sent a message, or has ended."""
+        while not self.messages and not self.is_finished:
+            await self.changed.wait()
 
     def close(self) -> None:
-        """End the connection: ``receive`` returns the last message of the scope from now on."""
+        """Make ``receive`` deliver its last message from now on."""
         self.is_closed = True
-        self.tell()
+        self._notify()
 
-    def tell(self) -> None:
-        """Wake up the tasks that wait for a change."""
-        self.news.set()
-        self.news = anyio.Event()
+    def _notify(self) -> None:
+        self.changed.set()
+        self.changed = anyio.Event()
 
     def result(self) -> Exchange:
         """Return the response that the app has sent."""
-        seen = self.checker
         return Exchange(
-            status_code=seen.status,
-            headers=Headers(seen.headers.copy()),
-            body=bytes(seen.body),
+            status_code=self.checker.status,
+            headers=Headers(self.checker.headers.copy()),
+            body=bytes(self.checker.body),
             messages=self.messages,
-            trailers=Headers(seen.trailers),
+            trailers=Headers(self.checker.trailers),
         )
 
 
-def _takes_scope_alone(app: Callable[..., Any]) -> bool:
-    """Tell an ASGI 2 app from an ASGI 3 app."""
+def _is_asgi2(app: Any) -> bool:
+    """Return whether ``app`` has one required positional parameter, which is the scope."""
+    function = app
+    if not (inspect.isroutine(app) or isinstance(app, type | functools.partial)):
+        # Of an instance, `__call__` may be a slot or a descriptor, which `signature` cannot read
+        # before Python 3.13. SentryAsgiMiddleware has a slot.
+        function = app.__call__
     try:
-        parameters = inspect.signature(app).parameters.values()
-    except ValueError:  # a builtin, which says nothing about itself
+        # The wrapper is called, not the function that it wraps, unless it passes everything on.
+        signature = inspect.signature(function, follow_wrapped=False)
+        if _takes_any(signature):
+            signature = inspect.signature(function)
+    except (TypeError, ValueError):  # a callable that is written in C
         return False
-    kinds = [each.kind for each in parameters if each.default is each.empty]
-    positional = {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}
-    takes_any = inspect.Parameter.VAR_POSITIONAL in kinds
-    return not takes_any and sum(kind in positional for kind in kinds) == 1
+    required = [
+        each
+        for each in signature.parameters.values()
+        if each.default is each.empty
+        and each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)
+    ]
+    return len(required) == 1 and not _takes_any(signature)
+
+
+def _takes_any(signature: inspect.Signature) -> bool:
+    return any(each.kind is each.VAR_POSITIONAL for each in signature.parameters.values())

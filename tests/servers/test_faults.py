@@ -18,6 +18,7 @@ Other faults are tested elsewhere:
 from __future__ import annotations
 
 import dataclasses
+import sys
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +50,9 @@ ENDS_WITHOUT_NOTICE = {
     "daphne": "daphne does not tell the app that it stops",
     "granian": "granian waits for its streams, or kills its worker without telling the app",
 }
+if sys.version_info >= (3, 12):
+    # https://github.com/pgjones/hypercorn/issues/308
+    ENDS_WITHOUT_NOTICE["hypercorn-asyncio"] = "hypercorn waits for its streams without a limit"
 BUFFERS_RESPONSE = {"daphne": "daphne buffers the whole response in memory"}
 
 # The option for a graceful shutdown of at most one second.

@@ -287,7 +287,7 @@ class Client:
         assert not self.is_sending, "sent while another message was being sent"
         if len(self.messages) == self.send_fails_at:
             raise BrokenPipeError
-        self.messages.append(self.checker.take(message))
+        self.messages.append(self.checker.add(message))
         if len(self.messages) == self.disconnect_after:
             self._is_at_limit.set()
         self.is_sending = True
