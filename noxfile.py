@@ -30,7 +30,7 @@ OTHER_VERSIONS = ["3.12", "3.13", "3.14"]
 #: Tests that run on them: no timings, and of the server tests those that depend on the event loop.
 BRIEF_TESTS = (
     "tests/unit", "--ignore=tests/unit/test_attacks.py", "--ignore=tests/unit/http/test_growth.py",
-    *("-m", "not property", "tests/servers/test_seed.py", "tests/servers/test_exchanges.py"),
+    *("-m", "not property", "tests/servers/test_minimal_app.py", "tests/servers/test_exchanges.py"),
     *("tests/servers/test_cancelled_reads.py", "tests/servers/test_disconnects.py"),
 )  # fmt: skip
 #: Requirements of the ``test`` extra that these tests do not import.
