@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from asgikit._lazy import lazy_names
 from asgikit.apps.adapters import request_response, to_asgi
 from asgikit.datastructures.address import Address
-from asgikit.datastructures.headers import Headers, MutableHeaders
+from asgikit.datastructures.headers import Headers
+from asgikit.datastructures.mutable_headers import MutableHeaders
 from asgikit.datastructures.query import QueryParams
 from asgikit.datastructures.state import State
 from asgikit.datastructures.url import URL

@@ -6,7 +6,8 @@ from asgikit._lazy import lazy_names
 
 if TYPE_CHECKING:
     from asgikit.datastructures.address import Address
-    from asgikit.datastructures.headers import Headers, MutableHeaders
+    from asgikit.datastructures.headers import Headers
+    from asgikit.datastructures.mutable_headers import MutableHeaders
     from asgikit.datastructures.query import QueryParams
     from asgikit.datastructures.state import State
     from asgikit.datastructures.url import URL
@@ -16,7 +17,7 @@ else:
         {
             "Address": "asgikit.datastructures.address",
             "Headers": "asgikit.datastructures.headers",
-            "MutableHeaders": "asgikit.datastructures.headers",
+            "MutableHeaders": "asgikit.datastructures.mutable_headers",
             "QueryParams": "asgikit.datastructures.query",
             "State": "asgikit.datastructures.state",
             "URL": "asgikit.datastructures.url",

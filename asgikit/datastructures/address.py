@@ -1,4 +1,4 @@
-"""The address of a client or a server, as an ASGI scope holds it."""
+"""The address of a client or a server, from an ASGI scope."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ __all__ = ["Address", "parse_address"]
 
 
 class Address(NamedTuple):
-    """Where a connection comes from or goes to.
+    """One end of a connection.
 
     Attributes:
-        host: an IP address, a host name, or the path of a unix socket.
-        port: ``None`` for a unix socket.
+        host: An IP address, a host name, or the path of a unix socket.
+        port: The number; ``None`` for a unix socket.
     """
 
     host: str
@@ -22,7 +22,7 @@ class Address(NamedTuple):
 
 
 def parse_address(value: object) -> Address | None:
-    """Read ``client`` or ``server`` of a scope as servers give it: any pair, or nothing.
+    """Parse ``client`` or ``server`` of a scope; return ``None`` unless it is a pair.
 
     >>> parse_address(["::1", "8000"])
     Address(host='::1', port=8000)

@@ -1,11 +1,12 @@
-"""Query strings and urlencoded bodies (the URL Standard, section 5): one splitter for both."""
+"""Query strings and urlencoded bodies (URL Standard, section 5)."""
 
 from __future__ import annotations
 
 import re
 from codecs import unicode_escape_decode
+from collections.abc import Iterable, Mapping
 from itertools import islice
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 from urllib.parse import quote_plus
 
 from multidict import MultiDict, MultiDictProxy
@@ -13,63 +14,94 @@ from multidict import MultiDict, MultiDictProxy
 from asgikit.exceptions import BadRequest, ContentTooLarge
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
 __all__ = ["QueryParams", "format_urlencoded", "parse_query", "parse_urlencoded"]
 
-QueryParams: TypeAlias = MultiDictProxy[str]
-
-# A sequence between separators; empty ones are no fields (section 5.1, step 3.1).
+# A sequence between two separators. Empty sequences are skipped (section 5.1, step 3.1).
 _SEQUENCE = re.compile(r"[^&]++")
 
-# A longer part is decoded in steps, as one "%" in four characters takes 20 times their memory.
-_STEP = 4096
+# Characters that are decoded at once. If every fourth one is "%", decoding takes 20 times the
+# memory of the text.
+_CHUNK_SIZE = 4096
 
-# A "%" that no two digits follow stands for itself (section 1.3).
+# A "%" that is not followed by two hexadecimal digits is kept (section 1.3).
 _replace_bare_percent = re.compile("%(?![0-9A-Fa-f]{2})").sub
+
+
+class QueryParams(MultiDictProxy[str]):
+    """The fields of a query string, in order, repeated ones kept. The first value wins.
+
+    ``str()`` returns them as a query string.
+
+    Args:
+        fields: A query string without the ``?``, a mapping, or ``(name, value)`` pairs. Names and
+            values are converted by ``str()``.
+
+    >>> params = QueryParams("tag=a&tag=b")
+    >>> params["tag"], params.getall("tag"), str(params)
+    ('a', ['a', 'b'], 'tag=a&tag=b')
+    >>> str(QueryParams({"q": "café", "page": 2}))
+    'q=caf%C3%A9&page=2'
+    """
+
+    __slots__ = ()
+
+    def __init__(
+        self, fields: str | bytes | Mapping[str, object] | Iterable[tuple[str, object]] = ()
+    ) -> None:
+        if isinstance(fields, str):
+            fields = fields.encode("utf-8")
+        if isinstance(fields, bytes):
+            items = parse_urlencoded(fields, max_fields=None)
+        else:
+            pairs = fields.items() if isinstance(fields, Mapping) else fields
+            items = [(str(name), str(value)) for name, value in pairs]
+        super().__init__(MultiDict(items))
+
+    def __str__(self) -> str:
+        return format_urlencoded(self.items())
 
 
 def parse_urlencoded(
     data: bytes, *, max_fields: int | None, max_size: int | None = None
 ) -> list[tuple[str, str]]:
-    """Read ``name=value&name=value`` as browsers write it (section 5.1).
+    """Parse ``name=value&name=value`` as browsers write it (section 5.1).
 
-    Only ``&`` separates, ``+`` is a space, escapes are bytes of UTF-8, whatever charset the
-    client claims, and what is no UTF-8 becomes U+FFFD. A name without ``=`` has the empty value.
+    Only ``&`` separates fields, and ``+`` is a space. Escapes are bytes of UTF-8, whatever charset
+    the client declares; invalid UTF-8 becomes U+FFFD. A name without ``=`` has an empty value.
 
     Args:
-        data: the body, whole.
-        max_fields: how many fields there may be; :obj:`None` for any number.
-        max_size: how many bytes a name or a value may have once its escapes are decoded.
+        data: The whole body or query string.
+        max_fields: Maximum number of fields; ``None`` for no limit.
+        max_size: Maximum size of a decoded name or value in bytes; ``None`` for no limit.
 
     Raises:
-        ContentTooLarge: there are more fields (it names ``max_fields``), or one is larger
-            (``max_field_size``); nothing was decoded then.
+        ContentTooLarge: There are more fields (the limit is ``max_fields``), or a name or value is
+            larger (``max_field_size``). Nothing was decoded then.
 
     >>> parse_urlencoded(b"q=caf%C3%A9+noir&&new", max_fields=10)
     [('q', 'café noir'), ('new', '')]
     """
-    # Each byte as one character, so that what is half raw, half escaped decodes as a whole.
+    # Each byte is one character, so that raw and escaped bytes of a character decode together.
     text = data.decode("latin-1").replace("+", " ")
     if max_fields is not None and text.count("&") < max_fields:
         sequences = text.split("&")
     else:
-        # Too many, or empty ones: "&" alone, however often, is no field and must cost no list.
+        # A list of empty sequences, which do not count as fields, could be large.
         if max_fields is not None and any(islice(_SEQUENCE.finditer(text), max_fields, None)):
             raise ContentTooLarge("max_fields", max_fields)
         sequences = _SEQUENCE.findall(text)
     if max_size is not None and len(text) > max_size:
         _check_sizes(sequences, max_size)
     is_ascii = text.isascii()
-    # Most queries have no escape at all: to see that once saves a tenth.
+    # Most texts have no escapes, and most escapes are in values.
     is_escaped = not is_ascii or "%" in text
     fields = []
-    # One loop takes a fifth less than a comprehension that splits and one that decodes.
     for sequence in sequences:
         if sequence:
             name, _, value = sequence.partition("=")
             if is_escaped and ("%" in sequence or not is_ascii):
-                # Most names have none, and to see that is a fifth of the call.
                 name = _decode(name) if "%" in name or not is_ascii else name
                 value = _decode(value)
             fields.append((name, value))
@@ -85,15 +117,15 @@ def _check_sizes(sequences: Iterable[str], max_size: int) -> None:
 
 
 def _decode(text: str) -> str:
-    """Undo the escapes, then read the characters as the bytes of UTF-8 that they stand for."""
+    """Decode the escapes, then the characters as bytes of UTF-8."""
     text = _unescape(text)
     return text if text.isascii() else text.encode("latin-1").decode("utf-8", "replace")
 
 
 def _unescape(text: str) -> str:
-    if len(text) > _STEP:
-        return "".join([_unescape(step) for step in _steps(text)]) if "%" in text else text
-    # As an escape of Python's, two digits after "\x", C reads it: half the time of a table.
+    if len(text) > _CHUNK_SIZE:
+        return "".join([_unescape(chunk) for chunk in _chunks(text)]) if "%" in text else text
+    # Python's decoder for "\x41" is written in C, and reads "%41" once the "%" is replaced.
     data = text.encode("latin-1").replace(b"\\", b"\\\\").replace(b"%", b"\\x")
     try:
         return unicode_escape_decode(data)[0]
@@ -101,11 +133,11 @@ def _unescape(text: str) -> str:
         return _unescape(_replace_bare_percent("%25", text))
 
 
-def _steps(text: str) -> Iterator[str]:
+def _chunks(text: str) -> Iterator[str]:
     start = 0
     while start < len(text):
-        stop = start + _STEP
-        # No escape is cut in two: a "%" that may start one goes to the next step.
+        stop = start + _CHUNK_SIZE
+        # A "%" that may start an escape goes to the next chunk.
         cut = text.rfind("%", stop - 2, stop)
         stop = stop if cut < 0 else cut
         yield text[start:stop]
@@ -113,10 +145,10 @@ def _steps(text: str) -> Iterator[str]:
 
 
 def parse_query(query_string: bytes, max_fields: int | None) -> QueryParams:
-    """Read the query of a URL, as ``scope["query_string"]`` has it.
+    """Parse a query string as ``scope["query_string"]`` has it.
 
     Raises:
-        BadRequest: there are more than ``max_fields`` fields.
+        BadRequest: There are more than ``max_fields`` fields.
 
     >>> parse_query(b"page=2&tag=a&tag=b", 1000).getall("tag")
     ['a', 'b']
@@ -124,16 +156,18 @@ def parse_query(query_string: bytes, max_fields: int | None) -> QueryParams:
     try:
         fields = parse_urlencoded(query_string, max_fields=max_fields)
     except ContentTooLarge as error:
-        # 413 is about content, and a query string is none.
+        # The status 413 is about content, and a query string is not content.
         raise BadRequest(f"Over max_query_fields, which is {error.maximum}.") from None
-    return MultiDictProxy(MultiDict(fields))
+    params = QueryParams.__new__(QueryParams)
+    MultiDictProxy.__init__(params, MultiDict(fields))
+    return params
 
 
 def format_urlencoded(fields: Iterable[tuple[str, str]]) -> str:
-    """Write fields as browsers do (section 5.2): the inverse of :func:`parse_urlencoded`.
+    """Format fields as browsers do (section 5.2), for :func:`parse_urlencoded` to parse.
 
     Raises:
-        ValueError: a lone surrogate, which UTF-8 cannot hold.
+        ValueError: A text has a lone surrogate, which UTF-8 cannot encode.
 
     >>> format_urlencoded([("q", "café noir"), ("new", "")])
     'q=caf%C3%A9+noir&new='
@@ -142,5 +176,6 @@ def format_urlencoded(fields: Iterable[tuple[str, str]]) -> str:
 
 
 def _escape(text: str) -> str:
-    # Python's own set of safe characters has "~" and lacks "*" (section 1.3).
+    # Python's set of safe characters includes "~" and lacks "*"; that of forms is the reverse
+    # (section 1.3).
     return quote_plus(text, safe="*").replace("~", "%7E")

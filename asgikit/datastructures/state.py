@@ -11,6 +11,9 @@ __all__ = ["State"]
 class State(MutableMapping[str, Any]):
     """The entries of ``scope["state"]``, as items and as attributes.
 
+    Args:
+        entries: The mapping to read and to change. If absent, a new ``dict``.
+
     >>> state = State({"pool": 1})
     >>> state.user = "ada"
     >>> state.pool, state["user"]
@@ -19,8 +22,8 @@ class State(MutableMapping[str, Any]):
 
     __slots__ = ("_entries",)
 
-    def __init__(self, entries: MutableMapping[str, Any]) -> None:
-        object.__setattr__(self, "_entries", entries)
+    def __init__(self, entries: MutableMapping[str, Any] | None = None) -> None:
+        object.__setattr__(self, "_entries", {} if entries is None else entries)
 
     def __getitem__(self, key: str) -> Any:
         return self._entries[key]

@@ -1,8 +1,8 @@
-"""What a form gives: its fields, and the files to close among them."""
+"""The result of reading a form: its fields, and its files, which it closes."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator, Iterable
+from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 
 __all__ = ["FormData", "PendingForm", "read_fields"]
 
-#: Bytes of an urlencoded body that are parsed in a thread.
+#: Bytes of an urlencoded body from which on it is parsed in a worker thread.
 LARGE = 256 * 1024
 
 
 class FormData(MultiDictProxy["str | UploadFile"]):
-    """The fields of a form, in order, repeated ones kept; the first value wins.
+    """The fields of a form, in order, repeated ones kept. The first value wins.
 
     Args:
-        fields: of the form.
-        uploads: the files among them; looked for where they are not given.
+        fields: A mapping, or ``(name, value)`` pairs.
+        uploads: The files to close. If absent, those among the values.
 
-    >>> form = FormData(MultiDict([("tag", "a"), ("tag", "b")]))
+    >>> form = FormData([("tag", "a"), ("tag", "b")])
     >>> form["tag"], form.getall("tag")
     ('a', ['a', 'b'])
     """
@@ -36,9 +36,11 @@ class FormData(MultiDictProxy["str | UploadFile"]):
     __slots__ = ("_uploads",)
 
     def __init__(
-        self, fields: MultiDict[str | UploadFile], uploads: Iterable[UploadFile] | None = None
+        self,
+        fields: Mapping[str, str | UploadFile] | Iterable[tuple[str, str | UploadFile]] = (),
+        uploads: Sequence[UploadFile] | None = None,
     ) -> None:
-        super().__init__(fields)
+        super().__init__(MultiDict(fields))
         if uploads is None:
             from asgikit.forms.uploads import UploadFile
 
@@ -51,7 +53,7 @@ class FormData(MultiDictProxy["str | UploadFile"]):
         return bool(self._uploads)
 
     async def close(self) -> None:
-        """Close the files, save those that were detached; text fields stay."""
+        """Close the files, except detached ones. The text fields stay."""
         uploads, self._uploads = self._uploads, ()
         if uploads:
             from asgikit.forms.uploads import close_uploads
@@ -63,7 +65,7 @@ _FORGOTTEN_AWAIT = "request.form() was not awaited: write form = await request.f
 
 
 class PendingForm:
-    """A form to be read: await it, or use it as a context manager that closes its files."""
+    """A form to read: await it, or use it as a context manager that closes its files."""
 
     __slots__ = ("_form", "_limits", "_read")
 
@@ -93,16 +95,16 @@ class PendingForm:
 
 
 async def read_fields(data: bytes, limits: Limits) -> FormData:
-    """Read the form of an urlencoded body.
+    """Parse an urlencoded body.
 
     Raises:
-        ContentTooLarge: it is over a limit.
+        ContentTooLarge: The form is over a limit.
     """
     max_fields, max_size = limits.max_fields, limits.max_field_size
     if len(data) < LARGE:
         fields = parse_urlencoded(data, max_fields=max_fields, max_size=max_size)
     else:
-        # At its worst, 1 MiB takes 50 ms.
+        # 1 MiB of escapes takes 50 ms.
         parse = partial(parse_urlencoded, data, max_fields=max_fields, max_size=max_size)
         fields = await run_blocking_io(parse)
-    return FormData(MultiDict(fields), ())
+    return FormData(fields, ())

@@ -1,12 +1,16 @@
-"""Forms off the wire: one loop collects them, the other hands out their parts as they arrive."""
+"""Read forms from a request body: whole, or part by part as they arrive.
+
+``_EventSource`` feeds the messages of the body to the multipart parser, and returns its events. It
+is used by two readers: :func:`read_form` collects all fields and files, and :class:`Parts` hands
+each part out while it arrives. A cancelled reader continues at the next event. An error of the
+parser is raised again by each later call, so that a malformed body never looks complete.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from time import perf_counter
 from typing import TYPE_CHECKING
-
-from multidict import MultiDict
 
 from asgikit.datastructures.headers import Headers
 from asgikit.exceptions import BodyConsumed, ContentTooLarge, HTTPError
@@ -19,7 +23,9 @@ from asgikit.forms.content_type import (
 )
 from asgikit.forms.form_data import FormData, read_fields
 from asgikit.forms.multipart import Event, FormParser, PartHead
-from asgikit.forms.uploads import GATHER, Spool, UploadFile, close_uploads
+from asgikit.forms.spool import Spool
+from asgikit.forms.temporary_file import GATHER_SIZE
+from asgikit.forms.uploads import UploadFile, close_uploads
 from asgikit.runtime.backend import checkpoint
 
 if TYPE_CHECKING:
@@ -30,31 +36,34 @@ if TYPE_CHECKING:
 
 __all__ = ["Part", "Parts", "iter_parts", "read_form"]
 
-#: Bytes that are parsed at a time, however large the message that brings them.
-STEP = 64 * 1024
-#: Seconds of parsing after which others get their turn, also where the whole body is there.
-STRETCH = 0.01
+FORM_TYPES = [URLENCODED, MULTIPART]
+
+#: Bytes that are parsed at a time, even if a message has more.
+PARSE_SIZE = 64 * 1024
+#: Seconds of parsing after which the reader yields to the event loop.
+CHECKPOINT_INTERVAL = 0.01
 
 
 async def read_form(
     body: Body, content_type: str | None, is_over: Callable[[int], bool], limits: Limits
 ) -> FormData:
-    """Read a form whole: text fields into memory, files as :class:`~asgikit.UploadFile`.
+    """Read a whole form: text fields into memory, files as :class:`~asgikit.UploadFile`.
+
+    A request with neither a body nor a Content-Type is an empty form.
 
     Args:
-        body: of the request.
-        content_type: the field as it was sent.
-        is_over: tells whether Content-Length is over a number of bytes.
-        limits: each is enforced while reading.
+        body: The body of the request.
+        content_type: The Content-Type header as it was sent.
+        is_over: Returns whether Content-Length is over a number of bytes.
+        limits: The limits of the form.
 
     Raises:
-        BodyConsumed: the body was streamed before, as a multipart form is.
-        ClientDisconnect: the client left before its end.
-        ContentTooLarge: it is over a limit.
-        InvalidForm: it does not parse.
-        RequestTimeout: nothing came for ``body_timeout``.
-        UnsupportedMediaType: it is no form. A request with neither body nor Content-Type is an
-            empty one.
+        BodyConsumed: The body was streamed before, as a multipart form is.
+        ClientDisconnect: The client disconnected before the end.
+        ContentTooLarge: The form is over a limit.
+        InvalidForm: The form is malformed.
+        RequestTimeout: No message arrived for ``body_timeout``.
+        UnsupportedMediaType: The media type is not that of a form.
     """
     if is_urlencoded(content_type):
         limit = limits.max_text_size
@@ -62,12 +71,12 @@ async def read_form(
         data = await body.read(limit, limits.body_timeout, "max_text_size")
         return await read_fields(data, limits)
     if not content_type and await _is_empty(body, is_over, limits):
-        return FormData(MultiDict(), ())
-    boundary = parse_boundary(content_type, accepted=[URLENCODED, MULTIPART])
-    source = _Source(body, boundary, is_over, limits)
+        return FormData((), ())
+    boundary = parse_boundary(content_type, accepted=FORM_TYPES)
+    source = _EventSource(body, boundary, is_over, limits)
     spool = Spool(limits.spool_size)
     try:
-        return FormData(MultiDict(await _collect(source, spool)), spool.uploads)
+        return FormData(await _collect(source, spool), spool.uploads)
     except BaseException:
         await close_uploads(spool.uploads)
         raise
@@ -87,7 +96,7 @@ def _check_length(is_over: Callable[[int], bool], name: str, limit: int | None) 
         raise ContentTooLarge(name, limit)
 
 
-async def _collect(source: _Source, spool: Spool) -> list[tuple[str, str | UploadFile]]:
+async def _collect(source: _EventSource, spool: Spool) -> list[tuple[str, str | UploadFile]]:
     fields: list[tuple[str, str | UploadFile]] = []
     name = ""
     content_type: str | None = None
@@ -111,34 +120,34 @@ async def _collect(source: _Source, spool: Spool) -> list[tuple[str, str | Uploa
             elif upload is not None:
                 spool.add(upload, event)
             elif text:
-                # One buffer that grows: pieces could be many, and of one byte each.
+                # Chunks may be many, and of one byte each: they are joined as they arrive.
                 text = text if isinstance(text, bytearray) else bytearray(text)
                 text += event
             else:
                 text = event
-        if spool.due >= GATHER:
+        if spool.pending_size >= GATHER_SIZE:
             await spool.flush()
-    if spool.due:
+    if spool.pending_size:
         await spool.flush()
     return fields
 
 
 class Part:
-    """One part of a multipart body, as it arrives; an async iterator of its bytes.
+    """One part of a multipart body as it arrives; an async iterator of its bytes.
 
-    Nothing of it is kept: what is not read by the time the next part is asked for is skipped.
+    Its bytes are not kept. The rest of a part is skipped when the next part is requested.
 
     Attributes:
-        name: of the field.
-        filename: of a file, the last component of the path that was sent; else :obj:`None`.
-        raw_filename: all that was sent.
-        content_type: the client's word for what it is.
-        headers: its header fields.
+        name: The name of the field.
+        filename: The last component of the file name; ``None`` if the part is not a file.
+        raw_filename: The file name as it was sent; ``None`` if the part is not a file.
+        content_type: The media type that the client declared; ``None`` if absent.
+        headers: The headers of the part.
     """
 
     __slots__ = (
         "_buffer",
-        "_ended",
+        "_has_ended",
         "_parts",
         "content_type",
         "filename",
@@ -149,8 +158,8 @@ class Part:
 
     def __init__(self, head: PartHead, parts: Parts) -> None:
         self._parts = parts
-        self._ended = False
-        self._buffer: list[bytes] = []  # read by an interrupted read()
+        self._has_ended = False
+        self._buffer: list[bytes] = []  # chunks of a read() that was cancelled
         self.name: str = head.disposition.name
         self.filename: str | None = head.disposition.filename
         self.raw_filename: str | None = head.disposition.raw_filename
@@ -161,10 +170,10 @@ class Part:
         return self
 
     async def __anext__(self) -> bytes:
-        """Return the next bytes of the part, as many as arrived at once.
+        """Return the next bytes of the part, as many as have arrived together.
 
         Raises:
-            BodyConsumed: the next part was requested, or another task uses the same ``parts()``.
+            BodyConsumed: The next part was requested, or another task uses the same ``parts()``.
         """
         if self._buffer:
             return self._buffer.pop(0)
@@ -175,7 +184,7 @@ class Part:
 
     async def _next_data(self) -> bytes | None:
         parts = self._parts
-        while not self._ended:
+        while not self._has_ended:
             if parts.current is not self:
                 raise BodyConsumed(f"{self!r} is over: read a part before you ask for the next one")
             for event in parts.events:
@@ -183,7 +192,7 @@ class Part:
                     return event
                 if isinstance(event, memoryview):
                     return bytes(event)
-                self._ended = True
+                self._has_ended = True
                 return None
             # The parser raises if the body ends within a part.
             events = await parts.source.next()
@@ -191,20 +200,17 @@ class Part:
         return None
 
     async def read(self) -> bytes:
-        """Read the rest of the part into memory.
-
-        A call after one that was cancelled returns the bytes that the first one had read, too.
-        """
+        """Return the rest of the part, including the bytes that a cancelled call has read."""
         while (data := await self._next_data()) is not None:
             self._buffer.append(data)
         chunks, self._buffer = self._buffer, []
         return b"".join(chunks)
 
     async def text(self) -> str:
-        """Read a text field.
+        """Return the rest of the part as text.
 
         Raises:
-            InvalidForm: it does not decode, or its charset is not one of the web's old ones.
+            InvalidForm: It does not decode, or its charset is not supported.
         """
         return decode_text(self.name, self.content_type, await self.read())
 
@@ -213,18 +219,18 @@ class Part:
 
 
 class Parts:
-    """The parts of a multipart body, as they arrive.
+    """The parts of a multipart body as they arrive; an async iterator.
 
     Attributes:
-        current: the part that was handed out last.
-        events: what was received and not yet handed out.
-        source: of more events.
+        current: The part that was returned last.
+        events: The received events that were not used yet.
+        source: The source of further events.
     """
 
     __slots__ = ("current", "events", "source")
 
-    def __init__(self, source: _Source) -> None:
-        self.source: _Source = source
+    def __init__(self, source: _EventSource) -> None:
+        self.source: _EventSource = source
         self.current: Part | None = None
         self.events: Iterator[Event] = iter(())
 
@@ -235,7 +241,7 @@ class Parts:
         """Return the next part, and skip the rest of the current one.
 
         Raises:
-            BodyConsumed: another task uses the same ``parts()``.
+            BodyConsumed: Another task uses the same ``parts()``.
         """
         self.source.check_idle()
         self.current = None
@@ -253,21 +259,20 @@ class Parts:
 def iter_parts(
     body: Body, content_type: str | None, is_over: Callable[[int], bool], limits: Limits
 ) -> Parts:
-    """Hand out the parts of a multipart body as they arrive, once; nothing is kept.
+    """Return an iterator over the parts of a multipart body as they arrive. Nothing is kept.
 
-    It takes what :func:`read_form` takes. The same limits hold, and the same errors are raised:
-    those that are known ahead here, the others by the parts.
+    The arguments are those of :func:`read_form`. The parts raise its other errors.
 
     Raises:
-        ContentTooLarge: its Content-Length is over ``max_form_size``.
-        InvalidForm: its Content-Type has no boundary.
-        UnsupportedMediaType: it is not multipart.
+        ContentTooLarge: Content-Length is over ``max_form_size``.
+        InvalidForm: Content-Type has no valid boundary.
+        UnsupportedMediaType: The media type is not multipart.
     """
-    return Parts(_Source(body, parse_boundary(content_type), is_over, limits))
+    return Parts(_EventSource(body, parse_boundary(content_type), is_over, limits))
 
 
-class _Source:
-    """The events of a multipart body, as it arrives; for one task at a time."""
+class _EventSource:
+    """The events of a multipart body as it arrives, for one task at a time."""
 
     __slots__ = (
         "_body",
@@ -287,9 +292,9 @@ class _Source:
         self._parser = FormParser(boundary, limits)
         self._body = body
         self._timeout = limits.body_timeout
-        self._chunk = b"".join(body.start())  # a message that is larger than STEP
-        self._start = 0  # of its unparsed rest
-        self._deadline = perf_counter() + STRETCH
+        self._chunk = b"".join(body.start())  # a message larger than PARSE_SIZE
+        self._start = 0  # of the unparsed rest of the chunk
+        self._deadline = perf_counter() + CHECKPOINT_INTERVAL
         self._is_running = False
         self._error: HTTPError | None = None
 
@@ -299,7 +304,7 @@ class _Source:
             raise BodyConsumed("another task is reading these parts")
 
     async def next(self) -> list[Event] | None:
-        """Return the events of the next bytes, :obj:`None` at the end."""
+        """Return the events of the next bytes; ``None`` at the end."""
         self.check_idle()
         if self._error is not None:
             raise self._error.with_traceback(None)
@@ -307,20 +312,21 @@ class _Source:
         try:
             if perf_counter() > self._deadline:
                 await checkpoint()
-                self._deadline = perf_counter() + STRETCH
+                self._deadline = perf_counter() + CHECKPOINT_INTERVAL
             if self._start >= len(self._chunk):
-                # No await between the bytes' leaving the queue and their being parsed.
+                # No await between taking the chunk and parsing it, so that a cancellation loses no
+                # byte.
                 received = await self._body.next(self._timeout)
                 if received is None:
                     self._end()
                     return None
-                if len(received) <= STEP:
+                if len(received) <= PARSE_SIZE:
                     return self._parse(received)
                 self._chunk = received
                 self._start = 0
             start = self._start
-            self._start = start + STEP
-            return self._parse(self._chunk[start : start + STEP])
+            self._start = start + PARSE_SIZE
+            return self._parse(self._chunk[start : start + PARSE_SIZE])
         finally:
             self._is_running = False
 

@@ -1,131 +1,51 @@
-"""Uploaded files: in memory while small, else on disk without a name, off the event loop."""
+"""Uploaded files: in memory if they are small, else on disk; never read on the event loop."""
 
 from __future__ import annotations
 
+import io
 import os
-import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from threading import Lock
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from typing import TYPE_CHECKING
 
 from asgikit.datastructures.headers import Headers
+from asgikit.forms.temporary_file import GATHER_SIZE, TemporaryFile
 from asgikit.runtime.threads import run_blocking_io
 
 if TYPE_CHECKING:
-    from typing import Self
+    from typing import BinaryIO, Self
 
-    from asgikit.forms.multipart import PartHead
+__all__ = ["UploadFile", "close_uploads"]
 
-__all__ = ["GATHER", "Spool", "UploadFile", "close_uploads"]
-
-T = TypeVar("T")
-Piece: TypeAlias = bytes | bytearray | memoryview
-
-#: Bytes that are gathered for one trip to the disk.
-GATHER = 1024 * 1024
-#: Bytes of a chunk that ``async for`` gives.
-CHUNK = 256 * 1024
-#: Pieces below this are joined as they come: an object for each would outweigh them.
-SMALL = 4096
-
-
-class TemporaryFile:
-    """A file without a name, made by the first write and shared by the uploads of a form.
-
-    Its methods block: they run in worker threads. The file is closed when each of its users has
-    closed it.
-
-    Attributes:
-        users: The number of uploads that have a part of the file.
-    """
-
-    __slots__ = ("_descriptor", "_lock", "users")
-
-    def __init__(self) -> None:
-        self._descriptor = -1
-        self._lock = Lock()
-        self.users: int = 1
-
-    def write(self, position: int, pieces: Sequence[Piece]) -> None:
-        """Write ``pieces``, one behind the other, at ``position`` in bytes."""
-        with self._lock:
-            if self._descriptor < 0:
-                self._descriptor = _open()
-            os.lseek(self._descriptor, position, os.SEEK_SET)
-            written = _write_pieces(self._descriptor, pieces)
-            if written < sum(map(len, pieces)):
-                rest = memoryview(b"".join(pieces))[written:]
-                while rest:
-                    rest = rest[os.write(self._descriptor, rest) :]
-
-    def read(self, position: int, size: int) -> bytes:
-        """Read ``size`` bytes at ``position``; fewer at the end of the file."""
-        pieces = []
-        with self._lock:
-            os.lseek(self._descriptor, position, os.SEEK_SET)
-            # The system gives 2 GiB at a time.
-            while size and (data := os.read(self._descriptor, size)):
-                pieces.append(data)
-                size -= len(data)
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-
-    def copy(self, position: int, size: int) -> TemporaryFile:
-        """Return a new file with ``size`` bytes of this one, from ``position`` on."""
-        target = TemporaryFile()
-        for start in range(0, size, GATHER):
-            target.write(start, [self.read(position + start, min(GATHER, size - start))])
-        return target
-
-    def close(self) -> None:
-        """Close the file for one of its users; the last one closes the descriptor."""
-        with self._lock:
-            self.users -= 1
-            if self.users <= 0:
-                self._close_descriptor()
-
-    def _close_descriptor(self) -> None:
-        descriptor, self._descriptor = self._descriptor, -1
-        if descriptor >= 0:
-            os.close(descriptor)
-
-    # A file that was never closed is closed without a ResourceWarning.
-    __del__ = _close_descriptor
-
-
-def _open() -> int:
-    # A descriptor of our own, as a file object would warn when it is forgotten.
-    with tempfile.TemporaryFile(buffering=0) as file:
-        return os.dup(file.fileno())
-
-
-def _write_joined(descriptor: int, pieces: Sequence[Piece]) -> int:
-    return os.write(descriptor, b"".join(pieces))
-
-
-# Windows has no writev.
-_write_pieces: Callable[[int, Sequence[Piece]], int] = getattr(os, "writev", _write_joined)
+#: Bytes of a chunk of ``async for``.
+CHUNK_SIZE = 256 * 1024
+#: Bytes that ``upload.file.readline()`` looks ahead.
+PEEK_SIZE = 8192
 
 
 class UploadFile:
-    """A file out of a form: in memory while the form's files are small, else on disk.
+    """A file of a form: in memory if the files of the form are small, else on disk.
 
-    An input that was left empty is one as well, without a name and without bytes; it is false.
-    The form closes its files, save those that are detached.
+    A file input that was left empty is one as well. It has no name and no bytes, and is false. The
+    form closes its files, except detached ones.
 
     Args:
-        name: of the field.
-        filename: the client's name for it, without directories. It is no name to write to.
-        content: its bytes.
-        raw_filename: all that was sent as its name.
-        headers: of its part.
+        name: The name of the field.
+        filename: The client's name of the file, without directories. Do not write to it.
+        content: The bytes.
+        file: A binary file object, in place of ``content``. It is read at once.
+        raw_filename: The file name as it was sent.
+        headers: The headers of the part.
 
     Attributes:
-        size: in bytes.
-        headers: of its part.
+        size: In bytes.
+        headers: The headers of the part.
 
-    >>> file = UploadFile("photo", "cat.png", b"...")
-    >>> file, file.size, bool(UploadFile("photo", ""))
+    Raises:
+        TypeError: ``file`` is not a binary file object.
+
+    >>> upload = UploadFile("photo", "cat.png", b"...")
+    >>> upload, upload.size, bool(UploadFile("photo", ""))
     (<UploadFile 'photo': 'cat.png', 3 bytes>, 3, False)
     """
 
@@ -145,28 +65,43 @@ class UploadFile:
 
     def __init__(
         self,
-        name: str,
-        filename: str,
+        name: str = "",
+        filename: str = "",
         content: bytes = b"",
         *,
+        file: BinaryIO | None = None,
         raw_filename: str | None = None,
-        headers: Iterable[tuple[bytes, bytes]] = (),
+        headers: Iterable[tuple[bytes, bytes]] | Mapping[str, str] = (),
     ) -> None:
+        if file is not None:
+            content = _read_all(file)
         self.name: str = name
         self.filename: str = filename
         self.raw_filename: str = filename if raw_filename is None else raw_filename
         self.headers: Headers = Headers(headers)
         self.size: int = len(content)
-        self._content: bytes | None = content  # `None` where it is on disk, or closed
+        self._content: bytes | None = content  # `None` if it is on disk or closed
         self._file: TemporaryFile | None = None
-        self._start = 0  # of its bytes in the file
+        self._start = 0  # position of its first byte in the temporary file
         self._position = 0
         self._is_detached = False
 
     @property
     def content_type(self) -> str | None:
-        """The client's word for what it is."""
+        """The media type that the client declared."""
         return self.headers.get("content-type")
+
+    @property
+    def file(self) -> BinaryIO:
+        """A file object to read from, for libraries that need one, such as Pillow or csv.
+
+        It shares the position with this object. Its methods block: use it in ``def`` handlers and
+        worker threads. It is read-only, and closing it does not close the upload.
+
+        >>> UploadFile("table", "tea.csv", b"tea,cups").file.read()
+        b'tea,cups'
+        """
+        return _Reader(self)  # type: ignore[return-value]  # it has the methods of a BinaryIO
 
     def __bool__(self) -> bool:
         return self.size > 0 or self.filename != ""
@@ -175,21 +110,17 @@ class UploadFile:
         return f"<UploadFile {self.name!r}: {self.filename!r}, {self.size} bytes>"
 
     async def read(self, size: int = -1) -> bytes:
-        """Read on: ``size`` bytes, fewer at the end; all that is left where it is negative.
+        """Return the next ``size`` bytes, fewer at the end; all of the rest if it is negative.
 
         Raises:
-            ValueError: the file is closed.
+            ValueError: The file is closed.
         """
-        start = self._position
-        left = max(self.size - start, 0)
-        size = min(size, left) if size >= 0 else left
-        content = self._content
-        # A slice of all of it is no copy.
-        data = (
-            await run_blocking_io(self._open_file().read, self._start + start, size)
-            if content is None
-            else content[start : start + size]
-        )
+        start, size = self._next_span(size)
+        if self._content is None:
+            self._open_file()
+            data = await run_blocking_io(self._load, start, size)
+        else:
+            data = self._load(start, size)
         self._position = start + len(data)
         return data
 
@@ -197,24 +128,27 @@ class UploadFile:
         return self
 
     async def __anext__(self) -> bytes:
-        """Read the next chunk."""
-        if chunk := await self.read(CHUNK):
+        """Return the next chunk of 256 KiB."""
+        if chunk := await self.read(CHUNK_SIZE):
             return chunk
         raise StopAsyncIteration
 
     async def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Go to a position, from which the next call reads or writes on.
+        """Set the position of the next read or write.
 
         Args:
-            offset: in bytes; behind the end is allowed.
-            whence: counted from the start (0), from here (1), or from the end (2).
+            offset: In bytes. It may be behind the end.
+            whence: Relative to the start (0), to the position (1), or to the end (2).
 
         Returns:
             The new position.
 
         Raises:
-            ValueError: it is before the start; or ``whence`` is something else.
+            ValueError: The position is before the start, or ``whence`` is another number.
         """
+        return self._seek(offset, whence)
+
+    def _seek(self, offset: int, whence: int) -> int:
         bases = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self.size}
         if whence not in bases:
             raise ValueError(f"whence is 0, 1 or 2, not {whence!r}")
@@ -225,10 +159,10 @@ class UploadFile:
         return position
 
     async def write(self, data: bytes) -> int:
-        """Write ``data`` here, and give its size in bytes; the file is on disk from then on.
+        """Write ``data`` at the position, and return its size. The file is then on disk.
 
         Raises:
-            ValueError: the file is closed.
+            ValueError: The file is closed.
         """
         content = self._content
         if content is not None:
@@ -238,7 +172,7 @@ class UploadFile:
         else:
             file = self._open_file()
             if file.users > 1:
-                # The bytes of other uploads come before or after its own.
+                # Other uploads have the bytes before and after its own.
                 own = await run_blocking_io(file.copy, self._start, self.size)
                 self._file, self._start = own, 0
                 await run_blocking_io(file.close)
@@ -248,30 +182,42 @@ class UploadFile:
         return len(data)
 
     async def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
-        """Save all of it as ``path``, which is never there half-written.
+        """Save the whole file as ``path``. No part of it is ever seen under that name.
 
         Args:
-            path: a name of your own making. The client's could point anywhere, and its type may
-                be one that your server runs.
-            overwrite: take the place of a file that is there.
+            path: A name that your application chose. The client's name could point to any folder,
+                and have an extension that your server executes.
+            overwrite: Replace an existing file.
 
         Raises:
-            FileExistsError: there is one, and ``overwrite`` is false.
-            OSError: it can not be written.
-            ValueError: the file is closed.
+            FileExistsError: The file exists, and ``overwrite`` is false.
+            OSError: It cannot be written.
+            ValueError: The upload is closed.
         """
         source = self._open_file() if self._content is None else self._content
         await run_blocking_io(_save, source, self._start, self.size, Path(path), overwrite)
 
     def detach(self) -> Self:
-        """Take the file from its form, for work that outlives the request: it is yours to close."""
+        """Keep the file open when its form is closed; the caller closes it then."""
         self._is_detached = True
         return self
 
     async def close(self) -> None:
-        """Give the file up; a second time does nothing."""
+        """Close the file. Closing it again does nothing."""
         self._is_detached = False
         await close_uploads([self])
+
+    def _next_span(self, size: int) -> tuple[int, int]:
+        """Return the position, and the number of bytes that a read of ``size`` returns."""
+        left = max(self.size - self._position, 0)
+        return self._position, min(size, left) if size >= 0 else left
+
+    def _load(self, start: int, size: int) -> bytes:
+        content = self._content
+        if content is None:
+            return self._open_file().read(self._start + start, size)
+        # A slice of all bytes is not a copy.
+        return content[start : start + size]
 
     def _open_file(self) -> TemporaryFile:
         if self._file is None:
@@ -279,18 +225,62 @@ class UploadFile:
         return self._file
 
 
+class _Reader(io.BufferedIOBase):
+    """A read-only file object over an upload, whose position it shares."""
+
+    def __init__(self, upload: UploadFile) -> None:
+        self._upload = upload
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        upload = self._upload
+        data = self._load(-1 if size is None else size)
+        upload._position += len(data)
+        return data
+
+    read1 = read
+
+    def peek(self, _size: int = 0, /) -> bytes:
+        # readline() of the base class finds the end of a line by it.
+        return self._load(PEEK_SIZE)
+
+    def _load(self, size: int) -> bytes:
+        if self.closed:
+            raise ValueError("the file object is closed")
+        return self._upload._load(*self._upload._next_span(size))
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        return self._upload._seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._upload._position
+
+
+def _read_all(file: BinaryIO) -> bytes:
+    content: object = file.read()
+    if not isinstance(content, bytes):
+        raise TypeError(f"file= is a binary file object, not {file!r}")
+    return content
+
+
 def _save(
     source: bytes | TemporaryFile, start: int, size: int, path: Path, overwrite: object
 ) -> None:
-    # In the same folder, as neither a link nor a rename leaves its file system.
+    # In the same folder, since links and renames do not cross file systems.
     temporary = path.with_name(f".{os.urandom(16).hex()}.part")
     try:
         with temporary.open("xb") as target:
             if isinstance(source, bytes):
                 target.write(source)
             else:
-                for position in range(0, size, GATHER):
-                    target.write(source.read(start + position, min(GATHER, size - position)))
+                for position in range(0, size, GATHER_SIZE):
+                    chunk_size = min(GATHER_SIZE, size - position)
+                    target.write(source.read(start + position, chunk_size))
         if overwrite:
             temporary.replace(path)
         else:
@@ -326,7 +316,7 @@ def _move_to_new_name(temporary: Path, path: Path) -> None:
 
 
 async def close_uploads(uploads: Iterable[UploadFile]) -> None:
-    """Close what is not detached, in one trip, which nothing interrupts."""
+    """Close the uploads that are not detached, in one call that cannot be cancelled half-way."""
     files = []
     for upload in uploads:
         if not upload._is_detached:
@@ -340,89 +330,3 @@ async def close_uploads(uploads: Iterable[UploadFile]) -> None:
 def _close_all(files: Iterable[TemporaryFile]) -> None:
     for file in files:
         file.close()
-
-
-class Spool:
-    """The files of one form as they arrive, and the memory they share.
-
-    Files that together are small stay in memory. One that would be too much goes to disk, and
-    leaves its share of the memory to those that follow. The files on disk are parts of one
-    temporary file, one after the other: a form has one descriptor.
-
-    Args:
-        size: bytes that may stay in memory.
-
-    Attributes:
-        uploads: all files so far.
-        due: bytes that wait to be written: call :meth:`flush` at ``GATHER``, and at the end.
-    """
-
-    __slots__ = ("_end", "_file", "_held", "_pieces", "_queue", "_size", "due", "uploads")
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._file: TemporaryFile | None = None  # of all files on disk
-        self._end = 0  # of the bytes in it
-        self._held = 0  # bytes of the files that have ended and stay in memory
-        self._pieces: list[Piece] = []  # of the file that arrives, and not yet written
-        self._queue: list[tuple[TemporaryFile, int, list[Piece]]] = []
-        self.uploads: list[UploadFile] = []
-        self.due: int = 0
-
-    def begin(self, head: PartHead) -> UploadFile:
-        """Make an empty file of a part, which gets what is added until it ends."""
-        name, filename, raw_filename = head.disposition
-        upload = UploadFile(
-            name, filename or "", raw_filename=raw_filename, headers=head.raw_headers
-        )
-        self._pieces = []
-        self.uploads.append(upload)
-        return upload
-
-    def add(self, upload: UploadFile, data: bytes | memoryview) -> None:
-        """Add ``data`` to the file that has begun."""
-        pieces = self._pieces
-        size = len(data)
-        if size >= SMALL:
-            pieces.append(data)
-        elif pieces and isinstance(last := pieces[-1], bytearray):
-            last += data
-        else:
-            pieces.append(bytearray(data))
-        upload.size += size
-        if upload._file is not None:
-            self.due += size
-            self._end += size
-        elif self._held + upload.size > self._size:
-            if self._file is None:
-                self._file = TemporaryFile()
-            else:
-                self._file.users += 1
-            upload._file, upload._start = self._file, self._end
-            upload._content = None
-            self._queue.append((upload._file, upload._start, pieces))
-            self.due += upload.size
-            self._end += upload.size
-
-    def end(self, upload: UploadFile) -> None:
-        """Take the end of the file that has begun."""
-        if upload._file is None:
-            upload._content = b"".join(self._pieces)
-            self._held += upload.size
-
-    async def flush(self) -> None:
-        """Write what is due."""
-        queue, self._queue = self._queue, []
-        self.due = 0
-        upload = self.uploads[-1]
-        if upload._file is not None:
-            # More of it may come.
-            self._pieces = []
-            self._queue.append((upload._file, upload._start + upload.size, self._pieces))
-        await run_blocking_io(_write_all, queue)
-
-
-def _write_all(queue: Iterable[tuple[TemporaryFile, int, list[Piece]]]) -> None:
-    for file, position, pieces in queue:
-        if pieces:
-            file.write(position, pieces)

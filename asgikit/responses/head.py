@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from asgikit.datastructures.headers import MutableHeaders
+from asgikit.datastructures.mutable_headers import MutableHeaders
 from asgikit.http.cookies import format_set_cookie
 from asgikit.http.grammar import check_field
 from asgikit.types import RawHeaders

@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias, overload
 
-from asgikit.datastructures.headers import MutableHeaders
+from asgikit.datastructures.mutable_headers import MutableHeaders
 from asgikit.http.framing import (
     READ_METHODS,
     check_length,

@@ -9,7 +9,7 @@ from urllib.parse import quote, unquote
 
 import anyio
 
-from asgikit.datastructures.headers import MutableHeaders
+from asgikit.datastructures.mutable_headers import MutableHeaders
 from asgikit.runtime.cancellation import shielded
 from asgikit.runtime.tasks import start_task, wait_end
 from asgikit.testing.checker import ENDED, Checker
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from anyio.abc import TaskGroup
 
-    from asgikit.datastructures.headers import HeadersLike
+    from asgikit.datastructures.header_mapping import HeadersLike
     from asgikit.types import Scope
 
 __all__ = ["exchange", "lifespan"]

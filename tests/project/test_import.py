@@ -28,6 +28,8 @@ LATE = [
     # Forms and uploads.
     "asgikit.forms.multipart",
     "asgikit.forms.reader",
+    "asgikit.forms.spool",
+    "asgikit.forms.temporary_file",
     "asgikit.forms.uploads",
     "python_multipart",
     "tempfile",

@@ -35,7 +35,7 @@ from asgikit import (
 )
 from asgikit.apps.staticfiles import StaticFiles
 from asgikit.body.sharing import KEY
-from asgikit.forms import uploads
+from asgikit.forms import temporary_file
 from asgikit.responses.files import FileResponse
 from asgikit.testing import exchange
 from tests.support.form_bodies import CONTENT_TYPE, file, text
@@ -255,7 +255,7 @@ async def test_a_disk_that_is_full_closes_what_was_uploaded_and_reads_no_more(
     def full(*_: object) -> int:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(uploads, "_write_pieces", full)
+    monkeypatch.setattr(temporary_file, "_write_chunks", full)
     client = Client(*WHOLE)
 
     with nothing_left(temporary), anyio.fail_after(BOUND), pytest.raises(OSError, match="space"):

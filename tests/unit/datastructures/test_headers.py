@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict, MultiMapping, MutableMultiMapping
 
-from asgikit.datastructures.headers import Headers, MutableHeaders
+from asgikit.datastructures.headers import Headers
+from asgikit.datastructures.mutable_headers import MutableHeaders
 
 RAW = [(b"accept", b"a/b"), (b"via", b"1.1 a"), (b"x-empty", b""), (b"via", b"1.1 b")]
 KELVIN = "\u212a"  # its lower() is "k"
@@ -191,10 +192,75 @@ def test_a_list_is_kept_and_anything_else_is_read_once() -> None:
     assert Headers(tuple(RAW)).getall("via") == ["1.1 a", "1.1 b"]
 
 
-@pytest.mark.parametrize("fields", [{"a": "1"}, {}, Headers(RAW), MutableHeaders(RAW)])
-def test_a_view_is_of_pairs_and_a_mapping_is_refused_at_once(fields: Any) -> None:
-    with pytest.raises(TypeError, match="MutableHeaders"):
-        Headers(fields)
+@pytest.mark.parametrize(
+    ("source", "raw"),
+    [
+        ({"Accept": "a/b", "X-Name": " tea "}, [(b"accept", b"a/b"), (b"x-name", b"tea")]),
+        ({}, []),
+        (Headers(RAW), RAW),
+        (MutableHeaders(RAW), RAW),
+        (iter(RAW), RAW),
+        ((), []),
+    ],
+)
+def test_headers_are_made_of_a_mapping_or_pairs(
+    source: Any, raw: list[tuple[bytes, bytes]]
+) -> None:
+    assert Headers(source).raw == raw
+
+
+def test_headers_without_arguments_are_empty() -> None:
+    assert len(Headers()) == 0
+    assert Headers().get("a") is None
+
+
+@pytest.mark.parametrize(
+    ("source", "error"),
+    [({"a b": "c"}, ValueError), ({"a": "b\n"}, ValueError), ({"a": 1}, TypeError)],
+)
+def test_headers_of_a_malformed_mapping_are_refused(source: Any, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        Headers(source)
+
+
+def test_mutable_headers_of_a_message_change_it_in_place() -> None:
+    message: dict[str, Any] = {
+        "type": "http.response.start",
+        "headers": ((b"Vary", b"a"), [b"x", b"\xff\n"]),
+    }
+    headers = MutableHeaders(scope=message)
+    headers["X-Id"] = "7"
+    headers.add_vary("b")
+    headers.append("x", "2")
+
+    assert message["headers"] == [
+        (b"vary", b"a, b"),
+        (b"x", b"\xff\n"),
+        (b"x-id", b"7"),
+        (b"x", b"2"),
+    ]
+    headers.popall("x")
+    headers.update({"vary": "*"})
+    headers |= {"x-id": "8"}
+    headers.merge({"a": "1"})
+    headers.setdefault("b", "2")
+    assert message["headers"] == [(b"vary", b"*"), (b"x-id", b"8"), (b"a", b"1"), (b"b", b"2")]
+    del headers["vary"]
+    assert headers.popitem() == ("b", "2")
+    headers.clear()
+    assert message["headers"] == []
+
+
+@pytest.mark.parametrize("message", [{"headers": None}, {}])
+def test_mutable_headers_of_a_message_without_headers_add_them(message: dict[str, Any]) -> None:
+    MutableHeaders(scope=message)["a"] = "1"
+
+    assert message["headers"] == [(b"a", b"1")]
+
+
+def test_mutable_headers_take_one_source_only() -> None:
+    with pytest.raises(TypeError, match="not both"):
+        MutableHeaders({"a": "1"}, scope={"headers": []})
 
 
 def test_values_handed_out_are_the_callers_own() -> None:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import tracemalloc
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from multidict import MultiDictProxy
+from multidict import MultiDict, MultiDictProxy
 
-from asgikit.datastructures.query import format_urlencoded, parse_query, parse_urlencoded
+from asgikit.datastructures.query import (
+    QueryParams,
+    format_urlencoded,
+    parse_query,
+    parse_urlencoded,
+)
 from asgikit.exceptions import BadRequest, ContentTooLarge
 
 HEX = b"0123456789abcdefABCDEF"
@@ -210,3 +216,42 @@ def test_fields_are_written_as_browsers_do(fields: list[tuple[str, str]], text: 
 def test_half_a_surrogate_pair_cannot_be_written() -> None:
     with pytest.raises(ValueError, match="surrogates not allowed"):
         format_urlencoded([("a", "\ud800")])
+
+
+@pytest.mark.parametrize(
+    ("source", "items"),
+    [
+        ("a=1&b=caf%C3%A9&a=2", [("a", "1"), ("b", "café"), ("a", "2")]),
+        (b"a=1", [("a", "1")]),
+        ("a=é", [("a", "é")]),
+        ({"a": 1, "b": "x"}, [("a", "1"), ("b", "x")]),
+        ([("a", 1.5), ("a", None)], [("a", "1.5"), ("a", "None")]),
+        (iter([("a", "1")]), [("a", "1")]),
+        (QueryParams("a=1&a=2"), [("a", "1"), ("a", "2")]),
+        (MultiDict([("a", "1"), ("a", "2")]), [("a", "1"), ("a", "2")]),
+        ("", []),
+        ((), []),
+    ],
+)
+def test_query_params_are_made_of_text_mapping_or_pairs(
+    source: Any, items: list[tuple[str, str]]
+) -> None:
+    params = QueryParams(source)
+
+    assert list(params.items()) == items
+    assert list(QueryParams(str(params)).items()) == items
+
+
+def test_query_params_without_arguments_are_empty() -> None:
+    assert str(QueryParams()) == ""
+    assert repr(QueryParams("a=1")) == "<QueryParams('a': '1')>"
+    assert QueryParams("a=1") == {"a": "1"}
+
+
+@pytest.mark.property
+@given(data=DATA)
+def test_query_params_text_is_parsed_to_the_same_fields(data: bytes) -> None:
+    params = parse_query(data, None)
+
+    assert type(params) is QueryParams
+    assert QueryParams(str(params)) == params == QueryParams(data)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from multidict import MultiDict
@@ -62,6 +63,23 @@ async def test_form_data_made_by_hand_is_closed_as_well() -> None:
     assert form["a"] == "1"
     with pytest.raises(ValueError, match="closed"):
         await upload.read()
+
+
+@pytest.mark.parametrize(
+    "fields", [{"a": "1"}, [("a", "1")], MultiDict(a="1"), iter([("a", "1")]), FormData({"a": "1"})]
+)
+def test_form_data_is_made_of_a_mapping_or_pairs(fields: Any) -> None:
+    assert list(FormData(fields).items()) == [("a", "1")]
+
+
+def test_form_data_made_of_pairs_keeps_repeated_fields() -> None:
+    upload = UploadFile(file=io.BytesIO(b"x"))
+    form = FormData([("a", "1"), ("f", upload), ("a", "2")])
+
+    assert form.getall("a") == ["1", "2"]
+    assert form["f"] is upload
+    assert form.is_open
+    assert list(FormData()) == []
 
 
 async def test_a_form_is_awaited_or_closed_in_the_end() -> None:

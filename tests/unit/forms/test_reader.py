@@ -26,7 +26,7 @@ from asgikit import (
 from asgikit import UnsupportedMediaType as WrongType
 from asgikit.body.body import Body
 from asgikit.forms import reader as form_reader
-from asgikit.forms import uploads
+from asgikit.forms import spool, temporary_file
 from asgikit.forms.form_data import FormData, PendingForm
 from asgikit.forms.reader import Part, Parts, iter_parts, read_form
 from asgikit.forms.uploads import UploadFile
@@ -293,7 +293,7 @@ async def test_an_urlencoded_body_is_there_after_its_form() -> None:
 async def test_others_get_their_turn_while_a_large_message_is_parsed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(form_reader, "STRETCH", -1)
+    monkeypatch.setattr(form_reader, "CHECKPOINT_INTERVAL", -1)
     turns = 0
 
     async def count() -> None:
@@ -307,7 +307,7 @@ async def test_others_get_their_turn_while_a_large_message_is_parsed(
         form = await read(Sent(body(file("f", "x", b"x" * 700_000))))
         group.cancel_scope.cancel()
 
-    assert turns >= 700_000 // form_reader.STEP
+    assert turns >= 700_000 // form_reader.PARSE_SIZE
     assert isinstance(form["f"], UploadFile)
     assert form["f"].size == 700_000
 
@@ -383,7 +383,7 @@ async def test_a_form_that_is_awaited_is_closed_by_hand() -> None:
 )
 async def test_an_error_while_reading_closes_the_files(end: str, error: type[Exception]) -> None:
     with nothing_left_open(), pytest.raises(error):
-        await read(Sent(*LARGE, end=end), body_timeout=0.01)
+        await read(Sent(*LARGE, end=end), body_timeout=0.01 if end == "stall" else None)
 
 
 async def test_a_malformed_part_closes_the_files_before_it() -> None:
@@ -392,7 +392,7 @@ async def test_a_malformed_part_closes_the_files_before_it() -> None:
 
 
 async def test_a_full_disk_closes_the_files(monkeypatch: pytest.MonkeyPatch) -> None:
-    write = uploads._write_pieces
+    write = temporary_file._write_chunks
     written: list[int] = []
 
     def writev(descriptor: int, pieces: list[bytes]) -> int:
@@ -401,7 +401,7 @@ async def test_a_full_disk_closes_the_files(monkeypatch: pytest.MonkeyPatch) -> 
         written.append(1)
         return write(descriptor, pieces)
 
-    monkeypatch.setattr(uploads, "_write_pieces", writev)
+    monkeypatch.setattr(temporary_file, "_write_chunks", writev)
     with nothing_left_open(), pytest.raises(OSError, match="No space left"):
         await read(Sent(*LARGE, b"\r\n--X--"))
 
@@ -520,8 +520,8 @@ async def test_the_text_of_a_part_is_decoded_by_its_charset() -> None:
 
 
 async def test_nothing_of_a_part_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(uploads, "TemporaryFile", None)
-    monkeypatch.setattr(uploads, "Spool", None)
+    monkeypatch.setattr(spool, "TemporaryFile", None)
+    monkeypatch.setattr(form_reader, "Spool", None)
 
     (part,) = [part async for part in one_by_one(parts_of(Sent(*LARGE, b"\r\n--X--")))]
     assert part == len(b"".join(LARGE)) - LARGE[0].index(b"\r\n\r\n") - 4

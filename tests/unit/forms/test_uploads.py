@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import csv
 import errno
 import gc
+import io
 import os
+import shutil
 import tempfile
 import threading
 import warnings
+import zipfile
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -17,9 +21,11 @@ import anyio.lowlevel
 import anyio.to_thread
 import pytest
 
-from asgikit.forms import uploads
+from asgikit.forms import temporary_file, uploads
 from asgikit.forms.multipart import PartHead
-from asgikit.forms.uploads import GATHER, SMALL, Spool, TemporaryFile, UploadFile, close_uploads
+from asgikit.forms.spool import SMALL, Spool
+from asgikit.forms.temporary_file import GATHER_SIZE, TemporaryFile
+from asgikit.forms.uploads import UploadFile, close_uploads
 from asgikit.http.disposition import FormDisposition
 from asgikit.runtime.threads import run_blocking_io
 
@@ -44,10 +50,10 @@ async def receive(*pieces: bytes | memoryview, size: int) -> UploadFile:
     file = spool.begin(head())
     for piece in pieces:
         spool.add(file, piece)
-        if spool.due >= GATHER:
+        if spool.pending_size >= GATHER_SIZE:
             await spool.flush()
     spool.end(file)
-    if spool.due:
+    if spool.pending_size:
         await spool.flush()
     return file
 
@@ -80,7 +86,7 @@ async def test_a_file_is_read_in_one_go_and_in_pieces(file: UploadFile) -> None:
 async def test_a_file_is_an_async_iterator_of_chunks(
     file: UploadFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(uploads, "CHUNK", 500)
+    monkeypatch.setattr(uploads, "CHUNK_SIZE", 500)
     await file.seek(4)
 
     assert [chunk async for chunk in file] == [DATA[4:504], DATA[504:1004], DATA[1004:]]
@@ -184,7 +190,7 @@ async def test_a_file_is_saved_whole_and_beside_nothing(file: UploadFile, tmp_pa
 
 
 async def test_a_large_file_is_saved_in_steps(tmp_path: Path) -> None:
-    data = os.urandom(2 * GATHER + 5)
+    data = os.urandom(2 * GATHER_SIZE + 5)
     file = await receive(data, size=0)
 
     await file.save(str(tmp_path / "saved"))
@@ -353,7 +359,7 @@ async def test_files_stay_in_memory_while_together_they_are_small(
             spool.add(file, b"x")
         spool.end(file)
         files.append(file)
-    if spool.due:
+    if spool.pending_size:
         await spool.flush()
 
     assert [file._content is None for file in files] == on_disk
@@ -376,7 +382,7 @@ async def test_pieces_of_any_size_are_put_together() -> None:
     ]
     expected = b"".join(pieces)
 
-    for size in (0, GATHER):
+    for size in (0, GATHER_SIZE):
         file = await receive(*pieces, size=size)
         assert await file.read() == expected
         await file.close()
@@ -384,7 +390,7 @@ async def test_pieces_of_any_size_are_put_together() -> None:
 
 async def test_a_file_that_comes_in_many_trips_is_whole() -> None:
     pieces = [os.urandom(300_000) for _ in range(12)]
-    file = await receive(*pieces, size=GATHER)
+    file = await receive(*pieces, size=GATHER_SIZE)
 
     assert await file.read() == b"".join(pieces)
     await file.close()
@@ -393,10 +399,10 @@ async def test_a_file_that_comes_in_many_trips_is_whole() -> None:
 async def test_a_file_that_ends_with_a_trip_has_nothing_left_for_the_next_one() -> None:
     spool = Spool(0)
     for _ in range(2):
-        spool.add(spool.begin(head()), b"x" * GATHER)
+        spool.add(spool.begin(head()), b"x" * GATHER_SIZE)
         await spool.flush()
 
-    assert [await file.read() for file in spool.uploads] == [b"x" * GATHER] * 2
+    assert [await file.read() for file in spool.uploads] == [b"x" * GATHER_SIZE] * 2
     await close_uploads(spool.uploads)
 
 
@@ -480,7 +486,7 @@ async def test_what_waits_to_be_written_is_few_objects_however_small_the_pieces(
     for _ in range(1000):
         spool.add(file, b"xy")
 
-    assert spool.due == 2000
+    assert spool.pending_size == 2000
     assert [len(pieces) for _, _, pieces in spool._queue] == [1]
 
 
@@ -506,7 +512,7 @@ class Recorder:
 
         monkeypatch.setattr(module, name, recorded)
         if name == "writev":
-            monkeypatch.setattr(uploads, "_write_pieces", recorded)
+            monkeypatch.setattr(temporary_file, "_write_chunks", recorded)
 
 
 async def test_no_file_is_touched_on_the_event_loop(
@@ -540,7 +546,7 @@ async def test_a_short_write_is_finished(monkeypatch: pytest.MonkeyPatch) -> Non
     def writev(descriptor: int, pieces: Sequence[bytes]) -> int:
         return os.write(descriptor, pieces[0][:3])
 
-    monkeypatch.setattr(uploads, "_write_pieces", writev)
+    monkeypatch.setattr(temporary_file, "_write_chunks", writev)
     file = await receive(DATA, DATA, size=0)
 
     assert await file.read() == DATA + DATA
@@ -560,7 +566,7 @@ def test_a_system_without_writev_writes_all_the_same() -> None:
     file = TemporaryFile()
     file.write(0, [b"a"])
     os.lseek(file._descriptor, 0, os.SEEK_END)
-    assert uploads._write_joined(file._descriptor, [b"b", bytearray(b"c")]) == 2
+    assert temporary_file._write_joined(file._descriptor, [b"b", bytearray(b"c")]) == 2
 
     assert file.read(0, 10) == b"abc"
     file.close()
@@ -587,7 +593,7 @@ async def test_a_full_disk_is_an_error_of_ours(monkeypatch: pytest.MonkeyPatch) 
     def full(*_: object) -> int:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(uploads, "_write_pieces", full)
+    monkeypatch.setattr(temporary_file, "_write_chunks", full)
     with pytest.raises(OSError, match="No space left"):
         await receive(DATA, size=0)
 
@@ -659,3 +665,93 @@ async def test_a_file_is_closed_by_a_task_that_is_cancelled_already() -> None:
         await file.close()
 
     assert descriptors() == before
+
+
+# Uploads made by hand, and their file objects.
+
+
+@pytest.mark.parametrize("content", [b"", b"abc"])
+async def test_upload_made_of_a_file_has_its_bytes(content: bytes) -> None:
+    upload = UploadFile(
+        file=io.BytesIO(content), filename="a.png", headers={"Content-Type": "image/png"}
+    )
+
+    assert (upload.name, upload.filename, upload.raw_filename) == ("", "a.png", "a.png")
+    assert upload.size == len(content)
+    assert upload.content_type == "image/png"
+    assert await upload.read() == content
+
+
+def test_upload_made_of_an_open_file_starts_at_its_position(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b"0123")
+    with (tmp_path / "x").open("rb") as file:
+        file.seek(2)
+        upload = UploadFile("f", file=file)
+
+    assert upload.file.read() == b"23"
+
+
+def test_upload_made_of_a_text_file_is_refused() -> None:
+    with pytest.raises(TypeError, match="binary file object"):
+        UploadFile(file=io.StringIO("x"))  # type: ignore[arg-type]  # what is tested
+
+
+async def test_file_object_shares_its_position_with_the_upload(file: UploadFile) -> None:
+    assert file.file.read(10) == DATA[:10]
+    assert await file.read(10) == DATA[10:20]
+    assert file.file.tell() == 20
+    assert file.file.seek(-4, os.SEEK_END) == len(DATA) - 4
+    assert await file.read() == DATA[-4:]
+    assert file.file.read() == b""
+    assert await file.seek(0) == 0
+    assert file.file.read(None) == DATA  # type: ignore[arg-type]  # as io.RawIOBase takes it
+    await file.close()
+
+
+async def test_file_object_reads_like_a_file(file: UploadFile) -> None:
+    expected = io.BytesIO(DATA)
+    buffer = bytearray(100)
+
+    assert file.file.readable()
+    assert file.file.seekable()
+    assert not file.file.writable()
+    assert file.file.readline() == expected.readline()
+    assert file.file.readline(5) == expected.readline(5)
+    assert file.file.readlines() == expected.readlines()
+    file.file.seek(0)
+    assert file.file.readinto(buffer) == 100  # type: ignore[attr-defined]  # of BufferedIOBase
+    assert bytes(buffer) == DATA[:100]
+    with pytest.raises(io.UnsupportedOperation):
+        file.file.write(b"x")
+    await file.close()
+
+
+async def test_file_object_is_read_by_the_standard_library(tmp_path: Path) -> None:
+    table = await receive(b"tea,cups\r\ngreen,2\r\n", size=0)
+    rows = list(csv.reader(io.TextIOWrapper(table.file, "utf-8", newline="")))
+    assert rows == [["tea", "cups"], ["green", "2"]]
+
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as writer:
+        writer.writestr("a.txt", "x" * 20_000)
+    upload = await receive(archive.getvalue(), size=0)
+    with zipfile.ZipFile(upload.file) as reader:
+        assert reader.read("a.txt") == b"x" * 20_000
+    with (tmp_path / "copy").open("wb") as copy:
+        upload.file.seek(0)
+        shutil.copyfileobj(upload.file, copy)
+    assert (tmp_path / "copy").read_bytes() == archive.getvalue()
+    for each in (table, upload):
+        await each.close()
+
+
+async def test_closed_file_object_leaves_the_upload_open(file: UploadFile) -> None:
+    with file.file as reader:
+        assert reader.read(1) == DATA[:1]
+    with pytest.raises(ValueError, match="closed"):
+        reader.read()
+
+    assert await file.read(1) == DATA[1:2]
+    await file.close()
+    with pytest.raises(ValueError, match="its form closes it"):
+        file.file.read()

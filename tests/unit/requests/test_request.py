@@ -549,6 +549,13 @@ def test_what_the_state_has_not_is_the_error_of_its_kind() -> None:
     assert not hasattr(state, "__deepcopy__")
 
 
+def test_state_without_arguments_is_empty() -> None:
+    first, second = State(), State()
+    first.user = "ada"
+
+    assert (dict(first), dict(second)) == ({"user": "ada"}, {})
+
+
 def test_the_state_is_copied_and_pickled() -> None:
     state = State({"a": [1]})
 
