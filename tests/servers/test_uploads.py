@@ -43,7 +43,7 @@ def server(
     folder = tmp_path_factory.mktemp(request.param.name)
     with Server(request.param, "served.uploads:app", folder) as server:
         yield server
-        assert state(server)["temporary"] == []
+        until(lambda: state(server)["temporary"] == [], "end of the temporary files")
         server.stop()
     assert server.problems == []
 
