@@ -12,8 +12,10 @@ import mimetypes
 import os
 import re
 import shlex
+import sys
 from http import HTTPStatus
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -56,10 +58,11 @@ def programs(name: str, text: str) -> list[Program]:
 
 
 def run(source: str, name: str) -> dict[str, Any]:
-    """Run a program, and give its names."""
-    names: dict[str, Any] = {"__name__": "snippet"}
-    exec(compile(source, name, "exec"), names)
-    return names
+    """Run a program as the module ``snippet``; return its global names."""
+    # Libraries that resolve annotations look the module up in `sys.modules`.
+    module = sys.modules["snippet"] = ModuleType("snippet")
+    exec(compile(source, name, "exec"), module.__dict__)
+    return module.__dict__
 
 
 def furnish(folder: Path) -> None:
@@ -105,11 +108,11 @@ def _options(words: list[str]) -> dict[str, list[str]]:
 
 def _fields(given: dict[str, list[str]]) -> list[tuple[str, str]]:
     agent = given.get("-A", ["curl/8.0"])[0]
-    fields = [("host", ORIGIN), ("user-agent", agent)]
     lines = [line.partition(": ") for line in given.get("-H", [])]
-    fields += [(name, value) for name, _, value in lines]
-    if not any(name.lower() == "accept" for name, _ in fields):
-        fields.append(("accept", "*/*"))
+    fields = [(name.lower(), value) for name, _, value in lines]
+    for name, value in [("accept", "*/*"), ("user-agent", agent), ("host", ORIGIN)]:
+        if not any(name == given_name for given_name, _ in fields):
+            fields.insert(0, (name, value))
     fields += [("cookie", value) for value in given.get("-b", [])]
     fields += [("range", f"bytes={value}") for value in given.get("-r", [])]
     for value in given.get("-u", []):

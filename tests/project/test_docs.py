@@ -59,7 +59,9 @@ def test_every_program_runs(program: Program) -> None:
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("program", SESSIONS, ids=by_name)
-async def test_every_session_prints_what_is_printed(program: Program) -> None:
+async def test_every_session_prints_what_is_printed(program: Program, anyio_backend: str) -> None:
+    if anyio_backend == "trio" and program.name.startswith("recipes/wsgi.md"):
+        pytest.skip("a2wsgi runs on asyncio only")
     app = run(program.source, program.name)["app"]
 
     for command, output in program.session:
