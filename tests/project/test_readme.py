@@ -25,9 +25,11 @@ from tests.project.snippets import DATE, Program, blocks, curl, furnish, program
 from tests.project.works_with import (
     HOSTS,
     NOT_BARE,
+    OTHER_LOOP,
     PAGE,
     SERVER_ROWS,
     SHAPES,
+    SOFTWARE,
     Outcome,
     summarize,
     tables,
@@ -158,7 +160,7 @@ async def test_event_program_sends_three_events() -> None:
 
 
 def test_docs_page_has_all_servers_hosts_and_structures() -> None:
-    servers, hosts = map(read_table, written_tables()[:2])
+    servers, hosts, software = map(read_table, written_tables()[:3])
 
     assert servers[0] == ["", *(setup.name for setup in SETUPS)]
     assert [row[0] for row in servers[1:]] == [row.label for row in SERVER_ROWS]
@@ -168,15 +170,18 @@ def test_docs_page_has_all_servers_hosts_and_structures() -> None:
     assert list(SHAPES) == list(ADAPTED_APPS)
     named = [row.params["name"] for row in SERVER_ROWS if "name" in row.params]
     assert named == STRUCTURES
+    assert [row[0] for row in software[1:]] == [label for label, *_ in SOFTWARE]
 
 
 def test_docs_page_has_no_failure_and_a_reason_for_each_skip() -> None:
-    servers, hosts, reasons = written_tables()
+    servers, hosts, software, reasons = written_tables()
     marks = ",".join(re.findall("<sup>(.*?)</sup>", servers + hosts)).replace(" ", "").split(",")
 
     for row in [*read_table(servers)[1:], *read_table(hosts)[1:]]:
         for cell in row[1:]:
             assert re.fullmatch(rf"yes|{NOT_BARE}|(?:yes|no) <sup>[0-9, ]+</sup>", cell)
+    for row in read_table(software)[1:]:
+        assert set(row[1:]) <= {"yes", OTHER_LOOP}
     assert set(marks) == {str(number) for number, _ in enumerate(reasons.splitlines(), 1)}
 
 

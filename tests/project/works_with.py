@@ -104,9 +104,29 @@ SHAPES = {
 HTTPX = r"hosts/test_frameworks\.py::test_httpx_transport_calls_app"
 MANGUM = r"hosts/test_mangum\.py::test_event_returns_response_dict"
 
+# Third-party software, by the start of the names of its tests, and the event loops it runs on.
+RECIPES = r"hosts/test_recipes\.py::test_{}_.*"
+LOOPS = ("asyncio", "trio")
+SOFTWARE = [
+    ("FastAPI, in a route", "fastapi", LOOPS),
+    ("Starlette's middleware and router", "starlette", LOOPS),
+    ("werkzeug.routing", "router", LOOPS),
+    ("Sentry", "sentry", LOOPS),
+    ("OpenTelemetry", "opentelemetry", LOOPS),
+    ("prometheus_client", "prometheus", LOOPS),
+    ("structlog", "structlog", LOOPS),
+    ("itsdangerous", "signed_session", LOOPS),
+    ("Jinja2", "jinja", LOOPS),
+    ("strawberry (GraphQL)", "graphql", LOOPS),
+    ("WSGI apps, by a2wsgi", "wsgi", ("asyncio",)),
+    ("MCP", "mcp", ("asyncio",)),
+]
+OTHER_LOOP = "asyncio only"
+
 
 # The columns of the README's tables, each a summary of rows or columns above.
 PLAIN = [row.label for row in SERVER_ROWS if row.tests == BARE]
+SUMMARIZED = {"Sentry", "OpenTelemetry", "MCP"}
 WRAPPED = [row.label for row in SERVER_ROWS if row.tests == ANSWERS]
 
 
@@ -134,7 +154,7 @@ def _marks(reasons: Iterable[str], notes: list[str]) -> str:
 
 
 def tables(outcomes: Sequence[Outcome]) -> str:
-    """Write the table of servers, the table of hosts, and the reasons of skips."""
+    """Write the tables of servers, of hosts and of other software, and the reasons of skips."""
     notes: list[str] = []
     names = [setup.name for setup in SETUPS]
     by_setup = {
@@ -168,8 +188,21 @@ def tables(outcomes: Sequence[Outcome]) -> str:
     ):
         shapes = [cell(Row("", tests, {"name": shape}), outcomes, notes) for shape in SHAPES]
         hosts.append([label, *shapes, cell(Row("", body, {}), outcomes, notes)])
+    software = [
+        [
+            label,
+            *(
+                cell(Row("", RECIPES.format(start), {"anyio_backend": loop}), outcomes, notes)
+                if loop in loops
+                else OTHER_LOOP
+                for loop in LOOPS
+            ),
+        ]
+        for label, start, loops in SOFTWARE
+    ]
     written = write_table(["", *names], servers)
     written += "\n" + write_table(["", *SHAPES.values(), "reads a body"], hosts)
+    written += "\n" + write_table(["", *LOOPS], software)
     if notes:
         written += "\n" + "".join(f"{at}. {note}.\n" for at, note in enumerate(notes, 1))
     return written
@@ -177,11 +210,14 @@ def tables(outcomes: Sequence[Outcome]) -> str:
 
 def summarize(written: str) -> str:
     """Write the README's tables from those of :func:`tables`: a row for each server and host."""
-    servers, hosts = (read_table(part) for part in written.split("\n\n")[:2])
+    servers, hosts, software = (read_table(part) for part in written.split("\n\n")[:3])
     return "\n".join(
         [
             write_table(["server", "plain app", "wrapped app", "notes"], _each_server(servers)),
-            write_table(["host", "wrapped app", "notes"], _each_host(hosts)),
+            write_table(
+                ["host or library", "wrapped app", "notes"],
+                [*_each_host(hosts), *_each_library(software)],
+            ),
         ]
     )
 
@@ -205,6 +241,13 @@ def _each_host(hosts: list[list[str]]) -> Iterator[list[str]]:
     for host in dict.fromkeys(name for name, *_ in rows):
         cells = [cell for name, *cells in rows for cell in cells if name == host]
         yield [host, worst_cell(cells), _count_notes(cells)]
+
+
+def _each_library(software: list[list[str]]) -> Iterator[list[str]]:
+    for label, *cells in software[1:]:
+        if label in SUMMARIZED:
+            run = [cell for cell in cells if cell != OTHER_LOOP]
+            yield [label, worst_cell(run), _count_notes(run)]
 
 
 def worst_cell(cells: Iterable[str]) -> str:
