@@ -284,6 +284,7 @@ def return_a_dict() -> Any:
     async def show(request: Request) -> Any:
         return {"tea": "assam"}
 
+    show.__qualname__ = "show"
     return request_response(show)
 
 
@@ -347,7 +348,7 @@ def return_from_fastapi_route() -> Any:
 
 IN_PROCESS = {
     "TypeError: app() takes 1 positional argument but 3 were given": mount_in_starlette,
-    "TypeError: an app or a handler gives": return_a_dict,
+    "TypeError: show returned a dict": return_a_dict,
     "TypeError: request_response takes": take_two_arguments,
     "TypeError: 'coroutine' object": forget_an_await,
     "RuntimeError: this request was made": read_without_receive,
