@@ -192,7 +192,7 @@ class _EventStream:
         """Send all messages, and close the iterator."""
         cancellation = self.cancellation
         send = self.send
-        iterator = self.response._draw()
+        iterator = self.response._iterate()
         self.events = events = track_running(iterator)
         with cancellation.make_scope(events) as cancel_scope:
             try:

@@ -29,11 +29,11 @@ _BURST_ON_ASYNCIO = 19
 
 
 class Disconnected(Exception):
-    """The client has disconnected: there is nothing more to send, and nothing to answer."""
+    """The client has disconnected: no further message can be sent."""
 
 
 class HasBackground(Protocol):
-    """A response as far as its end is concerned."""
+    """A response with a background task."""
 
     background: Callable[[], Any] | None
 
@@ -43,7 +43,7 @@ async def send_all(send: Send, *messages: Message) -> None:
 
     Raises:
         Disconnected: ``send`` raised an ``OSError``.
-        HTTPError: ``send`` of a middleware raised it; it is marked as raised after the start.
+        HTTPError: the ``send`` of a middleware raised it; it is marked as raised after the start.
     """
     try:
         for message in messages:
@@ -72,9 +72,9 @@ def _asyncio_burst_size(loop_type: type) -> int:
 async def finish(sending: Awaitable[None], response: HasBackground | None = None) -> None:
     """Await ``sending``, which sends a response, and run the background task of the response.
 
-    The background task runs once: if the response is complete, if the client has disconnected, and
-    if there was an error. It does not start if the task was cancelled before, and cannot be
-    cancelled with it once it runs.
+    The background task runs once, also after a disconnect or an error. If the request is cancelled
+    before the end of the response, it does not run. Once it runs, cancelling the request does not
+    cancel it.
 
     Raises:
         Exception: an error of ``sending`` other than :exc:`Disconnected`.
@@ -92,7 +92,7 @@ async def finish(sending: Awaitable[None], response: HasBackground | None = None
 
 
 async def _run_background(background: Callable[[], Any]) -> None:
-    """Call ``background``; log its error, which the server could not handle."""
+    """Call ``background``, and log its error."""
     try:
         await call(background)
     except Exception:

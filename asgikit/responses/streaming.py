@@ -1,4 +1,10 @@
-"""Responses that are sent as they are made, and that notice when the client leaves."""
+"""Responses that stream an iterable: each chunk is one message, sent as soon as it exists.
+
+One task iterates and sends. The first chunk is requested before the response starts. A disconnect
+cancels the wait for a chunk, and the iterator is closed on every exit, in the task that iterated
+over it. If neither the iterator nor ``send`` ever waits, the task yields to the event loop after
+each burst of chunks, so that the loop can report a disconnect.
+"""
 
 from __future__ import annotations
 
@@ -46,39 +52,40 @@ Trailers: TypeAlias = HeadersArgument | Callable[[], HeadersArgument]
 
 
 class Readable(Protocol):
-    """A file object: of the standard library, of anyio, or of its like."""
+    """A file object of the standard library or of anyio, or a similar object."""
 
     def read(self, size: int, /) -> Chunk | Awaitable[Chunk]:
-        """Give the next bytes or characters, none at the end."""
+        """Return the next bytes or characters, or an empty value at the end."""
         ...
 
 
 class StreamingResponse(Response):
-    r"""A response whose body is drawn from an iterable while it is sent, a message a chunk.
+    r"""A response whose body is an iterable of chunks, each sent as one message.
 
-    The first chunk is drawn before the response starts, so that an error before it can still be
-    answered. When the client leaves, drawing stops. The iterator is closed on every exit. A sync
-    one runs in worker threads, in one context, up to 16 chunks or 256 KiB ahead of the client.
+    The first chunk is requested before the response starts, so that an error before it can still
+    be answered. If the client disconnects, the iteration stops. The iterator is closed on every
+    exit. A sync iterable runs in worker threads, in one context, at most 16 chunks or 256 KiB ahead
+    of the client.
 
     Args:
         content: an async or sync iterable of bytes or text; or a file object, sync or async, which
-            is read as its content arrives, at most 256 KiB at once, and closed in the end.
-        status_code: as of :class:`Response`.
-        headers: as of :class:`Response`; a Content-Length among them is ``content_length``.
-        media_type: as of :class:`Response`.
-        background: as of :class:`Response`.
-        content_length: bytes that ``content`` gives, if that is known.
-        trailers: fields to send after the body (:rfc:`9110`, section 6.5) where the server can; or
-            what gives them, called without arguments once the body is complete.
-        send_timeout: seconds that the client may take to make room for one more message; over it
-            the response is broken off as if the client had left. ``None`` for any time.
-        conditional: as of :class:`Response`, by the ETag or the Last-Modified of ``headers``
-            alone; nothing is drawn for a 304 or a 412.
+            is read as its content arrives, at most 256 KiB at once, and closed at the end.
+        status_code: as for :class:`Response`.
+        headers: as for :class:`Response`; a Content-Length in it is ``content_length``.
+        media_type: as for :class:`Response`.
+        background: as for :class:`Response`.
+        content_length: the number of bytes of ``content``, if it is known.
+        trailers: headers to send after the body (:rfc:`9110`, section 6.5) if the server supports
+            it; or a function without parameters that returns them, called after the last chunk.
+        send_timeout: seconds that ``send`` may wait for the client to take one message. After that,
+            the response ends as after a disconnect. ``None`` means no limit.
+        conditional: as for :class:`Response`, by the ETag or the Last-Modified in ``headers``; a
+            304 or a 412 is sent without iterating over ``content``.
 
     Raises:
-        TypeError: ``content`` is no iterable of chunks.
-        ValueError: ``content_length`` is negative, ``send_timeout`` is not above zero, a field can
-            be no trailer; and as :class:`Response`.
+        TypeError: ``content`` is not an iterable of chunks.
+        ValueError: ``content_length`` is negative, ``send_timeout`` is not positive, or a header
+            is not allowed as a trailer; and as for :class:`Response`.
 
     >>> async def count():
     ...     for number in range(3):
@@ -87,11 +94,11 @@ class StreamingResponse(Response):
     <StreamingResponse 200>
     """
 
-    # The type of what is sent as it is, and whether what has a `read` is read.
+    # The type of chunks that need no rendering, and whether objects with `read` are files.
     _ready_type: ClassVar[type | None] = bytes
     _reads_files: ClassVar[bool] = True
 
-    __slots__ = ("_is_drawn", "_open", "_send_timeout", "_trailers", "content")
+    __slots__ = ("_is_iterated", "_make_iterator", "_send_timeout", "_trailers", "content")
 
     def __init__(
         self,
@@ -107,10 +114,10 @@ class StreamingResponse(Response):
         conditional: bool = False,
     ) -> None:
         self.content: AsyncIterable[Chunk] | Iterable[Chunk] | Readable = content
-        self._is_drawn = False
-        # Most are; it saves some look-ups.
-        self._open: Callable[[Any], AsyncIterator[Any]] = (
-            aiter if content.__class__ is AsyncGeneratorType else self._choose_door(content)
+        self._is_iterated = False
+        # perf: j_stream: an async generator needs no look-ups.
+        self._make_iterator: Callable[[Any], AsyncIterator[Any]] = (
+            aiter if content.__class__ is AsyncGeneratorType else self._choose_iterator(content)
         )
         self._send_timeout = send_timeout
         if send_timeout is not None:
@@ -126,20 +133,19 @@ class StreamingResponse(Response):
         if conditional:
             self._make_conditional()
 
-    def _choose_door(self, content: Any) -> Callable[[Any], AsyncIterator[Any]]:
-        """Tell how ``content`` is drawn from."""
-        # A file gives lines to whoever iterates, which may be short or endless.
+    def _choose_iterator(self, content: Any) -> Callable[[Any], AsyncIterator[Any]]:
+        """Return the function that makes an async iterator over ``content``."""
+        # Iterating over a file would yield lines, which may be short or endless.
         if self._reads_files and callable(getattr(content, "read", None)):
             return iterate_file
         if hasattr(content, "__aiter__"):
             return aiter
         if type(content) in (list, tuple):
-            # It is all there, so that a thread would wait for nothing.
+            # All items are in memory, so that no step can block.
             return iterate_on_loop
         if not hasattr(content, "__iter__") or isinstance(content, Chunk):
             raise TypeError(
-                f"{type(self).__name__} draws from an iterable of chunks, not "
-                f"{type(content).__name__}"
+                f"{type(self).__name__} needs an iterable of chunks, not {type(content).__name__}"
             )
         return ThreadedIterator
 
@@ -154,19 +160,19 @@ class StreamingResponse(Response):
 
     @property
     def body(self) -> NoReturn:
-        """There is none: it is drawn while it is sent."""
+        """Raise :exc:`AttributeError`: a stream has no body before it is sent."""
         raise AttributeError(f"{type(self).__name__} has no body before it is sent")
 
     @body.setter
     def body(self, content: object) -> NoReturn:  # noqa: ARG002 - a setter takes it
-        raise AttributeError(f"{type(self).__name__} draws its body from what it was made with")
+        raise AttributeError(f"the body of {type(self).__name__} is the iterable it was made with")
 
     def _render_chunk(self, chunk: Any) -> bytes:
-        """Make bytes of what is drawn and is not of the ready type."""
+        """Return the bytes of a chunk that is not of the ready type."""
         return Response.render(self, chunk)
 
     # perf: j_stream -2 %: no coroutine of its own.
-    def _send(  # pyright: ignore[reportIncompatibleMethodOverride] # awaitable all the same
+    def _send(  # pyright: ignore[reportIncompatibleMethodOverride] # returns a coroutine too
         self, scope: Scope | None, receive: Receive, send: Send
     ) -> Coroutine[Any, Any, None]:
         if self._send_timeout is not None:
@@ -174,32 +180,32 @@ class StreamingResponse(Response):
         cancellation = CancelOnEvent(functools.partial(wait_disconnected, scope, receive))
         return cancellation.run(self._send_chunks(scope, send, cancellation), Disconnected)
 
-    # In one coroutine: the loop runs once a chunk.
-    async def _send_chunks(  # noqa: C901, PLR0912 - for that
+    # perf: j_stream: one coroutine for all chunks.
+    async def _send_chunks(  # noqa: C901, PLR0912 - see above
         self, scope: Scope | None, send: Send, cancellation: CancelOnEvent
     ) -> None:
         """Send all messages, the start with the first chunk."""
         started = False
-        # Ends if there is something to do besides sending. # perf: j_stream -3 %, instead of a
-        # counter and a look at `has_fired`.
+        # Exhausted when there is more to do than to send a chunk. # perf: j_stream -3 %, instead
+        # of a counter and a check of `has_fired`.
         burst: Iterator[None] = iter(())
         ready_type = self._ready_type
-        chunks = self._draw()
+        chunks = self._iterate()
         with cancellation.make_scope(chunks) as cancel_scope:
             try:
-                start, due, has_content = self._start(scope)
+                start, remaining, has_content = self._start(scope)
                 if not has_content:
                     started = True
                     cancellation.disarm()
                     await send_all(send, start, {"type": "http.response.body", "body": b""})
                     return
-                if due is not None:
-                    ready_type = None  # to look at each: a test less a chunk saves 7 ns
+                if remaining is not None:
+                    ready_type = None  # count the bytes of every chunk
                 async for chunk in chunks:
-                    if chunk.__class__ is not ready_type:  # `type(chunk)` takes longer
+                    if chunk.__class__ is not ready_type:
                         chunk = self._render_chunk(chunk)  # noqa: PLW2901 - the same, as bytes
-                        if due is not None:
-                            due = _count(due, len(chunk))
+                        if remaining is not None:
+                            remaining = _subtract(remaining, len(chunk))
                     try:
                         for _ in burst:
                             break
@@ -214,8 +220,10 @@ class StreamingResponse(Response):
                         raise Disconnected(repr(error)) from error
                 if cancellation.has_fired:
                     return
-                if due:
-                    raise ContentLengthMismatch(f"{due} bytes less than Content-Length says")
+                if remaining:
+                    raise ContentLengthMismatch(
+                        f"the content has {remaining} bytes less than Content-Length says"
+                    )
                 messages = self._end(scope) if started else [start, *self._end(scope)]
                 started = True
                 cancellation.disarm()
@@ -232,29 +240,29 @@ class StreamingResponse(Response):
                     await close(chunks, cancel_scope)
 
     def _start(self, scope: Scope | None) -> tuple[Message, int | None, bool]:
-        """Make the first message; tell the bytes promised, and whether any are to be sent."""
+        """Return the first message, Content-Length if it is set, and whether content follows."""
         headers = self._checked_headers()
         status_code = self.status_code
-        is_open = scope is None or scope["method"] != "HEAD"
-        due = None
+        sends_content = scope is None or scope["method"] != "HEAD"
+        content_length = None
         if status_code != 200:
             headers, has_content = self._for_status(headers)
-            is_open = is_open and has_content
+            sends_content = sends_content and has_content
         if self._headers is not None:
-            due = promised_length(headers)
+            content_length = promised_length(headers)
             if selection := self._select(scope, headers):
                 status_code, headers, _ = selection
-                is_open = is_open and status_code == 200
+                sends_content = sends_content and status_code == 200
         start = {"type": "http.response.start", "status": status_code, "headers": headers}
-        if self._trailers and is_open and _takes_trailers(scope):
+        if self._trailers and sends_content and _takes_trailers(scope):
             start["trailers"] = True
             if not callable(self._trailers) and all(name != b"trailer" for name, _ in headers):
-                # To say ahead which ones there will be is asked for (RFC 9110, section 6.6.2).
+                # The names of the trailers SHOULD be announced (RFC 9110, section 6.6.2).
                 headers.append((b"trailer", b", ".join(dict(self._trailers))))
-        return start, due, is_open
+        return start, content_length, sends_content
 
     def _end(self, scope: Scope | None) -> list[Message]:
-        """Make the messages that follow the last chunk: with trailers, if they were promised."""
+        """Return the messages after the last chunk, with trailers if the server supports them."""
         last: list[Message] = [{"type": "http.response.body", "body": b""}]
         trailers = self._trailers
         if trailers and _takes_trailers(scope):
@@ -264,37 +272,44 @@ class StreamingResponse(Response):
             )
         return last
 
-    def _draw(self) -> AsyncIterator[Any]:
+    def _iterate(self) -> AsyncIterator[Any]:
+        """Return an async iterator over the content."""
         content: Any = self.content
-        if self._is_drawn or is_finished(content):
-            raise RuntimeError("this response has sent its iterator already: make one a request")
-        # An iterable may be drawn from again; an iterator belongs to whoever is first.
-        self._is_drawn = (
+        if self._is_iterated or is_finished(content):
+            raise RuntimeError(
+                f"this {type(self).__name__} was sent already, and its iterator is exhausted: make "
+                "a response for each request"
+            )
+        # An iterable may be iterated over many times, an iterator only once.
+        self._is_iterated = (
             hasattr(content, "__anext__")
             or hasattr(content, "__next__")
-            or self._open is iterate_file
+            or self._make_iterator is iterate_file
         )
-        return self._open(content)
+        return self._make_iterator(content)
 
 
 class NDJSONResponse(StreamingResponse):
-    r"""Values as newline-delimited JSON, one document a line, sent as they are drawn.
+    r"""A stream of values as newline-delimited JSON, one document on each line.
+
+    ``Incremental: ?1`` (:rfc:`10036`) is added unless it is given, so that intermediaries do not
+    buffer the stream.
 
     Args:
-        items: an async or sync iterable of what :class:`JSONResponse` writes.
-        status_code: as of :class:`Response`.
-        headers: as of :class:`Response`.
-        media_type: as of :class:`Response`.
-        background: as of :class:`Response`.
-        default: makes a value that JSON cannot hold into one that it can.
-        content_length: as of :class:`StreamingResponse`; so are the rest.
-        trailers: as of :class:`StreamingResponse`.
-        send_timeout: as of :class:`StreamingResponse`.
-        conditional: as of :class:`StreamingResponse`.
+        items: an async or sync iterable of values that :class:`JSONResponse` accepts.
+        status_code: as for :class:`Response`.
+        headers: as for :class:`Response`.
+        media_type: as for :class:`Response`.
+        background: as for :class:`Response`.
+        default: called with each value that JSON cannot represent; returns one that it can.
+        content_length: as for :class:`StreamingResponse`; so are the following.
+        trailers: as for :class:`StreamingResponse`.
+        send_timeout: as for :class:`StreamingResponse`.
+        conditional: as for :class:`StreamingResponse`.
 
     Raises:
-        TypeError: ``items`` is no iterable, or is a mapping, whose keys would be sent alone; and
-            while it is sent: JSON cannot hold an item.
+        TypeError: ``items`` is not an iterable; or is a mapping, of which only the keys would be
+            sent; or, while the response is sent, JSON cannot represent an item.
 
     >>> async def rows():
     ...     yield {"id": 1}
@@ -325,7 +340,7 @@ class NDJSONResponse(StreamingResponse):
     ) -> None:
         if isinstance(items, Mapping):
             raise TypeError(
-                "NDJSONResponse draws from an iterable of items: put the mapping into a list"
+                "NDJSONResponse needs an iterable of items, not a mapping: put it into a list"
             )
         self._default = default
         super().__init__(
@@ -344,15 +359,18 @@ class NDJSONResponse(StreamingResponse):
     def _render_chunk(self, chunk: Any) -> bytes:
         line = format_json(chunk, self._default)
         if b"\n" in line:
-            # Of orjson's fragments, which are the app's own text: in JSON it is but white space.
+            # An orjson.Fragment may contain line breaks, which are white space in JSON.
             line = line.replace(b"\n", b" ")
         return line + b"\n"
 
 
-def _count(due: int, size: int) -> int:
-    if size > due:
-        raise ContentLengthMismatch(f"{size - due} bytes more than Content-Length says")
-    return due - size
+def _subtract(remaining: int, size: int) -> int:
+    """Return the bytes that remain of Content-Length after a chunk of ``size`` bytes."""
+    if size > remaining:
+        raise ContentLengthMismatch(
+            f"the content has at least {size - remaining} bytes more than Content-Length says"
+        )
+    return remaining - size
 
 
 def _takes_trailers(scope: Scope | None) -> bool:

@@ -1,4 +1,4 @@
-"""The parts of a producer in worker threads and its consumer on the event loop."""
+"""Primitives for a producer in worker threads and its consumer on the event loop."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ __all__ = ["Waiter", "stream_primitives", "wait_for_end"]
 
 
 class Waiter(Awaitable[object], Protocol):
-    """A future of asyncio, or its like on Trio."""
+    """A future of asyncio, or the same for Trio."""
 
     def done(self) -> bool:
         """Return whether the result is set."""
         ...
 
     def set_result(self, result: None, /) -> None:
-        """End the wait; once, and on the loop."""
+        """End the wait; called once, on the event loop."""
         ...
 
 
@@ -50,10 +50,10 @@ class _TrioWaiter:
 def stream_primitives() -> tuple[
     Callable[..., None], Callable[[], Waiter], Callable[[Callable[[], None]], None]
 ]:
-    """Return three functions for a producer in threads, and its consumer on this event loop.
+    """Return three functions for a producer in threads and its consumer on this event loop.
 
-    The first, for any thread, calls a function on the loop soon. The second makes a waiter. The
-    third starts a job, which raises nothing, in a thread for streams, and returns at once.
+    The first schedules a call on the event loop from any thread. The second makes a waiter. The
+    third submits a job, which must not raise, to the threads for streams.
     """
     if is_asyncio():
         loop = asyncio.get_running_loop()
@@ -72,18 +72,18 @@ def stream_primitives() -> tuple[
             start_task(anyio.to_thread.run_sync(job, limiter=stream_pool().trio_limiter()))
 
     def call(function: Callable[..., object], *args: Any) -> None:
-        try:  # noqa: SIM105 - perf: sync_stream: `suppress` costs 1 us
+        try:  # noqa: SIM105 - perf: sync_stream -3 %, instead of `suppress`
             call_soon(function, *args)
         except RuntimeError:
-            pass  # the loop is closed: nothing waited for its tasks
+            pass  # the event loop is closed: its tasks were not awaited
 
     return call, make_waiter, start
 
 
 async def wait_for_end(waiter: Waiter) -> None:
-    """Wait for ``waiter`` even if the task is cancelled meanwhile; raise the cancellation then."""
+    """Wait for ``waiter`` even if the task is cancelled; then raise the cancellation."""
     if not is_asyncio():
-        # A cancel scope could swallow an error, says its type; not a shield.
+        # By its type, a cancel scope may swallow an error; a shield does not.
         with cast("AbstractContextManager[object, None]", anyio.CancelScope(shield=True)):
             await waiter
         return

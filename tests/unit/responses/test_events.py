@@ -145,7 +145,7 @@ def test_what_cannot_be_is_refused_where_it_is_made(
 
 @pytest.mark.parametrize("events", ["text", b"bytes", 1, None])
 def test_what_gives_no_events_is_refused_where_it_is_made(events: Any) -> None:
-    with pytest.raises(TypeError, match="EventSourceResponse draws"):
+    with pytest.raises(TypeError, match="EventSourceResponse needs an iterable"):
         EventSourceResponse(events)
 
 

@@ -76,7 +76,7 @@ def test_there_is_no_body_before_it_is_sent() -> None:
     response = StreamingResponse([b"a"])
 
     assert not hasattr(response, "body")
-    with pytest.raises(AttributeError, match="draws its body"):
+    with pytest.raises(AttributeError, match="is the iterable it was made with"):
         response.body = b"b"
     assert repr(response) == "<StreamingResponse 200>"
 
@@ -447,22 +447,27 @@ async def test_cancelled_at_any_wait_it_leaves_nothing_open(
 # --- a client that leaves -----------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    "anyio_backend",
+    ["asyncio", ("asyncio", {"use_uvloop": True}), "trio"],
+    ids=["asyncio", "uvloop", "trio"],
+)
 @pytest.mark.parametrize("chunk", [b"x", b""])
-@pytest.mark.parametrize("leaves_after", [0, 1, 1000])
-async def test_a_stream_that_never_waits_notices_that_the_client_left(
-    chunk: bytes, leaves_after: int
+@pytest.mark.parametrize("disconnect_after", [0, 1, 1000])
+async def test_stream_that_never_waits_notices_disconnect(
+    chunk: bytes, disconnect_after: int
 ) -> None:
-    drawn = sent = 0
+    steps = sent = 0
 
     async def never_waits() -> AsyncGenerator[bytes]:
-        nonlocal drawn
+        nonlocal steps
         for _ in range(1_000_000):
-            drawn += 1
+            steps += 1
             yield chunk
 
     async def receive() -> Message:
-        # As from a server: it waits at least once, and no message is lost by cancelling.
-        while sent < leaves_after:
+        # Like a server, it waits until the disconnect, and its cancellation loses no message.
+        while sent < disconnect_after:
             await checkpoint()
         return {"type": "http.disconnect"}
 
@@ -473,7 +478,7 @@ async def test_a_stream_that_never_waits_notices_that_the_client_left(
     response: Any = StreamingResponse(never_waits())
     await response(receive, send)
 
-    assert leaves_after <= drawn < leaves_after + 5000
+    assert disconnect_after <= steps < disconnect_after + 300
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
@@ -778,7 +783,7 @@ async def test_an_iterator_sent_twice_names_the_fix(kind: str, method: str) -> N
     await exchange(response, method)
     client = Client()
 
-    with pytest.raises(RuntimeError, match="already: make one a request"):
+    with pytest.raises(RuntimeError, match="make a response for each request"):
         await client.get(response)
 
     assert client.messages == []
@@ -789,7 +794,7 @@ async def test_a_generator_that_ended_elsewhere_names_the_fix(kind: str) -> None
     iterator = KINDS[kind](Source(b"a"))
     await exchange(StreamingResponse(iterator))
 
-    with pytest.raises(RuntimeError, match="already: make one a request"):
+    with pytest.raises(RuntimeError, match="make a response for each request"):
         await exchange(StreamingResponse(iterator))
 
 
@@ -1078,7 +1083,7 @@ async def test_a_file_is_read_in_pieces_whatever_its_lines_are(tmp_path: Path) -
             0, PIECE, 1000, 0,
         ]  # fmt: skip
         assert file.closed
-        with pytest.raises(RuntimeError, match="already: make one a request"):
+        with pytest.raises(RuntimeError, match="make a response for each request"):
             await exchange(response)
 
 
@@ -1101,7 +1106,7 @@ async def test_what_can_only_read_is_read_to_its_end_once() -> None:
 async def test_a_file_that_does_not_wait_for_its_bytes_is_an_error_and_no_end() -> None:
     client = Client()
 
-    with pytest.raises(BlockingIOError, match="does not wait"):
+    with pytest.raises(BlockingIOError, match="open it as blocking"):
         await client.get(StreamingResponse(Pipe(b"a", None)))
 
     assert client.messages[-1]["more_body"]
@@ -1348,7 +1353,8 @@ async def test_bytes_are_no_json(kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("items", "why"), [({"a": 1}, "mapping"), ("text", "not str"), (1, "NDJSONResponse draws")]
+    ("items", "why"),
+    [({"a": 1}, "mapping"), ("text", "not str"), (1, "NDJSONResponse needs an iterable")],
 )
 def test_what_is_no_stream_of_values_is_refused_where_it_is_made(items: Any, why: str) -> None:
     with pytest.raises(TypeError, match=why):

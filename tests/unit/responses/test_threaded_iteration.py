@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import logging
 import os
 import socket
 import subprocess
@@ -185,6 +186,36 @@ async def test_error_of_close_is_raised() -> None:
 
     with pytest.raises(Boom):
         await Client(disconnect_after=3).get(StreamingResponse(Broken()))
+
+
+@every_class
+async def test_error_ahead_of_disconnected_client_is_logged(
+    make: Callable[[Any], StreamingResponse], caplog: pytest.LogCaptureFixture
+) -> None:
+    is_raised = threading.Event()
+
+    def chunks() -> Iterator[str]:
+        try:
+            yield "x"
+            yield "x"
+            raise Boom
+        finally:
+            is_raised.set()
+
+    client = Client()
+
+    async def send(message: dict[str, Any]) -> None:
+        if b"x" in message.get("body", b""):
+            await until(is_raised.is_set)
+            await run_in_stream_thread(int)  # the burst reports its end before
+            raise BrokenPipeError
+
+    await make(chunks())(client.scope, client.receive, send)
+
+    (record,) = [record for record in caplog.records if record.levelno > logging.DEBUG]
+    assert record.getMessage() == "an iterable failed after a disconnect"
+    assert record.exc_info is not None
+    assert record.exc_info[0] is Boom
 
 
 # Closing

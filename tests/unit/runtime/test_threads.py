@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import threading
+import time
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
@@ -236,6 +237,31 @@ async def test_lower_limit_ends_threads(*, busy: bool) -> None:
         set_thread_limits(streams=1)
     await until(lambda: len(names()) == 1)
     assert await run_in_stream_thread(lambda: 7) == 7
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])  # Trio ends its threads itself
+async def test_idle_threads_end_and_later_calls_start_new_ones(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(threads, "IDLE_SECONDS", 0.001)
+    pool = threads._ThreadPool("of this test", 2)
+    monkeypatch.setattr(threads, "_streams", pool)
+    for _ in range(2):
+        assert await run_in_stream_thread(lambda: 7) == 7
+        await until(lambda: pool._thread_count == 0)  # no public API shows it
+    assert pool._idle_count == 0
+
+
+def test_thread_without_a_job_yet_does_not_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "IDLE_SECONDS", 0.001)
+    pool = threads._ThreadPool("of this test", 1)
+    pool._thread_count = 1
+    pool._start_thread()  # a submitter queues the job after that
+    time.sleep(0.01)
+    done = threading.Event()
+    pool._jobs.put((done.set, None))
+
+    assert done.wait(BOUND)
 
 
 @pytest.mark.parametrize("limits", [{"handlers": 0}, {"streams": -1}, {"files": 0}])
