@@ -175,7 +175,8 @@ def _zstd_coding(zstd: Any) -> Coding:
     return Coding(make_stream, True, zstd.ZstdError, encoder, (1, 19), 3, 10)
 
 
-def first_of(*modules: str) -> Any:
+def import_first(*modules: str) -> Any:
+    """Return the first module that is installed; ``None`` if there is none."""
     for module in modules:
         try:
             return import_module(module)
@@ -187,10 +188,10 @@ def first_of(*modules: str) -> Any:
 def find_codings() -> dict[str, Coding]:
     """Return the codings that the installed packages support, by name, the preferred one first."""
     codings: dict[str, Coding] = {}
-    zstd = first_of("compression.zstd", "backports.zstd")
+    zstd = import_first("compression.zstd", "backports.zstd")
     if zstd is not None:
         codings["zstd"] = _zstd_coding(zstd)
-    brotli = first_of("brotli", "brotlicffi")
+    brotli = import_first("brotli", "brotlicffi")
     # brotli before 1.2 has no limit on the output of a step.
     if brotli is not None and hasattr(brotli.Decompressor, "can_accept_more_data"):
         codings["br"] = _brotli_coding(brotli)
@@ -232,7 +233,7 @@ def parse_content_encoding(values: Iterable[str]) -> str | None:
                 continue
             coding = _ALIASES.get(coding, coding)
             if coding not in CODINGS:
-                raise _unsupported("The content has a coding that is not known here.")
+                raise _unsupported("The content coding is not supported.")
             if found is not None:
                 raise _unsupported("The content has more than one coding.")
             found = coding
@@ -285,7 +286,7 @@ class Decoder:
             self._received += len(slice_)
             yield from self._feed(slice_)
             if self._received > GRACE + 2 * self._decoded:
-                raise BadRequest("The content is next to nothing for the size of its coding.")
+                raise BadRequest("The content is too small for its coded size.")
 
     def _feed(self, data: bytes) -> Generator[bytes]:
         coding = self._coding
@@ -297,13 +298,13 @@ class Decoder:
             stream = self._stream
             if stream is None or stream.eof:
                 if stream is not None and not coding.repeats:
-                    raise BadRequest(f"The content goes on after the end of its {self._name}.")
+                    raise BadRequest(f"Data follows the end of the {self._name} content.")
                 stream = self._stream = coding.make_stream()
                 self._streams += 1
             try:
                 chunk = stream.decompress(data, OUTPUT_SLICE)
             except coding.error:
-                raise BadRequest(f"The content is not {self._name}.") from None
+                raise BadRequest(f"The content is not valid {self._name}.") from None
             self._decoded += len(chunk)
             self._check_bounds()
             yield chunk
@@ -330,7 +331,7 @@ class Decoder:
             BadRequest: The content is not complete.
         """
         if self._stream is not None and not self._stream.eof:
-            raise BadRequest(f"The content ends in the middle of its {self._name}.")
+            raise BadRequest(f"The {self._name} content is incomplete.")
 
 
 def make_encoder(coding: str, level: int | None = None) -> Encoder:

@@ -175,7 +175,7 @@ def test_etag_list_star_matches_any_tag() -> None:
         ("GET", {"if_modified_since": BEFORE}, None),
         ("GET", {"if_modified_since": "yesterday"}, None),
         ("POST", {"if_modified_since": THEN}, None),  # neither GET nor HEAD
-        # QUERY is a safe method whose response is a representation (RFC 10008, section 2).
+        # QUERY reads, as GET does (RFC 10008, section 2).
         ("QUERY", {"if_none_match": '"1"'}, 304),
         ("QUERY", {"if_modified_since": THEN}, 304),
         ("QUERY", {"if_match": '"2"'}, 412),

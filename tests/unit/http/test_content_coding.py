@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 brotli: Any = pytest.importorskip("brotli")
 brotlicffi: Any = pytest.importorskip("brotlicffi")
-zstd: Any = content_coding.first_of("compression.zstd", "backports.zstd")
+zstd: Any = content_coding.import_first("compression.zstd", "backports.zstd")
 
 ALL = ["br", "deflate", "gzip", "zstd"]
 each_coding = pytest.mark.parametrize("coding", ALL)
@@ -146,7 +146,7 @@ def test_decoder_refuses_each_proper_prefix(coding: str) -> None:
     coded = encode(coding, TEXT)
 
     for stop in range(1, len(coded)):
-        with pytest.raises(BadRequest, match=rf"ends in the middle of its {coding}\."):
+        with pytest.raises(BadRequest, match=rf"The {coding} content is incomplete\."):
             decode(coding, [coded[:stop]])
 
 
@@ -163,28 +163,28 @@ def test_decoder_accepts_content_of_zero_bytes(coding: str) -> None:
 @pytest.mark.parametrize(
     ("coding", "coded", "why"),
     [
-        ("gzip", TEXT, "is not gzip"),
-        ("gzip", zlib.compress(TEXT), "is not gzip"),
-        ("gzip", gzip.compress(TEXT, mtime=0)[:-8] + bytes(8), "is not gzip"),  # the checksum
+        ("gzip", TEXT, "is not valid gzip"),
+        ("gzip", zlib.compress(TEXT), "is not valid gzip"),
+        ("gzip", gzip.compress(TEXT, mtime=0)[:-8] + bytes(8), "is not valid gzip"),  # the checksum
         # Only a member may follow a member (RFC 1952, section 2.2), so padding is malformed.
-        ("gzip", gzip.compress(TEXT, mtime=0) + b"\0", "in the middle of its gzip"),
-        ("gzip", gzip.compress(TEXT, mtime=0) + bytes(20), "is not gzip"),
-        ("gzip", gzip.compress(TEXT, mtime=0) + b"trailing", "is not gzip"),
-        ("deflate", b"\x78\x9c\xff\xff", "is not deflate"),
-        ("deflate", b"\x07\xff\xff", "is not deflate"),
-        ("deflate", b"\x78\xbb\0\0\0\1", "is not deflate"),  # requires a dictionary
-        ("deflate", zlib.compress(TEXT)[:-4] + bytes(4), "is not deflate"),
-        ("deflate", zlib.compress(TEXT) + b"x", "goes on after the end of its deflate"),
-        ("br", b"\xff\xff\xff", "is not br"),
+        ("gzip", gzip.compress(TEXT, mtime=0) + b"\0", "gzip content is incomplete"),
+        ("gzip", gzip.compress(TEXT, mtime=0) + bytes(20), "is not valid gzip"),
+        ("gzip", gzip.compress(TEXT, mtime=0) + b"trailing", "is not valid gzip"),
+        ("deflate", b"\x78\x9c\xff\xff", "is not valid deflate"),
+        ("deflate", b"\x07\xff\xff", "is not valid deflate"),
+        ("deflate", b"\x78\xbb\0\0\0\1", "is not valid deflate"),  # requires a dictionary
+        ("deflate", zlib.compress(TEXT)[:-4] + bytes(4), "is not valid deflate"),
+        ("deflate", zlib.compress(TEXT) + b"x", "follows the end of the deflate"),
+        ("br", b"\xff\xff\xff", "is not valid br"),
         ("br", brotli.compress(TEXT) + b"x", "br"),
-        ("zstd", TEXT, "is not zstd"),
-        ("zstd", zstd.compress(TEXT) + b"trailing", "is not zstd"),
+        ("zstd", TEXT, "is not valid zstd"),
+        ("zstd", zstd.compress(TEXT) + b"trailing", "is not valid zstd"),
         (
             "zstd",  # a window of 128 MiB
             zstd.compress(TEXT * 9, options={zstd.CompressionParameter.window_log: 27})[:4]
             + b"\x00\x88"
             + bytes(20),
-            "is not zstd",
+            "is not valid zstd",
         ),
     ],
 )
@@ -256,7 +256,7 @@ def test_incompressible_content_is_within_max_ratio(coding: str) -> None:
     ],
 )
 def test_decoder_refuses_endless_empty_blocks(coding: str, nothing: bytes) -> None:
-    with pytest.raises(BadRequest, match="next to nothing"):
+    with pytest.raises(BadRequest, match="too small"):
         decode(coding, [nothing])
 
 
@@ -289,12 +289,12 @@ def test_parse_content_encoding(values: list[str], coding: str | None) -> None:
 @pytest.mark.parametrize(
     ("values", "why"),
     [
-        (["compress"], "not known"),
-        (["gzip;q=1"], "not known"),
-        (['"gzip"'], "not known"),
-        (["gzip br"], "not known"),
-        (["*"], "not known"),
-        (["gzip", "x-tea"], "not known"),
+        (["compress"], "not supported"),
+        (["gzip;q=1"], "not supported"),
+        (['"gzip"'], "not supported"),
+        (["gzip br"], "not supported"),
+        (["*"], "not supported"),
+        (["gzip", "x-tea"], "not supported"),
         (["gzip, gzip"], "more than one"),
         (["deflate, br"], "more than one"),
         (["zstd", "gzip"], "more than one"),  # two lines
