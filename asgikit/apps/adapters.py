@@ -98,10 +98,20 @@ class App:
                 if not await self._answer_error(error, request, receive, send):
                     raise
             else:
-                if messages is not None:
-                    await _send_whole(send, messages)
-                else:
+                if messages is None:
                     await self._send_response(response, request, receive, send)
+                else:
+                    # perf: a_plaintext -30 %, against `_send_response()`. In a function of its own,
+                    # it would save 6 % less.
+                    start, body = messages
+                    try:
+                        await send(start)
+                        await send(body)
+                    except OSError as error:
+                        logger.debug("the client disconnected: %r", error)
+                    except HTTPError as error:  # raised by the send of a middleware
+                        error.response_started = True
+                        raise
         except ClientDisconnect as error:
             logger.debug("%s", error)
         finally:
@@ -193,22 +203,6 @@ async def _call_on_error(on_error: OnError, request: Request[Any], error: Except
         response = await response
     check_returned("on_error", response)
     return response
-
-
-async def _send_whole(send: Send, messages: tuple[Message, Message]) -> None:
-    """Send a response of two messages that has no background task.
-
-    perf: a_plaintext -6 %, against `Response._respond()`.
-    """
-    start, body = messages
-    try:
-        await send(start)
-        await send(body)
-    except OSError as error:
-        logger.debug("the client disconnected: %r", error)
-    except HTTPError as error:  # raised by the send of a middleware
-        error.response_started = True
-        raise
 
 
 class _TrackedSend:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import gc
 import inspect
@@ -34,6 +35,7 @@ from asgikit import (
     to_asgi,
 )
 from asgikit.apps.adapters import HandlerApp, ScopeApp
+from asgikit.apps.signatures import accepts
 from asgikit.body.sharing import KEY
 from asgikit.testing import exchange, lifespan
 from tests.support.apps import (
@@ -285,6 +287,64 @@ async def test_class_with_awaitable_instances_is_an_asgi_3_app() -> None:
 
     for app in (request_response(lambda request: Endpoint), to_asgi(lambda scope: Endpoint)):
         assert (await exchange(app)).text == "tea"
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize(
+    "response",
+    [
+        PlainTextResponse("tea"),
+        Response(status_code=204),
+        JSONResponse({"a": 1}, 201, {"etag": '"1"'}),
+        PlainTextResponse("tea", headers={"etag": '"1"'}, conditional=True),
+    ],
+)
+async def test_whole_response_is_the_same_with_and_without_background(
+    response: Response, method: str
+) -> None:
+    calls: list[str] = []
+    with_background = copy.copy(response)
+    with_background.background = lambda: calls.append("background")
+    headers = {"if-none-match": '"1"'}
+
+    fast, general = [
+        await exchange(request_response(lambda request, it=each: it), method, headers=headers)
+        for each in (response, with_background)
+    ]
+
+    assert fast.messages == general.messages
+    assert calls == ["background"]
+
+
+FUNCTIONS: list[Callable[..., Any]] = [
+    lambda: None,
+    lambda a: None,
+    lambda a, b=1: None,
+    lambda a, b, c: None,
+    lambda a, /, b: None,
+    lambda *args: None,
+    lambda a, *args: None,
+    lambda a, b, *args, c=1: None,
+    lambda a, *, b: None,
+    lambda a, *, b=1, c: None,
+    lambda a, *, b=1, c=2: None,
+    lambda **kwargs: None,
+]
+
+
+@pytest.mark.parametrize("count", range(5))
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_signature_of_a_function_is_read_as_inspect_does(
+    function: Callable[..., Any], count: int
+) -> None:
+    try:
+        inspect.signature(function).bind(*range(count))
+    except TypeError:
+        is_accepted = False
+    else:
+        is_accepted = True
+
+    assert accepts(function, count) is is_accepted
 
 
 # --- the returned object --------------------------------------------------------------------------
