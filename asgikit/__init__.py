@@ -45,6 +45,7 @@ from asgikit.types import ASGIApp, Message, Receive, Scope, Send
 if TYPE_CHECKING:
     from asgikit.apps.compression import Compress
     from asgikit.apps.negotiation import negotiate
+    from asgikit.apps.same_origin import SameOrigin
     from asgikit.apps.staticfiles import StaticFiles
     from asgikit.forms.reader import Part
     from asgikit.forms.uploads import UploadFile
@@ -74,6 +75,7 @@ else:
             "NDJSONResponse": "asgikit.responses.streaming",
             "Part": "asgikit.forms.reader",
             "RedirectResponse": "asgikit.responses.redirect",
+            "SameOrigin": "asgikit.apps.same_origin",
             "ServerSentEvent": "asgikit.http.event_stream",
             "StaticFiles": "asgikit.apps.staticfiles",
             "StreamingResponse": "asgikit.responses.streaming",
@@ -125,6 +127,7 @@ __all__ = [
     "RequestTimeout",
     "Response",
     "ResponseStarted",
+    "SameOrigin",
     "Scope",
     "Send",
     "ServerSentEvent",

@@ -8,12 +8,14 @@ if TYPE_CHECKING:
     from asgikit.apps.adapters import request_response, to_asgi
     from asgikit.apps.compression import Compress
     from asgikit.apps.negotiation import negotiate
+    from asgikit.apps.same_origin import SameOrigin
     from asgikit.apps.staticfiles import StaticFiles
 else:
     __getattr__ = lazy_names(
         __name__,
         {
             "Compress": "asgikit.apps.compression",
+            "SameOrigin": "asgikit.apps.same_origin",
             "StaticFiles": "asgikit.apps.staticfiles",
             "negotiate": "asgikit.apps.negotiation",
             "request_response": "asgikit.apps.adapters",
@@ -21,4 +23,4 @@ else:
         },
     )
 
-__all__ = ["Compress", "StaticFiles", "negotiate", "request_response", "to_asgi"]
+__all__ = ["Compress", "SameOrigin", "StaticFiles", "negotiate", "request_response", "to_asgi"]

@@ -42,6 +42,7 @@ LATE = [
     "compression.zstd",
     # Apps and responses that few apps use.
     "asgikit.apps.negotiation",
+    "asgikit.apps.same_origin",
     "asgikit.apps.staticfiles",
     "asgikit.responses.events",
     "asgikit.responses.file_io",
