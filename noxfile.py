@@ -35,8 +35,11 @@ BRIEF_TESTS = (
 )  # fmt: skip
 #: Requirements of the ``test`` extra that these tests do not import.
 NOT_FOR_BRIEF_TESTS = {
-    "atheris", "build", "coverage", "django", "fastapi", "gunicorn", "litestar", "mangum", "mypy",
-    "nox", "pyright", "pytest-cov", "redbot", "ruff", "selenium", "twine", "ty", "uvicorn-worker",
+    "a2wsgi", "atheris", "build", "coverage", "django", "fastapi", "gunicorn", "itsdangerous",
+    "jinja2", "litestar", "mangum", "mcp", "mypy", "nox", "opentelemetry-instrumentation-asgi",
+    "opentelemetry-sdk", "prometheus-client", "pydantic", "pyright", "pytest-cov", "redbot", "ruff",
+    "selenium", "sentry-sdk", "strawberry-graphql", "structlog", "twine", "ty", "uvicorn-worker",
+    "werkzeug",
 }  # fmt: skip
 
 nox.options.default_venv_backend = "venv"

@@ -84,7 +84,7 @@ class Response(ResponseHead):
 
     def __init__(
         self,
-        content: Content = None,
+        content: Any = None,
         status_code: int = 200,
         headers: HeadersArgument | None = None,
         media_type: str | None = None,

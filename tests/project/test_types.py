@@ -1,4 +1,4 @@
-"""What the annotations promise, as mypy, pyright and ty read them."""
+"""mypy, pyright and ty accept right uses of the public API, and refuse wrong ones."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import pytest
 from tests.support.paths import ROOT
 
 SAMPLES = ROOT / "tests" / "project" / "typing"
+NAMES = sorted(path.name for path in SAMPLES.glob("*.py"))
 
 
 def run(*command: str) -> subprocess.CompletedProcess[str]:
@@ -31,7 +32,7 @@ def run(*command: str) -> subprocess.CompletedProcess[str]:
 
 
 def mypy(path: Path, cache: Path) -> set[int]:
-    """Give the lines of ``path`` that mypy refuses."""
+    """Return the lines of ``path`` in which mypy reports errors."""
     done = run("mypy", "--cache-dir", str(cache), "--no-error-summary", str(path))
     name = str(path.relative_to(ROOT))
     lines = re.findall(rf"^{re.escape(name)}:(\d+): error: ", done.stdout, re.MULTILINE)
@@ -42,7 +43,7 @@ def mypy(path: Path, cache: Path) -> set[int]:
 
 
 def pyright(path: Path) -> set[int]:
-    """Give the lines of ``path`` that pyright refuses."""
+    """Return the lines of ``path`` in which pyright reports errors."""
     done = run("pyright", "--outputjson", "--pythonpath", sys.executable, str(path))
     assert done.returncode in (0, 1), done.stdout + done.stderr
     found = json.loads(done.stdout)["generalDiagnostics"]
@@ -50,7 +51,7 @@ def pyright(path: Path) -> set[int]:
 
 
 def ty(path: Path) -> set[int]:
-    """Give the lines of ``path`` that ty refuses."""
+    """Return the lines of ``path`` in which ty reports errors."""
     name = str(path.relative_to(ROOT))
     done = run("ty", "check", "--python", sys.prefix, "--output-format", "concise", name)
     assert done.returncode in (0, 1), done.stdout + done.stderr
@@ -58,7 +59,7 @@ def ty(path: Path) -> set[int]:
 
 
 def marked(path: Path) -> set[int]:
-    """Give the lines that are to be refused."""
+    """Return the lines of ``path`` that are marked as errors."""
     lines = path.read_text(encoding="utf-8").splitlines()
     return {number for number, line in enumerate(lines, 1) if line.endswith("# refused")}
 
@@ -68,33 +69,33 @@ def mypy_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("mypy")
 
 
-@pytest.mark.parametrize("name", ["accepted.py", "refused.py"])
-def test_mypy_refuses_what_is_wrong_and_nothing_else(name: str, mypy_cache: Path) -> None:
+@pytest.mark.parametrize("name", NAMES)
+def test_mypy_reports_errors_in_marked_lines_only(name: str, mypy_cache: Path) -> None:
     if importlib.util.find_spec("mypy") is None:
         pytest.skip("mypy is not installed")
 
     assert mypy(SAMPLES / name, mypy_cache) == marked(SAMPLES / name)
 
 
-@pytest.mark.parametrize("name", ["accepted.py", "refused.py"])
-def test_pyright_refuses_what_is_wrong_and_nothing_else(name: str) -> None:
+@pytest.mark.parametrize("name", NAMES)
+def test_pyright_reports_errors_in_marked_lines_only(name: str) -> None:
     if importlib.util.find_spec("pyright") is None:
         pytest.skip("pyright is not installed")
-    # It runs on Node, and would download one where there is none.
+    # pyright runs on Node, and downloads one if there is none.
     if shutil.which("node") is None and "CI" not in os.environ:
         pytest.skip("pyright needs Node")
 
     assert pyright(SAMPLES / name) == marked(SAMPLES / name)
 
 
-@pytest.mark.parametrize("name", ["accepted.py", "refused.py"])
-def test_ty_refuses_what_is_wrong_and_nothing_else(name: str) -> None:
+@pytest.mark.parametrize("name", NAMES)
+def test_ty_reports_errors_in_marked_lines_only(name: str) -> None:
     if importlib.util.find_spec("ty") is None:
         pytest.skip("ty is not installed")
 
     assert ty(SAMPLES / name) == marked(SAMPLES / name)
 
 
-def test_the_samples_have_both_sides() -> None:
+def test_samples_have_accepted_and_refused_lines() -> None:
     assert marked(SAMPLES / "accepted.py") == set()
     assert len(marked(SAMPLES / "refused.py")) > 5

@@ -1,4 +1,4 @@
-"""What a type checker must accept: responses and wrapped apps wherever an ASGI app is due."""
+"""Code that a type checker must accept: responses and wrapped apps used as ASGI apps, and more."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from asgikit import (
 
 
 class MyRequest(Request):
-    """A request class of the user's own."""
+    """A request class of an application."""
 
 
 @asynccontextmanager
@@ -49,8 +49,10 @@ async def lifespan() -> AsyncGenerator[dict[str, Any]]:
     yield {"pool": object()}
 
 
-def on_error(_request: Request, error: HTTPError) -> Response:
-    return ProblemResponse.from_error(error)
+def on_error(_request: Request, error: Exception) -> Response:
+    if isinstance(error, HTTPError):
+        return ProblemResponse.from_error(error)
+    raise error
 
 
 # Handlers: async and sync, bare and with arguments.
@@ -120,7 +122,7 @@ def partial(scope: Scope) -> Callable[[Receive, Send], Any]:
 
 @to_asgi
 class Decorated(Class):
-    """mypy does not know what a decorator makes of a class; it must not mind it."""
+    """mypy does not infer the result of a class decorator, and must not report an error."""
 
 
 streamed = StreamingResponse(iter([b"a", b"b"]))
@@ -165,7 +167,7 @@ async def both_conventions(scope: Scope, receive: Receive, send: Send) -> None:
     await async_handler(scope, receive, send)
 
 
-async def json_by_a_reader_of_ones_own(request: Request) -> int:
+async def json_with_loads(request: Request) -> int:
     def loads(data: bytes) -> int:
         return len(data)
 
@@ -173,7 +175,7 @@ async def json_by_a_reader_of_ones_own(request: Request) -> int:
     return number
 
 
-# What the docs show.
+# Examples of the documentation.
 
 
 async def events() -> AsyncGenerator[ServerSentEvent]:
@@ -191,7 +193,7 @@ streams: list[ASGIApp] = [
 ]
 
 
-async def fields_are_values(request: Request) -> dict[str, str | int | None]:
+async def headers_are_values(request: Request) -> dict[str, str | int | None]:
     credentials = request.authorization
     client = request.client_address(trusted=["10.0.0.0/8"], header="forwarded")
     language: str = request.accept_language.best_match(["en", "de"], "en")
@@ -207,7 +209,7 @@ async def fields_are_values(request: Request) -> dict[str, str | int | None]:
     }
 
 
-async def forms_have_texts_and_files(request: Request) -> list[str | int]:
+async def forms_have_text_and_files(request: Request) -> list[str | int]:
     found: list[str | int] = []
     async with request.form(limits=Limits(max_files=1)) as form:
         for name, value in form.items():
@@ -239,7 +241,7 @@ async def negotiated_later(request: Request) -> Response:
     return await negotiate(request, {"application/json": async_json})
 
 
-def fields_are_set(response: Response) -> None:
+def headers_are_set(response: Response) -> None:
     response.cache_control(max_age=60, public=True)
     response.add_link("/a", "preload", as_="style")
     response.add_vary("Accept")

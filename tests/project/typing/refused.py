@@ -1,4 +1,4 @@
-"""What a type checker must refuse: every line that says so, and no other."""
+"""Code in which a type checker must report an error in each marked line, and in no other."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ request_response(limits=3)  # refused
 to_asgi(lifespan=3)  # refused
 
 
-def no_handler(_request: Request) -> int:
+def not_a_handler(_request: Request) -> int:
     return 3
 
 
-request_response(no_handler)  # refused
+request_response(not_a_handler)  # refused
 
 PlainTextResponse({"a": 1})  # refused
 PlainTextResponse("a", status_code="200")  # refused
