@@ -1024,7 +1024,7 @@ class Texts(Response):
     [
         lambda: JSONResponse({"a": "é"}, dumps=json.dumps),  # type: ignore[arg-type]  # the mistake
         lambda: JSONResponse({"a": "é"}, headers={"x-a": "1"}, dumps=json.dumps),  # type: ignore[arg-type]  # as above
-        lambda: Texts({"a": "é"}),  # type: ignore[arg-type]  # what its render() takes
+        lambda: Texts({"a": "é"}),
     ],
 )
 def test_text_where_bytes_are_due_is_refused_where_it_is_made(make: Callable[[], object]) -> None:
