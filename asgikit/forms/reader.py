@@ -22,7 +22,8 @@ from asgikit.forms.content_type import (
     parse_boundary,
 )
 from asgikit.forms.form_data import FormData, read_fields
-from asgikit.forms.multipart import Event, FormParser, PartHead
+from asgikit.forms.multipart import FormParser
+from asgikit.forms.part_reader import Event, PartHead
 from asgikit.forms.spool import Spool
 from asgikit.forms.temporary_file import GATHER_SIZE
 from asgikit.forms.uploads import UploadFile, close_uploads

@@ -17,7 +17,7 @@ from asgikit.forms.uploads import UploadFile
 from asgikit.runtime.threads import run_blocking_io
 
 if TYPE_CHECKING:
-    from asgikit.forms.multipart import PartHead
+    from asgikit.forms.part_reader import PartHead
 
 __all__ = ["Spool"]
 

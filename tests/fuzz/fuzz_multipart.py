@@ -15,7 +15,8 @@ from typing import Any
 from asgikit import HTTPError, Limits
 from asgikit.datastructures.query import parse_urlencoded
 from asgikit.forms.content_type import decode_text, is_urlencoded, parse_boundary
-from asgikit.forms.multipart import FormParser, PartHead
+from asgikit.forms.multipart import FormParser
+from asgikit.forms.part_reader import PartHead
 from tests.support.form_bodies import BOUNDARY, CONTENT_TYPE
 
 LIMITS = Limits(

@@ -27,6 +27,7 @@ LATE = [
     "subprocess",
     # Forms and uploads.
     "asgikit.forms.multipart",
+    "asgikit.forms.part_reader",
     "asgikit.forms.reader",
     "asgikit.forms.spool",
     "asgikit.forms.temporary_file",

@@ -37,7 +37,7 @@ MOST_LINES = 450
 MOST_LINES_OF_EXPORTS = 80
 
 # Text or bytes in, values out: no await, no clock, no file, no ASGI.
-PURE = ("http.", "forms.multipart", "forms.content_type")
+PURE = ("http.", "forms.multipart", "forms.part_reader", "forms.content_type")
 IMPURE_IMPORTS = {
     "anyio", "asyncio", "concurrent", "glob", "io", "logging", "multiprocessing", "os", "pathlib",
     "random", "secrets", "select", "selectors", "shutil", "signal", "socket", "ssl", "subprocess",

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from asgikit import DEFAULT_LIMITS, ContentTooLarge, HTTPError, InvalidForm, Limits
 from asgikit.forms.content_type import decode_text
-from asgikit.forms.multipart import FormParser, PartHead
+from asgikit.forms.multipart import FormParser
+from asgikit.forms.part_reader import PartHead
 from tests.support.form_bodies import (
     BOUNDARY,
     DISPOSITION,
@@ -145,7 +146,7 @@ def test_padding_that_is_no_white_space_is_refused(padding: bytes, size: int) ->
         (body(part(b"v", "Content-Disposition: form-data")), "no Content-Disposition that names"),
         (body(part(b"v", 'Content-Disposition: attachment; name="a"')), "that names"),
         (body(part(b"v", 'Content-Disposition: form-data; name="a"; name="b"')), "that names"),
-        (body(part(b"v", DISPOSITION, DISPOSITION)), "two Content-Disposition"),
+        (body(part(b"v", DISPOSITION, DISPOSITION)), "two Content-Disposition headers"),
         (body(part(b"v", DISPOSITION, "Content-Type: a/b", "content-type: a/c")), "two Content-T"),
         (body(part(b"v", DISPOSITION, "Content-Type:", "Content-Type: a/c")), "two Content-Type"),
         # Lines that are folded, in the first header and in a later one.

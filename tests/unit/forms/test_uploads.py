@@ -22,7 +22,7 @@ import anyio.to_thread
 import pytest
 
 from asgikit.forms import temporary_file, uploads
-from asgikit.forms.multipart import PartHead
+from asgikit.forms.part_reader import PartHead
 from asgikit.forms.spool import SMALL, Spool
 from asgikit.forms.temporary_file import GATHER_SIZE, TemporaryFile
 from asgikit.forms.uploads import UploadFile, close_uploads
