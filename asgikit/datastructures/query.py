@@ -6,7 +6,7 @@ import re
 from codecs import unicode_escape_decode
 from collections.abc import Iterable, Mapping
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_plus
 
 from multidict import MultiDict, MultiDictProxy
@@ -29,6 +29,18 @@ _CHUNK_SIZE = 4096
 _replace_bare_percent = re.compile("%(?![0-9A-Fa-f]{2})").sub
 
 
+# Methods of the multidicts of other libraries.
+_REPLACEMENTS = {"getlist": "getall", "get_list": "getall", "multi_items": "items"}
+
+
+def explain_attribute(owner: object, name: str) -> AttributeError:
+    """Return the error for an attribute that a multidict does not have, with its replacement."""
+    message = f"{type(owner).__name__!r} object has no attribute {name!r}"
+    if name in _REPLACEMENTS:
+        message += f": use {_REPLACEMENTS[name]}()"
+    return AttributeError(message, name=name, obj=owner)
+
+
 class QueryParams(MultiDictProxy[str]):
     """The fields of a query string, in order, repeated ones kept. The first value wins.
 
@@ -46,6 +58,11 @@ class QueryParams(MultiDictProxy[str]):
     """
 
     __slots__ = ()
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            raise explain_attribute(self, name)
 
     def __init__(
         self, fields: str | bytes | Mapping[str, object] | Iterable[tuple[str, object]] = ()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from multidict import MultiDict, MultiDictProxy
 
-from asgikit.datastructures.query import parse_urlencoded
+from asgikit.datastructures.query import explain_attribute, parse_urlencoded
 from asgikit.runtime.threads import run_blocking_io
 
 if TYPE_CHECKING:
@@ -34,6 +34,11 @@ class FormData(MultiDictProxy["str | UploadFile"]):
     """
 
     __slots__ = ("_uploads",)
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            raise explain_attribute(self, name)
 
     def __init__(
         self,

@@ -8,6 +8,7 @@ import pytest
 
 import asgikit
 from asgikit import (
+    FormData,
     HTTPError,
     JSONResponse,
     PlainTextResponse,
@@ -104,6 +105,14 @@ async def receive() -> Any:
         (lambda request: request.args, AttributeError, "'args': use request.query_params"),
         (lambda request: request.files, AttributeError, r"use await request.form\(\)"),
         (lambda request: request.session, AttributeError, r'use request.scope\["session"\]'),
+        (
+            lambda request: request.query_params.getlist("a"),
+            AttributeError,
+            r"'QueryParams' object has no attribute 'getlist': use getall\(\)",
+        ),
+        (lambda request: request.query_params.multi_items(), AttributeError, r"use items\(\)"),
+        (lambda request: FormData([]).getlist("a"), AttributeError, r"use getall\(\)"),  # type: ignore[attr-defined]
+        (lambda request: FormData([]).tea, AttributeError, "has no attribute 'tea'$"),  # type: ignore[attr-defined]
         (lambda request: request.tea, AttributeError, "^'Request' object has no attribute 'tea'$"),
     ],
 )
