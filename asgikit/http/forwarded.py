@@ -245,6 +245,9 @@ def agree(first: Trace, second: Trace) -> Trace:
 
     Most proxies write either Forwarded or X-Forwarded-For, and pass on the other as the client sent
     it. If both are present, either may be forged.
+
+    >>> agree(Trace(scheme="https", host="example.com"), Trace(scheme="https", host="evil.example"))
+    Trace(node=None, scheme='https', host=None)
     """
     hosts = [None if trace.node is None else trace.node.host for trace in (first, second)]
     return Trace(

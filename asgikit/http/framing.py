@@ -70,6 +70,9 @@ def promised_length(headers: Iterable[tuple[bytes, bytes]]) -> int | None:
 
     Raises:
         ContentLengthMismatch: The value is no number, or the header is repeated.
+
+    >>> promised_length([(b"content-length", b"12")])
+    12
     """
     lengths = [value.decode("latin-1") for name, value in headers if name == b"content-length"]
     if not lengths:
@@ -89,6 +92,8 @@ def check_length(headers: Iterable[tuple[bytes, bytes]], size: int) -> None:
 
     Raises:
         ContentLengthMismatch: They differ.
+
+    >>> check_length([(b"content-length", b"12")], 12)
     """
     promised = promised_length(headers)
     if promised is not None and promised != size:
