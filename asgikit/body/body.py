@@ -207,27 +207,21 @@ class Body:
                 self.state = BodyState.DISCARDED
             if self.state is BodyState.DISCARDED:
                 receiver.discard()
-            if abandon and receiver.size < READ_AHEAD and not receiver.is_in_flight:
-                await receiver.call_once()
-                receiver.raise_unreported()
-                if not receiver.is_disconnected:
-                    # A receive() that never waits must not block the event loop.
-                    await checkpoint()
-                continue
-            if receiver.size < READ_AHEAD:
+            if receiver.is_in_flight or receiver.size >= READ_AHEAD:
+                await receiver.wait_change()
+            elif abandon:
+                await receiver.call_in_current_task()
+            else:
                 receiver.start()
-                receiver.raise_unreported()
-                if not receiver.is_open:
-                    # A receive() that never waits must not block the event loop.
-                    await checkpoint()
-                    continue
-            await receiver.wait_change()
             receiver.raise_unreported()
+            if not receiver.is_in_flight and not receiver.is_disconnected:
+                # A receive() that never waits must not block the event loop.
+                await checkpoint()
 
     @property
     def is_open(self) -> bool:
         """Whether :meth:`close` has an effect."""
-        return self.receiver.is_open or any(holder.is_open for holder in self._holders or ())
+        return self.receiver.has_task or any(holder.is_open for holder in self._holders or ())
 
     def hold(self, holder: Closeable) -> None:
         """Close ``holder`` with the body."""

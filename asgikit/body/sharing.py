@@ -1,4 +1,4 @@
-"""One body for all requests with the same scope and ``receive``."""
+"""One body for all requests with the same scope and ``receive()``."""
 
 from __future__ import annotations
 
@@ -13,9 +13,8 @@ from asgikit.types import Message, Receive, Scope
 __all__ = ["KEY", "receive_whole", "release_bodies", "shared_body", "wait_disconnected"]
 
 
-#: Where a scope holds the list of its bodies, and copies of the scope with it. In the place of one
-#: that came whole in one message, as most do, there are its ``receive`` and its bytes: to make a
-#: body takes a sixth of reading it.
+#: The key of the list of bodies in a scope and its copies. A pair of ``receive()`` and bytes in the
+#: list stands for a body that arrived whole in one message: most requests need no ``Body`` then.
 KEY = "asgikit.bodies"
 
 
@@ -24,22 +23,17 @@ def shared_body(scope: Scope, receive: Receive) -> Body:
 
     A different ``receive``, as that of a middleware, has its own body.
     """
-    bodies = all_bodies(scope)
-    for other in bodies:
-        # A bound method is a new object each time it is looked up, but an equal one.
-        if other.receive == receive:
-            return other
-    body = Body(receive)
-    bodies.append(body)
-    return body
-
-
-def all_bodies(scope: Scope) -> list[Body]:
-    """Return the list of bodies that a scope keeps."""
     bodies: list[Any] = scope.setdefault(KEY, [])
     if bodies and type(bodies[0]) is tuple:
         bodies[0] = Body(*bodies[0])
-    return bodies
+    body: Body
+    for body in bodies:
+        # A bound method is a new object each time it is looked up, but an equal one.
+        if body.receive == receive:
+            return body
+    body = Body(receive)
+    bodies.append(body)
+    return body
 
 
 def receive_whole(scope: Scope, receive: Receive) -> bytes | None:
@@ -47,7 +41,6 @@ def receive_whole(scope: Scope, receive: Receive) -> bytes | None:
 
     Otherwise return ``None``; the shared body has the message, or waits for it.
     """
-    # perf: f_json_body -20 %
     if not is_asyncio():
         return None
     results: list[Message] = []
@@ -55,18 +48,18 @@ def receive_whole(scope: Scope, receive: Receive) -> bytes | None:
         steps = deliver(receive(), results)
         first = take_first_step(steps)
     except Exception as error:
-        shared_body(scope, receive).receiver.fail(error, is_reported=True)
+        shared_body(scope, receive).receiver.process_error(error, is_reported=True)
         raise
-    if first is None:
-        message = results[0]
-        # What `receive` calls may have asked for a body itself.
-        if message["type"] == "http.request" and not message.get("more_body") and KEY not in scope:
-            data: bytes = message.get("body") or b""
-            scope[KEY] = [(receive, data)]
-            return data
-        shared_body(scope, receive).receiver.accept(message)
-    else:
+    if first is not None:
         shared_body(scope, receive).receiver.adopt(first, steps, results)
+        return None
+    message = results[0]
+    # A middleware's receive() may have read the body itself.
+    if message["type"] == "http.request" and not message.get("more_body") and KEY not in scope:
+        data: bytes = message.get("body") or b""
+        scope[KEY] = [(receive, data)]
+        return data
+    shared_body(scope, receive).receiver.process(message)
     return None
 
 
@@ -74,7 +67,6 @@ def release_bodies(scope: Scope) -> list[Body]:
     """Remove the bodies of a finished request, and return those that have to be closed."""
     bodies: list[Any] = scope.pop(KEY, [])
     if bodies and type(bodies[0]) is tuple:
-        # As it is for most, this saves 2 % of a small body.
         del bodies[0]
     return [body for body in bodies if body.is_open] if bodies else bodies
 

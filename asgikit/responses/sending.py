@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from asgikit._logging import logger
 from asgikit.exceptions import HTTPError
@@ -12,11 +13,6 @@ from asgikit.runtime.backend import is_asyncio
 from asgikit.runtime.cancellation import shielded
 from asgikit.runtime.threads import call
 from asgikit.types import Message, Send
-
-if TYPE_CHECKING:
-    import asyncio
-else:
-    from asgikit.runtime.backend import asyncio
 
 __all__ = ["Disconnected", "burst_size", "finish", "send_all"]
 

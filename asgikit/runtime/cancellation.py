@@ -7,6 +7,7 @@ event loops. On asyncio the tasks around it are asyncio's own: a task group of a
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import functools
 import itertools
@@ -21,17 +22,14 @@ import anyio.lowlevel
 from asgikit.runtime.backend import asyncio_task, checkpoint, is_asyncio
 from asgikit.runtime.first_step import DONE, finish_steps
 
+if TYPE_CHECKING:
+    from anyio.abc import TaskGroup
+
 __all__ = ["CancelOnEvent", "shielded", "wait_despite_cancellation"]
 
 T = TypeVar("T")
 
 
-if TYPE_CHECKING:
-    import asyncio
-
-    from anyio.abc import TaskGroup
-else:
-    from asgikit.runtime.backend import asyncio
 # Steps in bursts before the work starts tasks to wait for the events. # perf: j_stream -15 % on
 # asyncio's own loop.
 _FREE_STEPS = 128

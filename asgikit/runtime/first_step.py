@@ -1,31 +1,28 @@
-"""Awaitables whose first step is taken by hand, and waits with a time limit."""
+"""Awaitables whose first step is taken by hand, and waits with a time limit.
+
+A coroutine runs in steps: each ends when the coroutine yields to the event loop. Most awaits of
+this package have one step, because their data has arrived already. To take that step with
+``next()`` shows whether it was the only one, before a timer or a task is made for the rest.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import types
 from collections.abc import Awaitable, Callable, Generator
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 import anyio
 
 from asgikit.exceptions import RequestTimeout
-
-if TYPE_CHECKING:
-    import asyncio
-else:
-    from asgikit.runtime.backend import asyncio
-
 from asgikit.runtime.backend import is_asyncio
 
 __all__ = ["DONE", "deliver", "finish_steps", "finish_within", "wait_within"]
 
 T = TypeVar("T")
-
-
 F = TypeVar("F", bound=Callable[..., Any])
 
-
-#: What ``next()`` gives in the place of a step, after the last one.
+#: The result of ``next(steps, DONE)`` after the last step.
 DONE: Final[Any] = object()
 
 
@@ -34,15 +31,15 @@ async def wait_within(
     awaitable: Awaitable[T],
     make_error: Callable[[float], Exception] | None = None,
 ) -> T:
-    """Await with a bound in seconds, ``None`` for none.
+    """Await with a time limit.
 
     Args:
-        seconds: to wait at most.
-        awaitable: is cancelled where it takes longer.
-        make_error: makes, of ``seconds``, the error to raise then.
+        seconds: the limit; ``None`` for none.
+        awaitable: cancelled at the limit.
+        make_error: called with ``seconds``; returns the error to raise at the limit.
 
     Raises:
-        RequestTimeout: it took longer, and there is no ``make_error``.
+        RequestTimeout: the limit was reached, and there is no ``make_error``.
     """
     if seconds is None:
         return await awaitable
@@ -52,7 +49,7 @@ async def wait_within(
         raise (make_error or _timeout)(seconds)
     results: list[T] = []
     steps = deliver(awaitable, results)
-    # What is there already comes with the first step and needs no timer: that saves 2 us.
+    # An awaitable with one step needs no timer, which takes 2 us.
     step = next(steps, DONE)
     if step is not DONE:
         await finish_within(seconds, steps, step, make_error)
@@ -60,21 +57,21 @@ async def wait_within(
 
 
 def _coroutine(function: F) -> F:
-    """Do as :func:`types.coroutine`, whose type forgets that this is a generator, too."""
+    """Return ``types.coroutine(function)``, typed as the generator function that it still is."""
     made: Any = types.coroutine(function)
     return cast("F", made)
 
 
 @_coroutine
 def deliver(awaitable: Awaitable[T], results: list[T]) -> Generator[Any, Any, None]:
-    """Await step by step, on asyncio, and put what that gives into ``results``.
+    """Await on asyncio in steps of a generator, and append the result to ``results``.
 
-    For who takes the first step by hand, ``next(steps, DONE)``, to see whether that was all. It
-    costs half of what it takes to catch the ``StopIteration`` that has the result.
+    ``next(steps, DONE)`` takes the first step. To catch the ``StopIteration`` of the coroutine
+    itself, which has the result, would take twice the time.
     """
     steps: Any = awaitable
     if steps.__class__ is not types.CoroutineType:
-        # Servers give any awaitable; granian's cannot be thrown into.
+        # Servers return other awaitables as well. granian's have no throw().
         steps = _await(awaitable)
     results.append((yield from steps))
 
@@ -89,7 +86,7 @@ async def finish_within(
     step: Any,
     make_error: Callable[[float], Exception] | None = None,
 ) -> None:
-    """Await on asyncio what has taken its first step, ``step``, already; as :func:`wait_within`."""
+    """Await the steps after the first one, ``step``, as :func:`wait_within` does."""
     timer = asyncio.timeout(seconds)
     try:
         async with timer:
@@ -101,19 +98,19 @@ async def finish_within(
 
 
 def _timeout(seconds: float) -> RequestTimeout:
-    return RequestTimeout(f"Nothing came for {seconds:g} seconds.")
+    return RequestTimeout(f"No message arrived within {seconds:g} seconds.")
 
 
 @types.coroutine
 def finish_steps(steps: Generator[Any, Any, None], step: Any) -> Generator[Any, Any, None]:
-    """Await what has taken its first step already."""
+    """Await the steps after the first one, ``step``."""
     try:
         while True:
             try:
                 yield step  # asyncio sends nothing back
-            except BaseException as error:  # noqa: BLE001 - thrown in, to be thrown on
+            except BaseException as error:  # noqa: BLE001 - thrown into the steps
                 step = steps.throw(error)
             else:
                 return (yield from steps)
     except StopIteration:
-        return None  # it was caught there, and all was done
+        return None  # the steps caught the error, and ended

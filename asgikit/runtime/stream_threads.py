@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import Any, Protocol, cast
 
 import anyio
 import anyio.to_thread
 
-if TYPE_CHECKING:
-    import asyncio
-else:
-    from asgikit.runtime.backend import asyncio
 from asgikit.runtime.backend import is_asyncio
 from asgikit.runtime.cancellation import wait_despite_cancellation
 from asgikit.runtime.tasks import start_task

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import contextvars
-import functools
-import sys
+import asyncio
+from asyncio import (
+    _enter_task,
+    _leave_task,
+    current_task,
+    get_running_loop,
+)
 from collections.abc import Awaitable, Coroutine, Generator
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from contextvars import Context, copy_context
+from typing import Any, Protocol, TypeAlias
 
 import anyio
-
-if TYPE_CHECKING:
-    import asyncio
-else:
-    from asgikit.runtime.backend import asyncio
 
 from asgikit.runtime.backend import is_asyncio
 from asgikit.runtime.first_step import DONE
@@ -27,32 +27,32 @@ __all__ = [
     "wait_end",
 ]
 
-#: The awaited future, the task and the context of work that waits.
-FirstStep: TypeAlias = "tuple[Any, asyncio.Task[Any], contextvars.Context]"
+#: The value that the first step yielded, and the task and the context for the other steps.
+FirstStep: TypeAlias = "tuple[Any, asyncio.Task[Any], Context]"
 
 
 class BackgroundTask(Awaitable[object], Protocol):
-    """A task that nobody has to wait for."""
+    """A task that does not have to be awaited."""
 
     def done(self) -> bool:
-        """Tell whether it has come to its end."""
+        """Return whether the task has ended."""
         ...
 
     def cancel(self) -> object:
-        """Have it end soon."""
+        """Request the cancellation of the task."""
         ...
 
 
 class _TrioTask:
-    """What :class:`asyncio.Task` is on asyncio: trio has tasks of this kind for its own use."""
+    """A system task of Trio with the interface of :class:`asyncio.Task`."""
 
     def __init__(self, work: Coroutine[Any, Any, object]) -> None:
         import trio
 
         self._scope = anyio.CancelScope()
         self._ended = anyio.Event()
-        # Of itself it would not have the variables of who starts it, as asyncio's has.
-        trio.lowlevel.spawn_system_task(self._run, work, context=contextvars.copy_context())
+        # A system task does not inherit the context, as tasks of asyncio do.
+        trio.lowlevel.spawn_system_task(self._run, work, context=copy_context())
 
     async def _run(self, work: Coroutine[Any, Any, object]) -> None:
         try:
@@ -74,65 +74,49 @@ class _TrioTask:
 def start_task(work: Coroutine[Any, Any, object]) -> BackgroundTask:
     """Run ``work``, which raises no exception, in a task of its own."""
     if is_asyncio():
-        return asyncio.get_running_loop().create_task(work)
+        return get_running_loop().create_task(work)
     return _TrioTask(work)
 
 
 async def wait_end(awaitable: Awaitable[Any]) -> None:
-    """Wait for ``awaitable``; one of asyncio's futures, which may be shared, is not cancelled."""
-    if "asyncio" in sys.modules and asyncio.isfuture(awaitable):
+    """Wait for ``awaitable``; a future of asyncio, which may be shared, is not cancelled."""
+    if asyncio.isfuture(awaitable):
         await asyncio.wait([awaitable])
     else:
         await awaitable
 
 
 def take_first_step(steps: Generator[Any, Any, None]) -> FirstStep | None:
-    """Run ``steps`` to the first wait, on asyncio, as a task that does not exist yet.
+    """Run ``steps`` up to the first wait, on asyncio, as a task that does not exist yet.
 
     A timeout or a cancel scope that is entered before the wait belongs to the task in which
     :func:`continue_in_task` runs the rest, and so does the context. Python 3.12 calls this an
-    eager task; to create a task for work that never waits would cost 4 us.
+    eager task. Work that never waits is spared the task, which takes 4 us.
+
+    Args:
+        steps: a generator of :func:`~asgikit.runtime.first_step.deliver`.
 
     Returns:
         ``None`` if ``steps`` ended without a wait.
     """
-    get_running_loop, current_task, enter_task, leave_task, task_type = _task_functions()
     loop = get_running_loop()
-    current = current_task(loop)
-    # perf: f_json_body -2 %: a task whose first step was all of the work is used again.
-    task = _spare_tasks.pop() if _spare_tasks else task_type.__new__(task_type)
-    context = contextvars.copy_context()
-    leave_task(loop, current)
-    enter_task(loop, task)
+    current: Any = current_task(loop)
+    # Initialising a task would schedule it. asyncio documents the functions that change the
+    # current task, for libraries with tasks of their own.
+    task: asyncio.Task[Any] = asyncio.Task.__new__(asyncio.Task)
+    context = copy_context()
+    _leave_task(loop, current)
+    _enter_task(loop, task)
     try:
         step = context.run(next, steps, DONE)
     finally:
-        leave_task(loop, task)
-        enter_task(loop, current)
-    if step is DONE:
-        _spare_tasks.append(task)
-        return None
-    return step, task, context
-
-
-# Tasks that were never initialised, and so belong to no event loop.
-_spare_tasks: list[Any] = []
-
-
-@functools.cache
-def _task_functions() -> tuple[Any, ...]:
-    # asyncio documents `_enter_task` and `_leave_task`, for tasks of other libraries.
-    return (
-        asyncio.get_running_loop,
-        asyncio.current_task,
-        asyncio._enter_task,  # type: ignore[attr-defined, unused-ignore] # not in all stubs
-        asyncio._leave_task,  # type: ignore[attr-defined, unused-ignore] # not in all stubs
-        asyncio.Task,
-    )
+        _leave_task(loop, task)
+        _enter_task(loop, current)
+    return None if step is DONE else (step, task, context)
 
 
 def continue_in_task(first: FirstStep, work: Coroutine[Any, Any, object]) -> BackgroundTask:
     """Run ``work``, which awaits the rest of the steps, in the task of the first step."""
     _, task, context = first
-    task.__init__(work, loop=asyncio.get_running_loop(), context=context)  # type: ignore[misc] # not initialised yet
+    task.__init__(work, loop=get_running_loop(), context=context)  # type: ignore[misc] # not initialised yet
     return task

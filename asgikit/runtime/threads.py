@@ -9,6 +9,7 @@ only Trio can connect a thread to the task that waits for it, as ``anyio.from_th
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import contextvars
 import functools
@@ -19,16 +20,11 @@ import sys
 import threading
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
+from typing import Any, Generic, ParamSpec, TypeVar
 
 import anyio
 import anyio.lowlevel
 import anyio.to_thread
-
-if TYPE_CHECKING:
-    import asyncio
-else:
-    from asgikit.runtime.backend import asyncio
 
 from asgikit._logging import logger
 from asgikit.runtime.backend import is_asyncio

@@ -14,17 +14,14 @@ import asgikit
 from asgikit import _lazy, responses
 from asgikit.apps.compression import Compress
 
-# Modules that cost time and memory and that a plain app does not use. A server chooses the event
-# loop, so that asyncio is not loaded either.
+# Modules that cost time and memory and that a plain app does not use. asyncio is not among them: a
+# server has imported it.
 LATE = [
-    "asyncio",
     "hashlib",
     "hmac",
     "html",
     "random",
     "secrets",
-    "ssl",
-    "subprocess",
     # Forms and uploads.
     "asgikit.forms.multipart",
     "asgikit.forms.part_reader",

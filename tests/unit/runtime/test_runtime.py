@@ -361,7 +361,7 @@ async def test_an_error_in_time_is_raised(seconds: float | None, turns: int) -> 
 async def test_what_does_not_come_in_time_is_cancelled_and_408() -> None:
     trace = Trace()
 
-    with pytest.raises(RequestTimeout, match=r"Nothing came for 0\.01 seconds\."):
+    with pytest.raises(RequestTimeout, match=r"No message arrived within 0\.01 seconds\."):
         await wait_within(SHORT, trace.run(forever))
     assert trace.cancelled
     assert await after(2) == "tea"  # the task itself is not
