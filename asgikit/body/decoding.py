@@ -104,7 +104,7 @@ class DecodedBody(Body):
     @property
     def is_open(self) -> bool:
         """Whether :meth:`close` has an effect."""
-        return super().is_open or self._scan.is_open
+        return super().is_open or self._scan.has_task
 
     async def close(self) -> None:
         """Cancel the calls in flight."""

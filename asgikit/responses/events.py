@@ -11,11 +11,12 @@ message, a disconnect cancels that, but ``shutdown`` lets it finish.
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import inspect
 import time
 from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
+from typing import Any, ClassVar, Protocol, TypeAlias
 
 import anyio
 
@@ -33,11 +34,6 @@ from asgikit.runtime.cancellation import CancelOnEvent
 from asgikit.runtime.tasks import wait_end
 from asgikit.runtime.threads import is_async_callable
 from asgikit.types import Message, Receive, Scope, Send
-
-if TYPE_CHECKING:
-    import asyncio
-else:
-    from asgikit.runtime.backend import asyncio
 
 __all__ = ["EventSourceResponse"]
 

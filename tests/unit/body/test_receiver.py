@@ -1236,7 +1236,7 @@ async def test_unread_body_leaves_no_task_on_trio_after_few_checkpoints() -> Non
 
 
 async def test_call_cancelled_before_its_task_ran_raises_in_next_reader() -> None:
-    body = Body(Client(*whole(b"abc"), turns=1).receive)
+    body = Body(Client(*whole(b"abc"), checkpoints=1).receive)
     body.receiver.start()
     await body.close()
     with suppress(BodyConsumed):
