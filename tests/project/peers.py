@@ -236,11 +236,11 @@ FEATURES = [
     ),
     Feature(
         "a sync iterator is closed when the client disconnects", "stream", _closes_iterator,
-        "test_closed_when_the_client_leaves_while_it_waits",
+        "test_disconnect_while_iterator_waits_closes_it",
     ),
     Feature(
         "no data can break the event stream format", "events", _keeps_event_format,
-        "test_any_text_arrives_as_the_data_of_one_event",
+        "test_any_text_is_parsed_as_data_of_one_event",
     ),
     Feature(
         "responses in br and zstd", "compress", _compresses,

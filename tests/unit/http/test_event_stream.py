@@ -1,4 +1,4 @@
-"""Server-sent events, read back by a client of our own that goes by the HTML standard."""
+"""Server-sent events, parsed by a reference client that follows the HTML standard."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from asgikit.http.event_stream import ServerSentEvent, format_comment, format_ev
 
 
 class Dispatched(NamedTuple):
-    """What the listeners of a client get."""
+    """An event as a listener of a client receives it."""
 
     type: str
     data: str
@@ -27,10 +27,10 @@ class Client:
     """A client (HTML standard, sections 9.2.5 and 9.2.6), fed with a whole stream.
 
     Attributes:
-        events: all that were dispatched.
+        events: the dispatched events.
         retry: the reconnection time, in milliseconds.
-        last_event_id: what it would send in Last-Event-ID; empty for none.
-        comments: the lines that it skipped.
+        last_event_id: the value for Last-Event-ID; empty for none.
+        comments: the text of the comment lines.
     """
 
     def __init__(self, stream: bytes) -> None:
@@ -40,7 +40,7 @@ class Client:
         self.comments: list[str] = []
         self._data = self._type = self._id = ""
         text = stream.decode("utf-8", "replace").removeprefix("\ufeff")
-        # What follows the last end of a line is no line yet.
+        # The text after the last line break is not a complete line.
         for line in re.split("\r\n|\r|\n", text)[:-1]:
             self._read(line)
 
@@ -87,7 +87,7 @@ class Colour(enum.StrEnum):
         (ServerSentEvent(" d"), b"data:  d\n\n"),  # a client takes one space off
         (ServerSentEvent(":d"), b"data: :d\n\n"),
         (ServerSentEvent("\ufeffd"), "data: \ufeffd\n\n".encode()),
-        # The three ends of a line, and what other readers take for one.
+        # The three line breaks, and characters that are none by the standard.
         (ServerSentEvent("a\r\nb\rc\nd"), b"data: a\ndata: b\ndata: c\ndata: d\n\n"),
         (ServerSentEvent("a\n\rb"), b"data: a\ndata: \ndata: b\n\n"),
         (ServerSentEvent("\n"), b"data: \ndata: \n\n"),
@@ -97,7 +97,7 @@ class Colour(enum.StrEnum):
         ),
         (ServerSentEvent("d\n\nevent: evil"), b"data: d\ndata: \ndata: event: evil\n\n"),
         (ServerSentEvent("a\0b"), b"data: a\0b\n\n"),
-        # Text that was encoded already, such as JSON from another library.
+        # Encoded text, such as JSON from another library.
         (ServerSentEvent(b'{"n":\r\n1}'), b'data: {"n":\ndata: 1}\n\n'),
         (ServerSentEvent(Colour.RED), b"data: red\n\n"),
         (ServerSentEvent({"n": [1, None, "\n"]}), b'data: {"n":[1,null,"\\n"]}\n\n'),
@@ -117,7 +117,7 @@ class Colour(enum.StrEnum):
         ),
     ],
 )
-def test_an_event_is_written(event: ServerSentEvent, text: bytes) -> None:
+def test_event_is_encoded(event: ServerSentEvent, text: bytes) -> None:
     assert event.encode() == text
 
 
@@ -137,13 +137,13 @@ def test_an_event_is_written(event: ServerSentEvent, text: bytes) -> None:
             {"id": "a\0b"},
             ValueError,
             "the id of an event must not contain",
-        ),  # clients would ignore it
+        ),  # a client would ignore the id
         ({"id": "\udfff"}, ValueError, "surrogates"),
         ({"id": 7}, TypeError, "the id of an event must be a str, not int"),
         ({"id": b"7"}, TypeError, "the id of an event must be a str, not bytes"),
         ({"retry": -1}, ValueError, "retry must be from 0"),
         ({"retry": 2**63}, ValueError, "retry must be from 0"),
-        ({"retry": 10**5000}, ValueError, "retry must be from 0"),  # Python would not write it
+        ({"retry": 10**5000}, ValueError, "retry must be from 0"),  # Python refuses to format it
         ({"retry": "5\ndata: evil"}, TypeError, "retry must be an int of milliseconds, not str"),
         ({"retry": 1.5}, TypeError, "retry must be an int of milliseconds, not float"),
         ({"retry": True}, TypeError, "retry must be an int of milliseconds, not bool"),
@@ -153,7 +153,7 @@ def test_an_event_is_written(event: ServerSentEvent, text: bytes) -> None:
         ({"data": b"\xff"}, ValueError, "can't decode"),
     ],
 )
-def test_what_no_client_could_read_is_refused_where_it_is_made(
+def test_event_with_invalid_field_raises(
     fields: dict[str, Any], error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error, match=message):
@@ -162,11 +162,11 @@ def test_what_no_client_could_read_is_refused_where_it_is_made(
         format_event(fields)
 
 
-def test_an_event_cannot_be_changed() -> None:
+def test_event_is_immutable() -> None:
     event = ServerSentEvent("d")
 
     with pytest.raises(AttributeError):
-        event.id = "a\nb"  # type: ignore[misc]  # what is tested
+        event.id = "a\nb"  # type: ignore[misc]  # read-only on purpose
     assert not hasattr(event, "__dict__")
 
 
@@ -195,33 +195,33 @@ def test_event_has_its_fields_and_compares_by_them() -> None:
         (b"d", b"data: d\n\n"),
         ([1, "a"], b'data: [1,"a"]\n\n'),
         (1.5, b"data: 1.5\n\n"),
-        (None, b"data: null\n\n"),  # it was given, so it is there
+        (None, b"data: null\n\n"),  # a given None is data
     ],
 )
-def test_an_item_of_a_stream_is_written_as_an_event(item: object, text: bytes) -> None:
+def test_format_event_accepts_event_mapping_or_data(item: object, text: bytes) -> None:
     assert format_event(item) == text
 
 
 @pytest.mark.parametrize("item", [{"n": 1}, {"data": "d", "n": 1}, {"data": "d", 1: 2}])
-def test_a_mapping_has_the_fields_of_an_event_alone(item: dict[Any, Any]) -> None:
+def test_format_event_with_unknown_key_raises_with_fix(item: dict[Any, Any]) -> None:
     with pytest.raises(ValueError, match=r"is not a field of an event: to send a mapping as JSON"):
         format_event(item)
 
 
 @pytest.mark.parametrize("item", ["a\ud800", b"\xff"])
-def test_text_that_is_no_utf_8_is_no_event(item: str | bytes) -> None:
+def test_format_event_with_invalid_unicode_raises(item: str | bytes) -> None:
     with pytest.raises(ValueError, match=r"surrogates|can't decode"):
         format_event(item)
 
 
 @pytest.mark.parametrize("item", [1, {"data": 1}, ServerSentEvent(1)])
-def test_the_writer_of_json_may_be_another(item: object) -> None:
-    # One that indents, so that its lines are data of their own.
+def test_format_event_uses_given_dumps(item: object) -> None:
+    # The line breaks of indented JSON make several data lines.
     assert format_event(item, lambda data: b"[\r%d\n]" % data) == b"data: [\ndata: 1\ndata: ]\n\n"
 
 
 @pytest.mark.parametrize("item", [object(), {"data": object()}, ServerSentEvent(object())])
-def test_what_json_cannot_hold_is_no_data(item: object) -> None:
+def test_format_event_with_unserializable_data_raises(item: object) -> None:
     with pytest.raises(TypeError, match="not JSON serializable"):
         format_event(item)
 
@@ -234,16 +234,16 @@ def test_what_json_cannot_hold_is_no_data(item: object) -> None:
         ("a\r\ndata: b", b": a\n: data: b\n"),
     ],
 )
-def test_a_comment_is_written(text: str, comment: bytes) -> None:
+def test_comment_is_formatted(text: str, comment: bytes) -> None:
     assert format_comment(text) == comment
 
 
-def test_a_comment_that_is_no_utf_8_is_refused() -> None:
+def test_comment_with_lone_surrogate_raises() -> None:
     with pytest.raises(ValueError, match="surrogates"):
         format_comment("\ud800")
 
 
-# Any text, and such as has much to do with the framing.
+# Any text, and text of characters that matter for the framing.
 ANY = st.text(st.characters(exclude_categories=["Cs"])) | st.text(
     "\r\n: \0\v\f\x1c\x85\u2028\ufeffdataeventidretry07"
 )
@@ -264,7 +264,7 @@ def as_lf(text: str) -> str:
 
 @pytest.mark.property
 @given(st.lists(EVENTS, max_size=3))
-def test_a_client_gets_every_event_and_its_fields_and_no_other(
+def test_client_parses_each_event_with_its_fields_and_no_other(
     events: list[ServerSentEvent],
 ) -> None:
     expected = []
@@ -290,7 +290,7 @@ def test_a_client_gets_every_event_and_its_fields_and_no_other(
 
 @pytest.mark.property
 @given(st.lists(ANY, max_size=3))
-def test_any_text_arrives_as_the_data_of_one_event(texts: list[str]) -> None:
+def test_any_text_is_parsed_as_data_of_one_event(texts: list[str]) -> None:
     stream = b"".join(format_event(text) + format_comment(text) for text in texts)
 
     assert [event.data for event in Client(stream).events] == [as_lf(text) for text in texts]
@@ -300,7 +300,7 @@ def test_any_text_arrives_as_the_data_of_one_event(texts: list[str]) -> None:
 @pytest.mark.parametrize(
     ("stream", "events"),
     [
-        # The examples of section 9.2.6.
+        # The examples in section 9.2.6.
         (b"data: YHOO\ndata: +2\ndata: 10\n\n", [("message", "YHOO\n+2\n10", "")]),
         (
             b": test stream\n\ndata: first event\nid: 1\n\ndata:second event\nid\n\ndata: cut",
@@ -308,7 +308,7 @@ def test_any_text_arrives_as_the_data_of_one_event(texts: list[str]) -> None:
         ),
         (b"data\n\ndata\ndata\n\ndata:", [("message", "", ""), ("message", "\n", "")]),
         (b"data:test\n\ndata: test\n\n", [("message", "test", "")] * 2),
-        # A byte order mark is dropped where it stands first, and only there.
+        # A byte order mark is dropped only at the start of the stream.
         (
             b"\xef\xbb\xbfdata: a\r\rdata: \xef\xbb\xbfb\r\n\r\n",
             [("message", "a", ""), ("message", "\ufeffb", "")],
@@ -317,14 +317,14 @@ def test_any_text_arrives_as_the_data_of_one_event(texts: list[str]) -> None:
         (b"id: a\0b\nretry: 5x\nEVENT: e\ndata: d\n\n", [("message", "d", "")]),
     ],
 )
-def test_the_client_of_these_tests_goes_by_the_standard(
+def test_reference_client_follows_standard(
     stream: bytes, events: list[tuple[str, str, str]]
 ) -> None:
     assert Client(stream).events == events
 
 
 class LoudInt(int):
-    """An integer whose text is not its digits."""
+    """An integer whose ``str()`` is not its digits."""
 
     def __format__(self, specification: str) -> str:
         return "1\ndata: injected"
@@ -333,7 +333,7 @@ class LoudInt(int):
 
 
 class LoudStr(str):
-    """A text whose formatted form is another text."""
+    """A string that formats as another string."""
 
     __slots__ = ()
 

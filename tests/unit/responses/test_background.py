@@ -59,7 +59,7 @@ CLASSES: dict[str, Callable[[Path, bool], Response]] = {
     "NDJSONResponse": lambda _path, ends: NDJSONResponse(few() if ends else forever()),
     "EventSourceResponse": lambda _path, ends: EventSourceResponse(few() if ends else forever()),
     "FileResponse": lambda path, _ends: FileResponse(path),
-    "FileResponse, in pieces": lambda path, _ends: FileResponse(path, chunk_size=1),
+    "FileResponse, in chunks": lambda path, _ends: FileResponse(path, chunk_size=1),
 }
 every_class = pytest.mark.parametrize("name", CLASSES)
 
@@ -78,7 +78,7 @@ WRAPS: dict[str, Callable[[Response], Any]] = {
 
 
 class Task:
-    """A background task that is under way until it may go on."""
+    """A background task that waits until it may continue."""
 
     def __init__(self) -> None:
         self.events: list[str] = []
@@ -98,7 +98,7 @@ class Task:
 
 
 class Ends:
-    """A client or a server that ends a response in one of several ways."""
+    """A client or a server that ends a response as ``how`` says."""
 
     def __init__(self, how: str) -> None:
         self.how = how
@@ -170,8 +170,8 @@ async def test_background_runs_once_and_to_its_end(
 @pytest.mark.parametrize("wrap", WRAPS)
 @pytest.mark.parametrize("kind", ["run", "run_in_thread"])
 @pytest.mark.parametrize("times", [1, 3])
-@pytest.mark.parametrize("anyio_backend", ["asyncio"])  # trio has scopes alone
-async def test_background_outlives_the_cancelled_task(
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])  # Trio has no task.cancel()
+async def test_background_outlives_cancelled_task(
     name: str, wrap: str, kind: str, times: int, path: Path
 ) -> None:
     task = Task()
@@ -194,8 +194,8 @@ async def test_background_outlives_the_cancelled_task(
 
 
 @every_class
-def test_background_ends_with_the_event_loop(name: str, path: Path) -> None:
-    """``asyncio.run`` cancels each task: one that waits for ever must not keep it."""
+def test_background_ends_with_event_loop(name: str, path: Path) -> None:
+    """``asyncio.run`` cancels all tasks: an endless background task must not block it."""
     events: list[str] = []
 
     async def background() -> None:

@@ -1,4 +1,4 @@
-"""Event streams: open at once, alive while idle, ended cleanly; never two messages at a time."""
+"""Event streams: start at once, pings while idle, clean ends, one message at a time."""
 
 from __future__ import annotations
 
@@ -50,10 +50,10 @@ KINDS = {name: make for name, make in KINDS.items() if not name.endswith("file")
 every_kind = pytest.mark.parametrize("kind", KINDS)
 
 
-# --- what it is made of -------------------------------------------------------------------------
+# --- construction and messages -------------------------------------------------------------------
 
 
-async def test_it_has_its_fields_and_one_message_an_event() -> None:
+async def test_event_stream_sends_headers_and_one_message_per_event() -> None:
     done: list[str] = []
     response = EventSourceResponse(
         [
@@ -61,7 +61,7 @@ async def test_it_has_its_fields_and_one_message_an_event() -> None:
             {"data": {"n": 2}, "id": "2"},
             "two\nlines",
             {"data": "c"},
-            [2**70, None],  # what orjson cannot write
+            [2**70, None],  # orjson cannot write this
             b"bytes",
         ],
         201,
@@ -94,7 +94,7 @@ async def test_it_has_its_fields_and_one_message_an_event() -> None:
     assert (answer.status_code, done) == (201, ["background"])
 
 
-async def test_fields_of_the_users_own_are_kept() -> None:
+async def test_headers_of_app_replace_default_headers() -> None:
     headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "yes"}
 
     answer = await exchange(EventSourceResponse([], headers=headers))
@@ -103,14 +103,14 @@ async def test_fields_of_the_users_own_are_kept() -> None:
     assert answer.headers.getall("x-accel-buffering") == ["yes"]
 
 
-async def test_what_can_be_drawn_again_is_sent_again() -> None:
+async def test_list_of_events_is_sent_twice() -> None:
     response = EventSourceResponse(["a"])
 
     assert [(await exchange(response)).body for _ in range(2)] == [OPENING + b"data: a\n\n"] * 2
 
 
 @every_kind
-async def test_it_starts_without_waiting_for_an_event(kind: str) -> None:
+async def test_event_stream_starts_before_first_event(kind: str) -> None:
     source = Source(WAIT)
     iterator = KINDS[kind](source)
     client = Client(lambda: source.waiting.is_set() and len(client.messages) == 2)
@@ -133,10 +133,14 @@ async def test_it_starts_without_waiting_for_an_event(kind: str) -> None:
         ({"retry": 1.5}, TypeError, "retry must be an int"),
         ({"headers": {"x-a": "\n"}}, ValueError, "control character"),
         ({"shutdown": 1}, TypeError, "not int"),
-        ({"shutdown": threading.Event()}, TypeError, "not Event"),  # it would block the loop
+        (
+            {"shutdown": threading.Event()},
+            TypeError,
+            "not Event",
+        ),  # its wait() would block the loop
     ],
 )
-def test_what_cannot_be_is_refused_where_it_is_made(
+def test_init_with_invalid_option_raises(
     options: dict[str, Any], error: type[Exception], why: str
 ) -> None:
     with pytest.raises(error, match=why):
@@ -144,20 +148,20 @@ def test_what_cannot_be_is_refused_where_it_is_made(
 
 
 @pytest.mark.parametrize("events", ["text", b"bytes", 1, None])
-def test_what_gives_no_events_is_refused_where_it_is_made(events: Any) -> None:
+def test_init_without_iterable_of_events_raises(events: Any) -> None:
     with pytest.raises(TypeError, match="EventSourceResponse needs an iterable"):
         EventSourceResponse(events)
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-async def test_nobody_knows_the_length_of_an_event_stream(method: str) -> None:
+async def test_event_stream_with_content_length_raises_unless_head(method: str) -> None:
     source = Source("a")
     response = EventSourceResponse(source.async_iterator(), headers={"content-length": "3"})
     client = Client()
     client.scope["method"] = method
 
     if method == "HEAD":
-        await client.get(response)  # what a proxy has written there
+        await client.get(response)  # a proxy may have set it
     else:
         with pytest.raises(ContentLengthMismatch, match="an event stream has no Content-Length"):
             await client.get(response)
@@ -167,7 +171,7 @@ async def test_nobody_knows_the_length_of_an_event_stream(method: str) -> None:
 
 @every_kind
 @pytest.mark.parametrize(("method", "status_code"), [("HEAD", 200), ("GET", 204)])
-async def test_where_no_content_may_be_nothing_is_drawn_but_it_is_closed(
+async def test_event_response_without_content_closes_iterator_unused(
     kind: str, method: str, status_code: int
 ) -> None:
     source = Source("a")
@@ -179,13 +183,13 @@ async def test_where_no_content_may_be_nothing_is_drawn_but_it_is_closed(
     assert_closed_once(source, iterator, kind)
 
 
-# --- exits --------------------------------------------------------------------------------------
+# --- exits ---------------------------------------------------------------------------------------
 
 
 @every_kind
 @pytest.mark.parametrize("before", [[], ["a"]])
 @pytest.mark.parametrize("error", [Boom(), OSError("disk"), HTTPError(409)])
-async def test_an_error_of_the_iterator_breaks_the_stream_off(
+async def test_error_of_event_iterator_is_raised_and_closes_it(
     kind: str, before: list[Any], error: Exception
 ) -> None:
     source = Source(*before, error)
@@ -206,7 +210,7 @@ async def test_an_error_of_the_iterator_breaks_the_stream_off(
 
 
 @pytest.mark.parametrize("item", [{"nope": 1}, object(), {"event": "a\nb"}])
-async def test_what_is_no_event_is_an_error_that_closes(item: Any) -> None:
+async def test_invalid_event_raises_and_closes_iterator(item: Any) -> None:
     source = Source(item)
 
     with pytest.raises((TypeError, ValueError)):
@@ -217,7 +221,7 @@ async def test_what_is_no_event_is_an_error_that_closes(item: Any) -> None:
 
 @every_kind
 @pytest.mark.parametrize("fails_at", [0, 1, 2, 3])
-async def test_closed_when_send_raises_an_os_error(kind: str, fails_at: int) -> None:
+async def test_os_error_of_send_closes_event_iterator(kind: str, fails_at: int) -> None:
     source = Source("a")
     iterator = KINDS[kind](source)
     client = Client(send_fails_at=fails_at)
@@ -230,7 +234,7 @@ async def test_closed_when_send_raises_an_os_error(kind: str, fails_at: int) -> 
 
 
 @every_kind
-async def test_closed_when_the_client_left_before_anything(kind: str) -> None:
+async def test_disconnect_before_start_closes_event_iterator(kind: str) -> None:
     source = Source(*["a"] * 100_000)
     iterator = KINDS[kind](source)
 
@@ -241,8 +245,8 @@ async def test_closed_when_the_client_left_before_anything(kind: str) -> None:
     assert_closed_once(source, iterator, kind)
 
 
-@pytest.mark.parametrize("ends", ["leaves", "shuts down"])
-async def test_a_stream_that_never_waits_notices_what_happens(ends: str) -> None:
+@pytest.mark.parametrize("ends", ["disconnects", "shuts down"])
+async def test_event_stream_that_never_waits_notices_disconnect_and_shutdown(ends: str) -> None:
     drawn = 0
     shutdown = anyio.Event()
 
@@ -255,7 +259,7 @@ async def test_a_stream_that_never_waits_notices_what_happens(ends: str) -> None
             yield "a"
 
     async def receive() -> Message:
-        await (shutdown.wait() if ends == "leaves" else anyio.sleep_forever())
+        await (shutdown.wait() if ends == "disconnects" else anyio.sleep_forever())
         return {"type": "http.disconnect"}
 
     sent: list[Message] = []
@@ -269,10 +273,10 @@ async def test_a_stream_that_never_waits_notices_what_happens(ends: str) -> None
     await response(receive, send)
 
     assert 1000 <= drawn < 5000
-    assert sent[-1]["more_body"] == (ends == "leaves")
+    assert sent[-1]["more_body"] == (ends == "disconnects")
 
 
-@pytest.mark.parametrize("anyio_backend", ["asyncio"])  # whose transports log the writes
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])  # its transports log writes
 @pytest.mark.parametrize("make", [StreamingResponse, EventSourceResponse])
 async def test_stream_that_never_waits_lets_asyncio_log_16_lines(make: Any) -> None:
     # A transport reports a lost connection in the next iteration of the loop, and logs each write
@@ -298,7 +302,7 @@ async def test_stream_that_never_waits_lets_asyncio_log_16_lines(make: Any) -> N
 @pytest.mark.parametrize(
     ("method", "ends"), [("GET", "runs out"), ("GET", "shuts down"), ("HEAD", "")]
 )
-async def test_a_server_that_says_goodbye_at_the_last_message_may_take_its_time(
+async def test_disconnect_during_last_event_message_does_not_cancel_send(
     method: str, ends: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     source = Source("a", WAIT) if ends == "shuts down" else Source("a")
@@ -311,7 +315,9 @@ async def test_a_server_that_says_goodbye_at_the_last_message_may_take_its_time(
     assert not caplog.records
 
 
-async def test_a_disconnect_is_logged_for_debugging_alone(caplog: pytest.LogCaptureFixture) -> None:
+async def test_disconnect_of_event_client_is_logged_at_debug(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     source = Source("a", WAIT)
     with caplog.at_level(logging.DEBUG, "asgikit"):
         await Client(source.waiting.is_set).get(EventSourceResponse(source.async_generator()))
@@ -319,8 +325,8 @@ async def test_a_disconnect_is_logged_for_debugging_alone(caplog: pytest.LogCapt
     assert [record.levelname for record in caplog.records] == ["DEBUG"]
 
 
-@pytest.mark.parametrize("ends", ["leaves", "shuts down"])
-async def test_an_iterator_that_goes_on_in_spite_of_all_is_not_listened_to(ends: str) -> None:
+@pytest.mark.parametrize("ends", ["disconnects", "shuts down"])
+async def test_event_iterator_that_ignores_cancellation_is_closed(ends: str) -> None:
     source = Source()
 
     async def stubborn() -> AsyncGenerator[str]:
@@ -333,22 +339,22 @@ async def test_an_iterator_that_goes_on_in_spite_of_all_is_not_listened_to(ends:
                         await anyio.sleep_forever()
                 except GeneratorExit:
                     raise
-                except BaseException:  # noqa: BLE001 - what is tested
+                except BaseException:  # noqa: BLE001 - the iterator ignores the cancellation
                     pass
                 yield "a"
         finally:
             source.close()
 
-    client = Client(source.waiting.is_set if ends == "leaves" else lambda: False)
+    client = Client(source.waiting.is_set if ends == "disconnects" else lambda: False)
     shutdown = partial(until, source.waiting.is_set) if ends == "shuts down" else None
     await client.get(EventSourceResponse(stubborn(), shutdown=shutdown))
 
     assert client.body == OPENING + b"data: a\n\n"
     assert (source.steps_taken, len(source.closes)) == (2, 1)
-    assert client.messages[-1]["more_body"] == (ends == "leaves")
+    assert client.messages[-1]["more_body"] == (ends == "disconnects")
 
 
-async def test_an_iterator_that_ends_as_it_is_cancelled_ends_the_stream_once() -> None:
+async def test_event_iterator_that_returns_at_shutdown_ends_stream_once() -> None:
     source = Source()
 
     async def graceful() -> AsyncGenerator[str]:
@@ -356,7 +362,7 @@ async def test_an_iterator_that_ends_as_it_is_cancelled_ends_the_stream_once() -
         source.waiting.set()
         try:
             await anyio.sleep_forever()
-        except BaseException:  # noqa: BLE001 - what is tested
+        except BaseException:  # noqa: BLE001 - the iterator ignores the cancellation
             return
 
     client = Client()
@@ -368,18 +374,18 @@ async def test_an_iterator_that_ends_as_it_is_cancelled_ends_the_stream_once() -
     assert client.body == OPENING + b"data: a\n\n"
 
 
-# --- pings --------------------------------------------------------------------------------------
+# --- pings ---------------------------------------------------------------------------------------
 
-SOON = 0.001  # seconds, for what else would come in 15
+SOON = 0.001  # seconds between pings; the default is 15
 
 
-async def test_pings_are_sent_while_it_is_idle_and_cancel_nothing() -> None:
+async def test_pings_are_sent_while_idle_without_cancelling_iterator() -> None:
     variable = contextvars.ContextVar[int]("variable")
     client = Client()
 
     async def events() -> AsyncGenerator[str]:
         token = variable.set(1)
-        with anyio.CancelScope():  # left by the task that has entered it, or not at all
+        with anyio.CancelScope():  # must be left by the task that entered it
             for number in range(3):
                 seen = len(client.messages)
                 await until(lambda seen=seen: len(client.messages) >= seen + 3)  # type: ignore[misc]
@@ -396,7 +402,7 @@ async def test_pings_are_sent_while_it_is_idle_and_cancel_nothing() -> None:
     assert bodies.count(OPENING) >= 1 + 3 * 3
 
 
-async def test_pings_without_end_leave_others_their_turn() -> None:
+async def test_shortest_ping_interval_does_not_block_event_loop() -> None:
     source = Source(WAIT)
     sent: list[Message] = []
 
@@ -407,21 +413,21 @@ async def test_pings_without_end_leave_others_their_turn() -> None:
         await until(lambda: len(sent) > 10)
         return {"type": "http.disconnect"}
 
-    # So short a time is over before it is looked at.
+    # Such an interval is over at once.
     response: Any = EventSourceResponse(source.async_generator(), ping=1e-12)
     await response(receive, send)
 
     assert len(source.closes) == 1
 
 
-async def test_no_ping_is_sent_where_there_is_something_to_send() -> None:
+async def test_no_ping_is_sent_while_event_is_being_sent() -> None:
     client = Client()
     pause = anyio.Event()
 
     async def send(message: Message) -> None:
         await client.send(message)
         if message.get("body") == b"data: a\n\n":
-            # A client that is slow to take an event: longer than many pings.
+            # A slow client takes an event for longer than many ping intervals.
             await anyio.sleep(SOON * 20)
             pause.set()
 
@@ -431,7 +437,7 @@ async def test_no_ping_is_sent_where_there_is_something_to_send() -> None:
     assert pause.is_set()
 
 
-async def test_an_event_that_comes_while_a_ping_is_sent_waits_for_it() -> None:
+async def test_event_during_ping_is_sent_after_it() -> None:
     client = Client()
     begun, go = anyio.Event(), anyio.Event()
     order: list[str] = []
@@ -464,7 +470,7 @@ async def test_an_event_that_comes_while_a_ping_is_sent_waits_for_it() -> None:
     assert client.body.startswith(OPENING * 2 + b"data: a\n\n")
 
 
-async def test_end_of_events_while_ping_is_sent_follows_the_ping() -> None:
+async def test_end_of_events_during_ping_is_sent_after_it() -> None:
     client = Client()
     begun, ended = anyio.Event(), anyio.Event()
 
@@ -488,7 +494,7 @@ async def test_end_of_events_while_ping_is_sent_follows_the_ping() -> None:
     client.checker.end()
 
 
-async def test_none_means_no_pings() -> None:
+async def test_ping_none_sends_no_pings() -> None:
     client = Client()
 
     async def events() -> AsyncGenerator[str]:
@@ -500,7 +506,7 @@ async def test_none_means_no_pings() -> None:
     assert client.body == OPENING + b"data: a\n\n"
 
 
-async def test_a_client_that_leaves_at_a_ping_ends_the_stream() -> None:
+async def test_os_error_of_ping_ends_stream() -> None:
     source = Source(WAIT)
     client = Client(send_fails_at=4)
     done: list[str] = []
@@ -517,7 +523,7 @@ async def test_a_client_that_leaves_at_a_ping_ends_the_stream() -> None:
 
 
 @pytest.mark.parametrize("error", [Boom(), HTTPError(409)])
-async def test_an_error_of_a_ping_comes_as_it_is(error: Exception) -> None:
+async def test_error_of_ping_is_raised(error: Exception) -> None:
     source = Source(WAIT)
     client = Client()
 
@@ -536,7 +542,7 @@ async def test_an_error_of_a_ping_comes_as_it_is(error: Exception) -> None:
 
 
 @pytest.mark.parametrize("takes", [0, 1, 2, 3])
-async def test_a_send_that_takes_too_long_is_a_client_that_left(takes: int) -> None:
+async def test_event_send_over_send_timeout_ends_as_after_disconnect(takes: int) -> None:
     source = Source("a", WAIT)
     client = Client()
 
@@ -553,11 +559,11 @@ async def test_a_send_that_takes_too_long_is_a_client_that_left(takes: int) -> N
     assert (len(client.messages), len(source.closes)) == (takes, 1)
 
 
-# --- the end that the app decides ---------------------------------------------------------------
+# --- shutdown ------------------------------------------------------------------------------------
 
 
 class Stop:
-    """Waits, as the event of any library."""
+    """An event object of another library."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
@@ -586,7 +592,9 @@ SHUTDOWNS: dict[str, Callable[[Source], Any]] = {
 
 @every_kind
 @pytest.mark.parametrize("shutdown", SHUTDOWNS)
-async def test_it_ends_as_if_there_were_no_more_events(kind: str, shutdown: str) -> None:
+async def test_shutdown_of_each_kind_ends_stream_and_closes_iterator(
+    kind: str, shutdown: str
+) -> None:
     source = Source("a", WAIT)
     iterator = KINDS[kind](source)
     client = Client()
@@ -609,20 +617,20 @@ async def test_it_ends_as_if_there_were_no_more_events(kind: str, shutdown: str)
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
-async def test_the_events_and_futures_of_asyncio_serve_many_streams() -> None:
+async def test_asyncio_events_and_futures_shut_down_many_streams() -> None:
     future = asyncio.get_running_loop().create_future()
     event = asyncio.Event()
     sources = [Source("a", WAIT) for _ in range(4)]
     clients = [Client() for _ in sources]
-    leaver = Source(WAIT)
+    early = Source(WAIT)
 
-    # One that ends before takes the end of the others with it in no way.
+    # A stream that ends early does not cancel the shared future or event.
     ways: list[Any] = [future, event, lambda: future, event.wait]
     for shutdown in ways:
-        await Client(leaver.waiting.is_set).get(
-            EventSourceResponse(leaver.async_generator(), shutdown=shutdown)
+        await Client(early.waiting.is_set).get(
+            EventSourceResponse(early.async_generator(), shutdown=shutdown)
         )
-        leaver = Source(WAIT)
+        early = Source(WAIT)
     assert not future.done()
 
     async with asyncio.TaskGroup() as group:
@@ -638,7 +646,7 @@ async def test_the_events_and_futures_of_asyncio_serve_many_streams() -> None:
         client.checker.end()
 
 
-async def test_the_events_of_anyio_serve_many_streams() -> None:
+async def test_anyio_event_that_is_set_shuts_down_many_streams() -> None:
     event = anyio.Event()
     event.set()
     for _ in range(2):
@@ -650,13 +658,13 @@ async def test_the_events_of_anyio_serve_many_streams() -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-async def test_a_coroutine_that_nobody_waits_for_is_closed(method: str) -> None:
-    # Else it would warn of itself, which is an error here.
+async def test_unused_shutdown_coroutine_is_closed(method: str) -> None:
+    # Otherwise it would warn that it was never awaited, which is an error here.
     await exchange(EventSourceResponse(["a"], shutdown=checkpoint()), method)
     gc.collect()
 
 
-async def test_a_message_under_way_is_sent_to_its_end_before() -> None:
+async def test_shutdown_during_send_lets_message_finish() -> None:
     client = Client()
     shutdown = anyio.Event()
     sent: list[bytes] = []
@@ -681,7 +689,7 @@ async def test_a_message_under_way_is_sent_to_its_end_before() -> None:
 
 
 @pytest.mark.parametrize("draws", [False, True])
-async def test_a_ping_under_way_is_sent_to_its_end_before(draws: bool) -> None:
+async def test_shutdown_during_ping_lets_ping_finish(draws: bool) -> None:
     client = Client()
     shutdown = anyio.Event()
     source = Source()
@@ -712,7 +720,7 @@ async def test_a_ping_under_way_is_sent_to_its_end_before(draws: bool) -> None:
     assert len(source.closes) == 1
 
 
-async def test_a_client_that_leaves_at_the_last_message_ends_it_quietly() -> None:
+async def test_os_error_of_last_message_after_shutdown_is_ignored() -> None:
     source = Source(WAIT)
     client = Client(send_fails_at=2)
     await client.get(
@@ -724,7 +732,7 @@ async def test_a_client_that_leaves_at_the_last_message_ends_it_quietly() -> Non
     assert len(client.messages) == 2
 
 
-async def test_an_error_of_the_shutdown_comes_as_it_is() -> None:
+async def test_error_of_shutdown_is_raised() -> None:
     async def fail() -> None:
         raise Boom
 
@@ -734,23 +742,23 @@ async def test_an_error_of_the_shutdown_comes_as_it_is() -> None:
     assert len(source.closes) == 1
 
 
-# --- cancelled at any moment --------------------------------------------------------------------
+# --- cancellation at any await -------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["stays", "leaves", "shuts down"])
+@pytest.mark.parametrize("name", ["stays", "disconnects", "shuts down"])
 @every_kind
 @pytest.mark.parametrize(
     ("anyio_backend", "how"),
     [("asyncio", "task"), ("asyncio", "scope"), ("trio", "scope")],
 )
-async def test_cancelled_at_any_wait_it_leaves_nothing_open(
+async def test_event_stream_cancelled_at_any_await_closes_iterator_once(
     name: str, kind: str, how: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     outcomes: set[bool] = set()
     for at in range(1, 41):
         source = Source(*["a"] * (4 if name == "stays" else 1000))
         iterator = KINDS[kind](source)
-        client = Client(disconnect_after=5 if name == "leaves" else None)
+        client = Client(disconnect_after=5 if name == "disconnects" else None)
         response = EventSourceResponse(
             iterator,
             background=checkpoint,
@@ -773,7 +781,7 @@ async def test_cancelled_at_any_wait_it_leaves_nothing_open(
     ("anyio_backend", "how"),
     [("asyncio", "task"), ("asyncio", "scope"), ("trio", "scope")],
 )
-async def test_cancelled_while_a_ping_is_sent_it_waits_for_the_end_of_it(at: int, how: str) -> None:
+async def test_event_stream_cancelled_during_ping_waits_for_its_end(at: int, how: str) -> None:
     source = Source(WAIT)
     client = Client()
     ended: list[str] = []
@@ -805,7 +813,7 @@ async def test_cancelled_while_a_ping_is_sent_it_waits_for_the_end_of_it(at: int
     assert len(source.closes) == source.has_started
 
 
-async def test_a_request_tells_the_last_event_it_saw() -> None:
+async def test_last_event_id_of_request_resumes_stream() -> None:
     @request_response
     async def app(request: Request[Any]) -> EventSourceResponse:
         first = int(request.last_event_id or "-1") + 1

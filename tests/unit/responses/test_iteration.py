@@ -1,4 +1,4 @@
-"""What a generator has open at a `yield`, such as a task group, is left in good order."""
+"""Scopes and task groups that a generator has open at a `yield` are left in order."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ pytestmark = pytest.mark.anyio
 
 
 class Exit:
-    """One way to leave, while the fifth message is sent and a generator waits at a `yield`."""
+    """A client that ends a response during its fifth message, while a generator is at a `yield`."""
 
     def __init__(self, how: str) -> None:
         self.how = how
-        self.left = anyio.Event()
+        self.disconnected = anyio.Event()
         self.shutdown = anyio.Event()
         self.scope = anyio.CancelScope()
         self.sent: list[Message] = []
         self.done: list[str] = []
 
     async def receive(self) -> Message:
-        await self.left.wait()
+        await self.disconnected.wait()
         return {"type": "http.disconnect"}
 
     async def send(self, message: Message) -> None:
@@ -46,8 +46,8 @@ class Exit:
                     raise BrokenPipeError
                 case "send raises":
                     raise Boom
-                case "leaves":
-                    self.left.set()
+                case "disconnects":
+                    self.disconnected.set()
                     await anyio.sleep_forever()
                 case "is cancelled":
                     self.scope.cancel()
@@ -72,7 +72,7 @@ class Exit:
                 while True:
                     yield "a"
         finally:
-            self.done.append("left it")
+            self.done.append("exited")
 
     async def in_scopes(self) -> AsyncGenerator[str]:
         with anyio.fail_after(BOUND), anyio.CancelScope():
@@ -81,26 +81,26 @@ class Exit:
                     yield "a"
                 finally:
                     await checkpoint()
-                    self.done.append("left it")
+                    self.done.append("exited")
 
 
-@pytest.mark.parametrize("how", ["leaves", "send fails", "send raises"])
+@pytest.mark.parametrize("how", ["disconnects", "send fails", "send raises"])
 @pytest.mark.parametrize("kind", ["in_task_group", "in_scopes"])
-async def test_a_stream_is_closed_within_the_scopes_that_it_has_open(kind: str, how: str) -> None:
+async def test_stream_generator_is_closed_in_its_own_scopes(kind: str, how: str) -> None:
     client = Exit(how)
     chunks = getattr(client, kind)()
     await client.get(StreamingResponse(chunks, background=lambda: client.done.append("background")))
 
     assert chunks.ag_frame is None
-    assert client.done[-2:] == ["left it", "background"]
+    assert client.done[-2:] == ["exited", "background"]
     assert len(client.sent) == 5
 
 
 @pytest.mark.parametrize(
-    "how", ["leaves", "send fails", "send raises", "is cancelled", "shuts down"]
+    "how", ["disconnects", "send fails", "send raises", "is cancelled", "shuts down"]
 )
 @pytest.mark.parametrize("kind", ["in_task_group", "in_scopes"])
-async def test_so_are_events(kind: str, how: str) -> None:
+async def test_event_generator_is_closed_in_its_own_scopes(kind: str, how: str) -> None:
     client = Exit(how)
     events = getattr(client, kind)()
     await client.get(
@@ -112,23 +112,23 @@ async def test_so_are_events(kind: str, how: str) -> None:
     )
 
     assert events.ag_frame is None
-    last = ["left it"] if how == "is cancelled" else ["left it", "background"]
+    last = ["exited"] if how == "is cancelled" else ["exited", "background"]
     assert client.done[-len(last) :] == last
     assert client.sent[-1]["more_body"] == (how != "shuts down")
 
 
 @pytest.mark.parametrize("kind", ["in_task_group", "in_scopes"])
-async def test_so_is_a_stream_that_is_cancelled_from_outside(kind: str) -> None:
+async def test_cancelled_stream_generator_is_closed_in_its_own_scopes(kind: str) -> None:
     client = Exit("is cancelled")
     chunks = getattr(client, kind)()
     await client.get(StreamingResponse(chunks))
 
     assert chunks.ag_frame is None
-    assert client.done[-1] == "left it"
+    assert client.done[-1] == "exited"
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
-async def test_the_task_that_is_cancelled_stays_cancelled() -> None:
+async def test_task_cancelled_at_yield_in_task_group_is_cancelled() -> None:
     client = Exit("stays")
     chunks = client.in_task_group()
     task = asyncio.ensure_future(client.get(StreamingResponse(chunks)))
@@ -137,10 +137,10 @@ async def test_the_task_that_is_cancelled_stays_cancelled() -> None:
     await asyncio.wait([task])
 
     assert task.cancelled()
-    assert client.done == ["left it"]
+    assert client.done == ["exited"]
 
 
-async def test_what_fails_as_a_task_group_is_closed_is_raised() -> None:
+async def test_error_of_task_group_at_close_is_raised() -> None:
     async def fail_in_the_end() -> None:
         try:
             await anyio.sleep_forever()

@@ -96,7 +96,7 @@ async def in_a_finally(stage: Stage) -> AsyncGenerator[str]:
 
 
 async def in_a_thread(stage: Stage) -> AsyncGenerator[str]:
-    """``abandon_on_cancel=False`` is a shield of anyio's own."""
+    """Commit in a thread: ``abandon_on_cancel=False`` is a shield of anyio."""
 
     def work() -> None:
         stage.is_inside.set()
@@ -135,7 +135,7 @@ async def in_nested_scopes(stage: Stage) -> AsyncGenerator[str]:
 
 
 async def with_a_deadline_inside(stage: Stage) -> AsyncGenerator[str]:
-    """A scope of the user's own ends inside the shield, and takes no cancellation with it."""
+    """Cancel a scope of the user inside the shield, which must not end the shield."""
     try:
         yield "a"
         with anyio.CancelScope(shield=True):
@@ -153,7 +153,7 @@ async def with_a_deadline_inside(stage: Stage) -> AsyncGenerator[str]:
 
 
 async def in_a_task_group(stage: Stage) -> AsyncGenerator[str]:
-    """The child is shielded, and the group waits for it."""
+    """Commit in a shielded child task, for which the group waits."""
 
     async def child() -> None:
         with anyio.CancelScope(shield=True):
@@ -240,9 +240,9 @@ async def test_async_iterator_may_wait_while_it_is_closed(cause: str) -> None:
     assert stage.log == ["closed", "background"]
 
 
-# --- cancellation from outside ------------------------------------------------------------------
+# --- outer cancellation --------------------------------------------------------------------------
 
-on_asyncio = pytest.mark.parametrize("anyio_backend", ["asyncio"])  # trio has scopes alone
+on_asyncio = pytest.mark.parametrize("anyio_backend", ["asyncio"])  # Trio has no task.cancel()
 
 
 @on_asyncio
@@ -291,7 +291,7 @@ async def test_task_cancel_in_the_same_iteration_is_not_swallowed(cause: str) ->
         await asyncio.sleep(BOUND)
 
     class Ended(threading.Event):
-        """Cancels the task just before the event that it stands for is noticed."""
+        """Cancel the task just before the event is noticed."""
 
         def is_set(self) -> bool:
             if super().is_set():
@@ -308,9 +308,9 @@ async def test_task_cancel_in_the_same_iteration_is_not_swallowed(cause: str) ->
 
 @on_asyncio
 @every_cause
-async def test_asyncio_timeout_around_a_response_raises_timeout_error(cause: str) -> None:
+async def test_asyncio_timeout_around_response_raises_timeout_error(cause: str) -> None:
     stage = Stage(cause)
-    stage.is_inside.set = lambda: None  # type: ignore[method-assign] # nothing ever happens
+    stage.is_inside.set = lambda: None  # type: ignore[method-assign] # no event happens
     chunks = in_a_finally(stage)
     stage.has_ended = True
     with pytest.raises(TimeoutError):
@@ -322,9 +322,9 @@ async def test_asyncio_timeout_around_a_response_raises_timeout_error(cause: str
 
 
 @every_cause
-async def test_move_on_after_around_a_response_ends_it(cause: str) -> None:
+async def test_move_on_after_around_response_ends_it(cause: str) -> None:
     stage = Stage(cause)
-    stage.is_inside.set = lambda: None  # type: ignore[method-assign] # nothing ever happens
+    stage.is_inside.set = lambda: None  # type: ignore[method-assign] # no event happens
     chunks = in_a_finally(stage)
     stage.has_ended = True
     with anyio.move_on_after(0.01) as outside:
@@ -337,7 +337,7 @@ async def test_move_on_after_around_a_response_ends_it(cause: str) -> None:
 
 @on_asyncio
 @every_cause
-async def test_timeout_around_a_disconnected_response_does_not_expire(cause: str) -> None:
+async def test_timeout_around_disconnected_response_does_not_expire(cause: str) -> None:
     stage = Stage(cause)
     async with asyncio.timeout(BOUND) as timeout:
         await stage.run(in_a_shield(stage))
@@ -350,7 +350,7 @@ async def test_timeout_around_a_disconnected_response_does_not_expire(cause: str
 
 
 @every_cause
-async def test_disconnect_inside_a_scope_cancelled_from_outside_ends_both(cause: str) -> None:
+async def test_disconnect_inside_cancelled_outer_scope_ends_both(cause: str) -> None:
     stage = Stage(cause)
 
     async def cancel_later() -> None:
@@ -364,5 +364,5 @@ async def test_disconnect_inside_a_scope_cancelled_from_outside_ends_both(cause:
             run = stage.run(in_a_shield(stage))
             await run
     with suppress(ValueError):
-        stage.log.remove("background")  # whichever came first
+        stage.log.remove("background")  # the two events race
     assert stage.log == ["committed", "closed"]

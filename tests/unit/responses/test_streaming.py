@@ -1,4 +1,4 @@
-"""Streams: an iterator is closed once on every exit, and nothing is sent after the client left."""
+"""Streams: an iterator is closed once on every exit, and nothing is sent after a disconnect."""
 
 from __future__ import annotations
 
@@ -56,23 +56,23 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.anyio
 
-# --- what it is made of -------------------------------------------------------------------------
+# --- construction and messages -------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     "content", ["text", b"bytes", bytearray(b"a"), memoryview(b"a"), 1, None, object(), Source()]
 )
-def test_content_that_gives_no_chunks_is_refused_where_it_is_made(content: Any) -> None:
+def test_init_with_content_that_is_no_iterable_of_chunks_raises(content: Any) -> None:
     with pytest.raises(TypeError, match=f"iterable of chunks, not {type(content).__name__}"):
         StreamingResponse(content)
 
 
-def test_a_negative_length_is_refused_where_it_is_made() -> None:
+def test_init_with_negative_content_length_raises() -> None:
     with pytest.raises(ValueError, match="-1"):
         StreamingResponse([], content_length=-1)
 
 
-def test_there_is_no_body_before_it_is_sent() -> None:
+def test_body_of_stream_raises_attribute_error() -> None:
     response = StreamingResponse([b"a"])
 
     assert not hasattr(response, "body")
@@ -81,7 +81,7 @@ def test_there_is_no_body_before_it_is_sent() -> None:
     assert repr(response) == "<StreamingResponse 200>"
 
 
-async def test_it_has_its_fields_and_one_message_a_chunk() -> None:
+async def test_stream_sends_headers_and_one_message_per_chunk() -> None:
     done: list[str] = []
     response = StreamingResponse(
         [b"a", "é", bytearray(b"b"), memoryview(b"c"), b"", type("Bytes", (bytes,), {})(b"d")],
@@ -109,7 +109,7 @@ async def test_it_has_its_fields_and_one_message_a_chunk() -> None:
     assert (answer.status_code, done) == (201, ["background"])
 
 
-async def test_text_is_encoded_as_the_class_says() -> None:
+async def test_text_chunk_is_encoded_in_charset_of_class() -> None:
     class Latin(StreamingResponse):
         media_type = "text/plain"
         charset = "latin-1"
@@ -119,7 +119,7 @@ async def test_text_is_encoded_as_the_class_says() -> None:
     assert (answer.body, answer.headers["content-type"]) == (b"\xe9", "text/plain; charset=latin-1")
 
 
-async def test_what_can_be_drawn_again_is_sent_again() -> None:
+async def test_iterable_that_is_no_iterator_is_sent_twice() -> None:
     class Numbers:
         async def __aiter__(self) -> AsyncGenerator[bytes]:
             yield b"1"
@@ -130,7 +130,7 @@ async def test_what_can_be_drawn_again_is_sent_again() -> None:
         assert [(await exchange(response)).body for _ in range(2)] == [b"12", b"12"]
 
 
-async def test_a_file_is_sent_and_closed(tmp_path: Path) -> None:
+async def test_file_is_sent_and_closed(tmp_path: Path) -> None:
     path = tmp_path / "lines"
     path.write_bytes(b"1\n2\n")
     file = await anyio.to_thread.run_sync(path.open, "rb")
@@ -140,7 +140,7 @@ async def test_a_file_is_sent_and_closed(tmp_path: Path) -> None:
 
 
 @every_kind
-async def test_stream_iterates_no_further_ahead_than_allowed(kind: str) -> None:
+async def test_stream_iterates_ahead_of_client_at_most_as_allowed(kind: str) -> None:
     source = Source(*[b"x"] * 40)
     ahead: list[int] = []
 
@@ -164,11 +164,11 @@ async def test_stream_iterates_no_further_ahead_than_allowed(kind: str) -> None:
     assert len(ahead) == 40
 
 
-# --- seven exits --------------------------------------------------------------------------------
+# --- exits ---------------------------------------------------------------------------------------
 
 
 @every_kind
-async def test_closed_when_it_is_exhausted(kind: str) -> None:
+async def test_exhausted_iterator_is_closed_once(kind: str) -> None:
     source = Source(b"a", b"b")
     iterator = KINDS[kind](source)
 
@@ -179,7 +179,7 @@ async def test_closed_when_it_is_exhausted(kind: str) -> None:
 
 
 @every_kind
-async def test_closed_and_nothing_sent_when_the_first_chunk_fails(kind: str) -> None:
+async def test_error_before_first_chunk_sends_nothing_and_closes(kind: str) -> None:
     source = Source(Boom())
     iterator = KINDS[kind](source)
     client = Client()
@@ -192,7 +192,7 @@ async def test_closed_and_nothing_sent_when_the_first_chunk_fails(kind: str) -> 
 
 
 @every_kind
-async def test_closed_and_broken_off_when_a_later_chunk_fails(kind: str) -> None:
+async def test_error_after_first_chunk_ends_response_early_and_closes(kind: str) -> None:
     source = Source(b"a", Boom())
     iterator = KINDS[kind](source)
     client = Client()
@@ -207,7 +207,7 @@ async def test_closed_and_broken_off_when_a_later_chunk_fails(kind: str) -> None
 
 @every_kind
 @pytest.mark.parametrize("sent", [0, 1], ids=["before the first chunk", "in the middle"])
-async def test_closed_when_the_client_leaves_while_it_waits(kind: str, sent: int) -> None:
+async def test_disconnect_while_iterator_waits_closes_it(kind: str, sent: int) -> None:
     source = Source(*[b"a"] * sent, WAIT, b"never")
     iterator = KINDS[kind](source)
     client = Client(source.is_waiting)
@@ -226,7 +226,7 @@ async def test_closed_when_the_client_leaves_while_it_waits(kind: str, sent: int
 
 
 @every_kind
-async def test_closed_when_the_client_left_before_anything(kind: str) -> None:
+async def test_disconnect_before_first_chunk_closes_iterator(kind: str) -> None:
     source = Source(*[b"a"] * 100_000)
     iterator = KINDS[kind](source)
 
@@ -247,20 +247,18 @@ class Endless:
         return b"a"
 
 
-async def test_an_iterator_that_has_nothing_to_close_is_let_go() -> None:
+async def test_disconnect_ends_iterator_without_aclose() -> None:
     client = Client(disconnect_after=3)
 
     with anyio.fail_after(BOUND):
         await client.get(StreamingResponse(Endless()))
 
-    assert client.body in (b"aa", b"aaa")  # one while the word of its leaving is under way
+    assert client.body in (b"aa", b"aaa")  # the disconnect is noticed at the third send or before
 
 
 @every_kind
 @pytest.mark.parametrize("fails_at", [0, 1])
-async def test_closed_when_there_is_nothing_and_nobody_to_send_it_to(
-    kind: str, fails_at: int
-) -> None:
+async def test_send_error_in_empty_stream_closes_iterator(kind: str, fails_at: int) -> None:
     source = Source()
     iterator = KINDS[kind](source)
     client = Client(send_fails_at=fails_at)
@@ -273,7 +271,9 @@ async def test_closed_when_there_is_nothing_and_nobody_to_send_it_to(
 
 @every_kind
 @pytest.mark.parametrize("fails_at", [0, 1, 2, 3])
-async def test_closed_when_send_raises_an_os_error(kind: str, fails_at: int) -> None:
+async def test_os_error_of_send_closes_iterator_and_runs_background(
+    kind: str, fails_at: int
+) -> None:
     source = Source(b"a", b"b")
     iterator = KINDS[kind](source)
     client = Client(send_fails_at=fails_at)
@@ -289,7 +289,7 @@ async def test_closed_when_send_raises_an_os_error(kind: str, fails_at: int) -> 
 @every_kind
 @pytest.mark.parametrize("error", [OSError("disk"), ClientDisconnect("upstream")])
 @pytest.mark.parametrize("before", [[], [b"a"]], ids=["first", "later"])
-async def test_an_os_error_of_the_iterator_is_no_disconnect(
+async def test_os_error_of_iterator_is_raised(
     kind: str, error: OSError, before: list[bytes]
 ) -> None:
     source = Source(*before, error)
@@ -306,7 +306,7 @@ async def test_an_os_error_of_the_iterator_is_no_disconnect(
 
 @every_kind
 @pytest.mark.parametrize("sent", [0, 1], ids=["before the first chunk", "in the middle"])
-async def test_closed_when_a_scope_around_it_is_cancelled(kind: str, sent: int) -> None:
+async def test_cancelled_outer_scope_closes_iterator(kind: str, sent: int) -> None:
     source = Source(*[b"a"] * sent, WAIT)
     iterator = KINDS[kind](source)
     client = Client()
@@ -325,8 +325,8 @@ async def test_closed_when_a_scope_around_it_is_cancelled(kind: str, sent: int) 
                 raise
 
     assert outside.cancelled_caught
-    assert isinstance(seen[0], anyio.get_cancelled_exc_class())  # and no group of them
-    # On trio, what the thread had in hand may still be handed over.
+    assert isinstance(seen[0], anyio.get_cancelled_exc_class())  # not an exception group
+    # On Trio, the chunk of the step that was running may still be sent.
     assert client.body.removesuffix(b"late") == b"a" * sent
     assert done == []
     assert_closed_once(source, iterator, kind)
@@ -334,8 +334,8 @@ async def test_closed_when_a_scope_around_it_is_cancelled(kind: str, sent: int) 
 
 @every_kind
 @pytest.mark.parametrize("times", [1, 2, 5])
-@pytest.mark.parametrize("anyio_backend", ["asyncio"])  # trio has scopes alone
-async def test_closed_when_its_task_is_cancelled(kind: str, times: int) -> None:
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])  # Trio has no task.cancel()
+async def test_cancelled_task_closes_iterator(kind: str, times: int) -> None:
     source = Source(b"a", WAIT)
     iterator = KINDS[kind](source)
     client = Client()
@@ -357,8 +357,8 @@ async def test_closed_when_its_task_is_cancelled(kind: str, times: int) -> None:
 
 
 @pytest.mark.parametrize("kind", ["generator", "iterator"])
-@pytest.mark.parametrize("anyio_backend", ["asyncio"])  # whose `run` ends so
-async def test_closed_when_every_task_is_cancelled_as_at_the_end_of_a_loop(kind: str) -> None:
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])  # asyncio.run() ends like this
+async def test_cancelling_all_tasks_closes_iterator(kind: str) -> None:
     source = Source(b"a", WAIT)
     iterator = KINDS[kind](source)
     before = asyncio.all_tasks()
@@ -368,25 +368,25 @@ async def test_closed_when_every_task_is_cancelled_as_at_the_end_of_a_loop(kind:
     for each in asyncio.all_tasks() - before:
         each.cancel()
     await checkpoint()
-    source.resume.set()  # the thread is waited for, so that nothing is closed under it
+    source.resume.set()  # the iterator is closed after the running step
     await asyncio.wait([task])
 
     assert task.cancelled()
     assert_closed_once(source, iterator, kind)
 
 
-# --- cancelled at any moment --------------------------------------------------------------------
+# --- cancellation at any await -------------------------------------------------------------------
 
 
 def scenario(name: str, kind: str) -> tuple[Source, Any, Client, Callable[..., Awaitable[None]]]:
     source = Source(*[b"a"] * 4)
     iterator = KINDS[kind](source)
-    client = Client(disconnect_after=3 if name == "leaves" else None)
-    if name == "leaves":
+    client = Client(disconnect_after=3 if name == "disconnects" else None)
+    if name == "disconnects":
         source.steps += [b"a"] * 1000
 
     if name == "echoes":
-        # It sends nothing for a while, and disconnects then: the app waits only once for it.
+        # It sends nothing for a while and then disconnects; the app waits for it once.
         polls = iter(range(20))
         client = Client(lambda: next(polls, None) is None)
 
@@ -421,7 +421,7 @@ async def closing(content: AsyncGenerator[bytes], inner: Any) -> AsyncGenerator[
     ("name", "kind"),
     [
         *[("stays", kind) for kind in KINDS],
-        *[("leaves", kind) for kind in KINDS],
+        *[("disconnects", kind) for kind in KINDS],
         ("echoes", "async generator"),
     ],
 )
@@ -429,7 +429,7 @@ async def closing(content: AsyncGenerator[bytes], inner: Any) -> AsyncGenerator[
     ("anyio_backend", "how"),
     [("asyncio", "task"), ("asyncio", "scope"), ("trio", "scope")],
 )
-async def test_cancelled_at_any_wait_it_leaves_nothing_open(
+async def test_stream_cancelled_at_any_await_closes_iterator_once(
     name: str, kind: str, how: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     outcomes: set[bool] = set()
@@ -444,7 +444,7 @@ async def test_cancelled_at_any_wait_it_leaves_nothing_open(
     assert [record for record in caplog.records if record.levelno > logging.DEBUG] == []
 
 
-# --- a client that leaves -----------------------------------------------------------------------
+# --- disconnects ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -482,14 +482,14 @@ async def test_stream_that_never_waits_notices_disconnect(
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-async def test_a_server_that_says_goodbye_at_the_last_message_may_take_its_time(
+async def test_disconnect_during_last_message_does_not_cancel_send(
     method: str,
 ) -> None:
     response = StreamingResponse(Source(b"a").async_generator())
     assert await completes_after_early_disconnect(response, method)
 
 
-async def test_a_generator_that_goes_on_in_spite_of_all_is_not_listened_to() -> None:
+async def test_generator_that_ignores_cancellation_is_closed() -> None:
     source = Source()
 
     async def stubborn() -> AsyncGenerator[bytes]:
@@ -503,7 +503,7 @@ async def test_a_generator_that_goes_on_in_spite_of_all_is_not_listened_to() -> 
             except GeneratorExit:
                 source.close()
                 raise
-            except BaseException:  # noqa: BLE001 - what is tested
+            except BaseException:  # noqa: BLE001 - the generator ignores the cancellation
                 pass
             try:
                 yield b"x"
@@ -519,7 +519,7 @@ async def test_a_generator_that_goes_on_in_spite_of_all_is_not_listened_to() -> 
 
 @pytest.mark.parametrize("content_length", [None, 5])
 @pytest.mark.parametrize("sent", [0, 1])
-async def test_a_generator_that_ends_as_the_client_leaves_has_broken_no_promise(
+async def test_generator_that_returns_at_disconnect_raises_nothing(
     content_length: int | None, sent: int
 ) -> None:
     source = Source()
@@ -530,7 +530,7 @@ async def test_a_generator_that_ends_as_the_client_leaves_has_broken_no_promise(
         source.waiting.set()
         try:
             await anyio.sleep_forever()
-        except BaseException:  # noqa: BLE001 - what is tested
+        except BaseException:  # noqa: BLE001 - the generator ignores the cancellation
             return
 
     client = Client(source.waiting.is_set)
@@ -539,7 +539,7 @@ async def test_a_generator_that_ends_as_the_client_leaves_has_broken_no_promise(
     assert client.body == b"x" * sent
 
 
-async def test_an_error_made_while_the_client_leaves_comes_as_it_is() -> None:
+async def test_error_of_generator_at_disconnect_is_raised() -> None:
     source = Source()
 
     async def clumsy() -> AsyncGenerator[bytes]:
@@ -555,7 +555,7 @@ async def test_an_error_made_while_the_client_leaves_comes_as_it_is() -> None:
 
 
 @every_kind
-async def test_an_error_of_receive_comes_as_it_is(kind: str) -> None:
+async def test_error_of_receive_is_raised_and_closes_iterator(kind: str) -> None:
     source = Source(b"a", WAIT)
     iterator = KINDS[kind](source)
     client = Client()
@@ -571,7 +571,7 @@ async def test_an_error_of_receive_comes_as_it_is(kind: str) -> None:
     assert_closed_once(source, iterator, kind)
 
 
-async def test_a_message_of_another_protocol_is_an_error() -> None:
+async def test_websocket_message_from_receive_raises() -> None:
     async def receive() -> Message:
         return {"type": "websocket.receive"}
 
@@ -580,7 +580,7 @@ async def test_a_message_of_another_protocol_is_an_error() -> None:
         await StreamingResponse(source.async_generator())(Client().scope, receive, Client().send)
 
 
-async def test_a_receive_that_gives_a_disconnect_where_it_is_cancelled_disturbs_nothing() -> None:
+async def test_receive_that_returns_disconnect_at_cancellation_is_ignored() -> None:
     client = Client()
 
     async def receive() -> Message:
@@ -597,8 +597,8 @@ async def test_a_receive_that_gives_a_disconnect_where_it_is_cancelled_disturbs_
     assert not client.messages[-1].get("more_body")
 
 
-@pytest.mark.parametrize("anyio_backend", ["asyncio"])  # trio has scopes alone
-async def test_a_task_that_survived_a_cancellation_ends_quietly_as_the_client_leaves() -> None:
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])  # Trio has no task.cancel()
+async def test_disconnect_keeps_cancel_count_of_task_cancelled_before() -> None:
     source = Source(b"a", WAIT)
     client = Client(source.waiting.is_set)
 
@@ -615,7 +615,7 @@ async def test_a_task_that_survived_a_cancellation_ends_quietly_as_the_client_le
     assert client.body == b"a"
 
 
-async def test_the_task_goes_on_after_the_client_left() -> None:
+async def test_task_is_not_cancelled_after_disconnect() -> None:
     source = Source(b"a", WAIT)
     client = Client(source.waiting.is_set)
 
@@ -627,7 +627,7 @@ async def test_the_task_goes_on_after_the_client_left() -> None:
     assert client.body == b"a"
 
 
-async def test_disconnects_are_logged_for_debugging_alone(caplog: pytest.LogCaptureFixture) -> None:
+async def test_disconnect_is_logged_at_debug(caplog: pytest.LogCaptureFixture) -> None:
     source = Source(b"a", WAIT)
     with caplog.at_level(logging.DEBUG, "asgikit"):
         for fails_at in (0, 1, 2):
@@ -638,7 +638,7 @@ async def test_disconnects_are_logged_for_debugging_alone(caplog: pytest.LogCapt
     assert {record.levelname for record in caplog.records} == {"DEBUG"}
 
 
-# --- what is promised, and where no content may be ----------------------------------------------
+# --- Content-Length and responses without content ------------------------------------------------
 
 
 @every_kind
@@ -649,24 +649,24 @@ async def test_disconnects_are_logged_for_debugging_alone(caplog: pytest.LogCapt
         ([b"a", b"", b"bc"], "3", None),
         ([], "0", None),
         ([b""], "0", None),
-        # Short: found out at the end, so that the connection breaks.
+        # Too short: the error is raised at the end, and the connection is closed.
         ([b"ab"], "3", b"ab"),
         ([], "3", b""),
-        # Long: no byte of the chunk that goes over is sent.
+        # Too long: no byte of the chunk that exceeds the length is sent.
         ([b"abc", b"d"], "3", b"abc"),
         ([b"abcd"], "3", b""),
         ([b"a"], "0", b""),
-        # No promise at all: nothing is drawn.
+        # Not a length: no step is taken.
         ([b"abc"], "abc", b""),
         ([b"abc"], "3, 3", b""),
         ([b"abc"], "-3", b""),
     ],
 )
-async def test_a_content_length_is_a_promise(
+async def test_content_length_that_differs_from_content_raises(
     kind: str, chunks: list[bytes], length: str, sent: bytes | None
 ) -> None:
     if kind.endswith("file"):
-        chunks = [chunk for chunk in chunks if chunk]  # an empty one is a file's end
+        chunks = [chunk for chunk in chunks if chunk]  # an empty chunk is the end of a file
     ways: list[dict[str, Any]] = [{"headers": {"content-length": length}}]
     if length.isdigit():
         ways.append({"content_length": int(length)})
@@ -689,7 +689,7 @@ async def test_a_content_length_is_a_promise(
 
 
 @every_kind
-async def test_a_doubled_content_length_draws_nothing(kind: str) -> None:
+async def test_repeated_content_length_raises_before_iteration(kind: str) -> None:
     source = Source(b"abc")
     iterator = KINDS[kind](source)
     client = Client()
@@ -707,9 +707,7 @@ async def test_a_doubled_content_length_draws_nothing(kind: str) -> None:
     chunks=st.lists(st.binary(max_size=5), max_size=6),
     length=st.integers(0, 20),
 )
-def test_never_more_than_promised_and_never_less_as_if_whole(
-    chunks: list[bytes], length: int
-) -> None:
+def test_bytes_sent_never_contradict_content_length(chunks: list[bytes], length: int) -> None:
     client = Client()
     response = StreamingResponse(Source(*chunks).async_generator(), content_length=length)
     body = b"".join(chunks)
@@ -730,7 +728,7 @@ def test_never_more_than_promised_and_never_less_as_if_whole(
     ("method", "status_code"),
     [("HEAD", 200), ("HEAD", 404), ("GET", 204), ("GET", 205), ("GET", 304), ("GET", 103)],
 )
-async def test_where_no_content_may_be_none_is_drawn_but_it_is_closed(
+async def test_response_without_content_closes_iterator_unused(
     kind: str, method: str, status_code: int
 ) -> None:
     source = Source(b"abc")
@@ -746,7 +744,7 @@ async def test_where_no_content_may_be_none_is_drawn_but_it_is_closed(
 
 @every_kind
 @pytest.mark.parametrize("chunk", [1, ["a"], object()])
-async def test_a_chunk_of_a_wrong_type_is_an_error_that_closes(kind: str, chunk: object) -> None:
+async def test_chunk_of_wrong_type_raises_and_closes_iterator(kind: str, chunk: object) -> None:
     source = Source(chunk)
     iterator = KINDS[kind](source)
     client = Client()
@@ -759,7 +757,7 @@ async def test_a_chunk_of_a_wrong_type_is_an_error_that_closes(kind: str, chunk:
 
 
 @every_kind
-async def test_a_field_that_cannot_be_sent_is_an_error_that_closes(kind: str) -> None:
+async def test_invalid_header_raises_and_closes_iterator(kind: str) -> None:
     source = Source(b"a")
     iterator = KINDS[kind](source)
     client = Client()
@@ -773,12 +771,12 @@ async def test_a_field_that_cannot_be_sent_is_an_error_that_closes(kind: str) ->
     assert_closed_once(source, iterator, kind)
 
 
-# --- once ---------------------------------------------------------------------------------------
+# --- one response for each iterator --------------------------------------------------------------
 
 
 @every_kind
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-async def test_an_iterator_sent_twice_names_the_fix(kind: str, method: str) -> None:
+async def test_iterator_sent_twice_raises_with_fix(kind: str, method: str) -> None:
     response = StreamingResponse(KINDS[kind](Source(b"a")))
     await exchange(response, method)
     client = Client()
@@ -790,7 +788,7 @@ async def test_an_iterator_sent_twice_names_the_fix(kind: str, method: str) -> N
 
 
 @pytest.mark.parametrize("kind", ["async generator", "generator"])
-async def test_a_generator_that_ended_elsewhere_names_the_fix(kind: str) -> None:
+async def test_exhausted_generator_raises_with_fix(kind: str) -> None:
     iterator = KINDS[kind](Source(b"a"))
     await exchange(StreamingResponse(iterator))
 
@@ -799,7 +797,7 @@ async def test_a_generator_that_ended_elsewhere_names_the_fix(kind: str) -> None
 
 
 @every_kind
-async def test_an_iterator_is_not_shared_out_among_requests(kind: str) -> None:
+async def test_iterator_sent_concurrently_goes_to_one_request(kind: str) -> None:
     response = StreamingResponse(KINDS[kind](Source(*[b"%d" % number for number in range(10)])))
     outcomes: list[object] = []
 
@@ -816,12 +814,12 @@ async def test_an_iterator_is_not_shared_out_among_requests(kind: str) -> None:
     assert sorted(map(str, outcomes)) == ["True", "True", str(b"0123456789")]
 
 
-# --- errors that are answers --------------------------------------------------------------------
+# --- HTTPError -----------------------------------------------------------------------------------
 
 
 @every_kind
 @pytest.mark.parametrize("wrap", [request_response, to_asgi])
-async def test_an_http_error_before_the_first_chunk_is_answered(
+async def test_http_error_before_first_chunk_is_answered(
     kind: str, wrap: Callable[..., Any]
 ) -> None:
     source = Source(HTTPError(409, "Not now."))
@@ -835,9 +833,7 @@ async def test_an_http_error_before_the_first_chunk_is_answered(
 
 @every_kind
 @pytest.mark.parametrize("wrap", [request_response, to_asgi])
-async def test_an_http_error_after_the_start_is_passed_on(
-    kind: str, wrap: Callable[..., Any]
-) -> None:
+async def test_http_error_after_first_chunk_is_raised(kind: str, wrap: Callable[..., Any]) -> None:
     source = Source(b"a", HTTPError(409))
     iterator = KINDS[kind](source)
     client = Client()
@@ -850,22 +846,22 @@ async def test_an_http_error_after_the_start_is_passed_on(
     assert_closed_once(source, iterator, kind)
 
 
-async def test_an_http_error_tells_whether_the_response_started() -> None:
+async def test_http_error_has_response_started() -> None:
     for steps, started in [((), False), ((b"",), True)]:
         with pytest.raises(HTTPError) as caught:
             await exchange(StreamingResponse(Source(*steps, HTTPError(409)).async_generator()))
         assert caught.value.response_started is started
 
 
-# --- the request's body meanwhile ---------------------------------------------------------------
+# --- the request body while the response is sent -------------------------------------------------
 
 
 CHUNK = bytes(range(256)) * 256  # 64 KiB, as servers cut bodies
 BODIES: dict[str, Callable[[], bytes | list[bytes] | AsyncGenerator[bytes]]] = {
     "one message": lambda: CHUNK * 48,
     "many messages": lambda: [CHUNK] * 48,
-    "messages that come late": lambda: trickle(48),
-    "two messages of 1 MiB that come late": lambda: trickle(2, CHUNK * 16),
+    "delayed messages": lambda: trickle(48),
+    "two delayed messages of 1 MiB": lambda: trickle(2, CHUNK * 16),
 }
 
 
@@ -914,7 +910,7 @@ async def echo_with_polls(request: Request[Any]) -> AsyncGenerator[bytes]:
 
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
 @pytest.mark.parametrize("echo", [echo_stream, echo_stream_slowly, echo_body, echo_with_polls])
-async def test_a_stream_that_reads_the_request_loses_no_byte(
+async def test_echo_of_request_body_loses_no_byte(
     echo: Callable[[Request[Any]], AsyncGenerator[bytes]],
     body: Callable[[], bytes | list[bytes] | AsyncGenerator[bytes]],
 ) -> None:
@@ -923,7 +919,7 @@ async def test_a_stream_that_reads_the_request_loses_no_byte(
         return StreamingResponse(echo(request))
 
     given_body = body()
-    expected = CHUNK * (32 if body is BODIES["two messages of 1 MiB that come late"] else 48)
+    expected = CHUNK * (32 if body is BODIES["two delayed messages of 1 MiB"] else 48)
     with anyio.fail_after(BOUND):
         answer = await exchange(app, "POST", body=given_body)
 
@@ -933,7 +929,7 @@ async def test_a_stream_that_reads_the_request_loses_no_byte(
 
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
 @pytest.mark.parametrize("echo", [echo_late, echo_body_late])
-async def test_a_long_body_that_is_asked_for_too_late_is_never_half_of_it(
+async def test_long_body_read_late_raises_body_consumed(
     echo: Callable[[Request[Any]], AsyncGenerator[bytes]],
     body: Callable[[], bytes | list[bytes] | AsyncGenerator[bytes]],
 ) -> None:
@@ -947,7 +943,7 @@ async def test_a_long_body_that_is_asked_for_too_late_is_never_half_of_it(
 
 
 @pytest.mark.parametrize("echo", [echo_late, echo_body_late])
-async def test_a_short_body_may_be_asked_for_late(
+async def test_short_body_read_late_is_complete(
     echo: Callable[[Request[Any]], AsyncGenerator[bytes]],
 ) -> None:
     @request_response
@@ -959,7 +955,7 @@ async def test_a_short_body_may_be_asked_for_late(
 
 @pytest.mark.parametrize("wrapped", [False, True])
 @pytest.mark.parametrize("mebibytes", [0, 1, 3, 20])
-async def test_a_body_that_nobody_reads_hides_no_disconnect(mebibytes: int, wrapped: bool) -> None:
+async def test_disconnect_after_unread_body_is_noticed(mebibytes: int, wrapped: bool) -> None:
     source = Source(b"a", WAIT)
     client = Client()
     messages = iter(
@@ -984,7 +980,7 @@ async def test_a_body_that_nobody_reads_hides_no_disconnect(mebibytes: int, wrap
     assert client.body in (b"", b"a")
 
 
-async def test_a_client_that_leaves_while_it_uploads_ends_an_echo() -> None:
+async def test_disconnect_during_upload_closes_echo() -> None:
     closed: list[str] = []
 
     @request_response
@@ -1008,7 +1004,7 @@ async def test_a_client_that_leaves_while_it_uploads_ends_an_echo() -> None:
     assert (answer.body, closed) == (b"a", ["echo"])
 
 
-async def test_without_a_scope_the_client_is_watched_all_the_same() -> None:
+async def test_disconnect_is_noticed_without_scope() -> None:
     source = Source(b"a", WAIT)
     client = Client(source.waiting.is_set)
     response: Any = StreamingResponse(source.async_generator())
@@ -1019,7 +1015,7 @@ async def test_without_a_scope_the_client_is_watched_all_the_same() -> None:
     assert (client.body, len(source.closes)) == (b"a", 1)
 
 
-async def test_nobody_is_sent_the_end_of_an_empty_stream_whose_start_nobody_got() -> None:
+async def test_failed_start_of_empty_stream_sends_no_end() -> None:
     sent: list[str] = []
 
     async def nothing() -> AsyncGenerator[bytes]:
@@ -1032,14 +1028,14 @@ async def test_nobody_is_sent_the_end_of_an_empty_stream_whose_start_nobody_got(
 
     async def send(message: Message) -> None:
         sent.append(message["type"])
-        raise OSError("the client left")
+        raise OSError("the client disconnected")
 
     await StreamingResponse(nothing())(receive, send)
 
     assert sent == ["http.response.start"]
 
 
-async def test_an_async_iterator_that_cannot_be_closed_is_left_alone() -> None:
+async def test_empty_async_iterator_without_aclose_is_sent() -> None:
     class Numbers:
         def __aiter__(self) -> Numbers:
             return self
@@ -1052,13 +1048,13 @@ async def test_an_async_iterator_that_cannot_be_closed_is_left_alone() -> None:
     assert (answer.status_code, answer.body) == (200, b"")
 
 
-# --- files --------------------------------------------------------------------------------------
+# --- files ---------------------------------------------------------------------------------------
 
 PIECE = 256 * 1024
 
 
 class Pipe:
-    """Has a ``read`` and nothing else."""
+    """An object whose only method is ``read``."""
 
     def __init__(self, *pieces: object) -> None:
         self.pieces = list(pieces)
@@ -1069,7 +1065,7 @@ class Pipe:
         return self.pieces.pop(0)
 
 
-async def test_a_file_is_read_in_pieces_whatever_its_lines_are(tmp_path: Path) -> None:
+async def test_binary_file_is_read_in_chunks_of_256_kib(tmp_path: Path) -> None:
     path = tmp_path / "lines"
     content = b"\n" * 1000 + b"x" * PIECE
     path.write_bytes(content)
@@ -1087,13 +1083,13 @@ async def test_a_file_is_read_in_pieces_whatever_its_lines_are(tmp_path: Path) -
             await exchange(response)
 
 
-async def test_text_of_a_file_is_encoded() -> None:
+async def test_text_file_is_encoded() -> None:
     file = io.StringIO("é\n")
 
     assert (await exchange(StreamingResponse(file))).body == b"\xc3\xa9\n"
 
 
-async def test_what_can_only_read_is_read_to_its_end_once() -> None:
+async def test_object_with_only_read_is_read_to_its_end_once() -> None:
     pipe = Pipe(b"a", b"b", b"")
     response = StreamingResponse(pipe)
 
@@ -1103,7 +1099,7 @@ async def test_what_can_only_read_is_read_to_its_end_once() -> None:
         await exchange(response)
 
 
-async def test_a_file_that_does_not_wait_for_its_bytes_is_an_error_and_no_end() -> None:
+async def test_non_blocking_file_raises_blocking_io_error() -> None:
     client = Client()
 
     with pytest.raises(BlockingIOError, match="open it as blocking"):
@@ -1112,7 +1108,7 @@ async def test_a_file_that_does_not_wait_for_its_bytes_is_an_error_and_no_end() 
     assert client.messages[-1]["more_body"]
 
 
-async def test_an_attribute_that_cannot_be_called_makes_no_file() -> None:
+async def test_iterable_with_uncallable_read_is_iterated() -> None:
     class Rows(list[bytes]):
         read = True
 
@@ -1120,7 +1116,7 @@ async def test_an_attribute_that_cannot_be_called_makes_no_file() -> None:
 
 
 @pytest.mark.parametrize("make", [list, tuple])
-async def test_what_is_all_there_needs_no_thread(
+async def test_list_or_tuple_uses_no_thread(
     make: Callable[[list[bytes]], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def stream_primitives() -> None:
@@ -1131,7 +1127,7 @@ async def test_what_is_all_there_needs_no_thread(
     assert (await exchange(StreamingResponse(make([b"a", b"b"])))).body == b"ab"
 
 
-# --- trailers -----------------------------------------------------------------------------------
+# --- trailers ------------------------------------------------------------------------------------
 
 TRAILERS: dict[str, Any] = {"extensions": {"http.response.trailers": {}}}
 
@@ -1142,11 +1138,11 @@ TRAILERS: dict[str, Any] = {"extensions": {"http.response.trailers": {}}}
     [
         ({"X-Sum": "1"}, "x-sum"),
         ([("x-sum", "1")], "x-sum"),
-        (lambda: {"X-Sum": "1"}, None),  # nobody knows their names ahead
+        (lambda: {"X-Sum": "1"}, None),  # the names are not known in advance
         (lambda: [(b"x-sum", b"1")], None),
     ],
 )
-async def test_trailers_follow_the_body_where_the_server_can(
+async def test_trailers_are_sent_if_server_supports_them(
     chunks: list[bytes], trailers: Any, announced: str | None
 ) -> None:
     response = StreamingResponse(chunks, trailers=trailers)
@@ -1164,7 +1160,7 @@ async def test_trailers_follow_the_body_where_the_server_can(
         assert answer.headers.get("trailer") == announced
 
 
-async def test_several_trailers_are_announced_once_each() -> None:
+async def test_trailer_header_names_each_trailer_once() -> None:
     response = StreamingResponse([b"a"], trailers=[("x-a", "1"), ("x-b", "2"), ("x-a", "3")])
     own = StreamingResponse([b"a"], headers={"trailer": "x-b"}, trailers={"x-b": "2"})
 
@@ -1181,11 +1177,11 @@ async def test_several_trailers_are_announced_once_each() -> None:
         ("GET", 204, TRAILERS),
     ],
 )
-async def test_where_trailers_cannot_be_sent_nothing_is_said_of_them(
+async def test_unsupported_trailers_are_neither_announced_nor_sent(
     method: str, status_code: int, scope: dict[str, Any]
 ) -> None:
     def never() -> Any:
-        raise AssertionError("nobody was to ask")
+        raise AssertionError("the function was called")
 
     for trailers in (never, {"x-sum": "1"}):
         response = StreamingResponse([b"a"], status_code, trailers=trailers)
@@ -1195,29 +1191,29 @@ async def test_where_trailers_cannot_be_sent_nothing_is_said_of_them(
         assert len(answer.trailers) == 0
 
 
-async def test_no_trailers_are_none() -> None:
+async def test_empty_trailers_are_not_announced() -> None:
     answer = await exchange(StreamingResponse([b"a"], trailers={}), scope=TRAILERS)
 
     assert "trailers" not in answer.messages[0]
 
 
-async def test_trailers_are_asked_for_when_the_body_is_complete() -> None:
+async def test_trailers_function_is_called_after_last_chunk() -> None:
     source = Source(b"a", b"b")
     response = StreamingResponse(
-        source.async_generator(), trailers=lambda: {"x-drawn": str(source.steps_taken)}
+        source.async_generator(), trailers=lambda: {"x-steps": str(source.steps_taken)}
     )
 
-    assert (await exchange(response, scope=TRAILERS)).trailers["x-drawn"] == "2"
+    assert (await exchange(response, scope=TRAILERS)).trailers["x-steps"] == "2"
 
 
-def test_a_field_that_can_be_no_trailer_is_refused_where_it_is_made() -> None:
+def test_init_with_forbidden_trailer_raises() -> None:
     with pytest.raises(ValueError, match="'content-length' is no trailer"):
         StreamingResponse([], trailers={"Content-Length": "1"})
 
 
 @pytest.mark.parametrize("chunks", [[b"a"], []])
 @pytest.mark.parametrize("error", [Boom(), HTTPError(409)])
-async def test_an_error_of_the_trailers_breaks_the_response_off(
+async def test_error_of_trailers_function_ends_response_early(
     chunks: list[bytes], error: Exception
 ) -> None:
     def fail() -> Any:
@@ -1233,12 +1229,12 @@ async def test_an_error_of_the_trailers_breaks_the_response_off(
     assert getattr(error, "response_started", bool(chunks)) is bool(chunks)
 
 
-# --- a client that takes nothing ----------------------------------------------------------------
+# --- send_timeout --------------------------------------------------------------------------------
 
 
 @every_kind
 @pytest.mark.parametrize("takes", [0, 1, 2])
-async def test_a_send_that_takes_too_long_is_a_client_that_left(
+async def test_send_over_send_timeout_ends_as_after_disconnect(
     kind: str, takes: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     source = Source(b"a", b"b", b"c")
@@ -1265,19 +1261,19 @@ async def test_a_send_that_takes_too_long_is_a_client_that_left(
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-async def test_in_time_is_in_time(method: str) -> None:
+async def test_send_within_send_timeout_succeeds(method: str) -> None:
     answer = await exchange(StreamingResponse([b"a", b"b"], send_timeout=BOUND), method)
 
     assert answer.body == (b"" if method == "HEAD" else b"ab")
 
 
 @pytest.mark.parametrize("seconds", [0, -1, float("nan")])
-def test_a_timeout_that_is_no_time_is_refused_where_it_is_made(seconds: float) -> None:
+def test_init_with_send_timeout_not_positive_raises(seconds: float) -> None:
     with pytest.raises(ValueError, match="send_timeout is seconds above zero"):
         StreamingResponse([], send_timeout=seconds)
 
 
-# --- values, a line each ------------------------------------------------------------------------
+# --- NDJSON --------------------------------------------------------------------------------------
 
 
 async def async_items(items: list[Any]) -> AsyncGenerator[Any]:
@@ -1293,11 +1289,14 @@ async def async_items(items: list[Any]) -> AsyncGenerator[Any]:
     [
         ([], []),
         ([{"a": 1}, [None], "a\nb", 1.5], [b'{"a":1}\n', b"[null]\n", b'"a\\nb"\n', b"1.5\n"]),
-        ([2**70, {1: True}], [b"1180591620717411303424\n", b'{"1":true}\n']),  # ours, not orjson's
-        ([orjson.Fragment(b'{\n  "a": 1\n}')], [b'{   "a": 1 }\n']),  # text of the app's own
+        (
+            [2**70, {1: True}],
+            [b"1180591620717411303424\n", b'{"1":true}\n'],
+        ),  # orjson cannot write these
+        ([orjson.Fragment(b'{\n  "a": 1\n}')], [b'{   "a": 1 }\n']),  # the app's own JSON text
     ],
 )
-async def test_values_are_written_a_document_a_line(
+async def test_ndjson_sends_one_document_per_line(
     make: Callable[[list[Any]], Any], items: list[Any], lines: list[bytes]
 ) -> None:
     answer = await exchange(NDJSONResponse(make(items)))
@@ -1309,7 +1308,7 @@ async def test_values_are_written_a_document_a_line(
     ]
 
 
-async def test_lines_have_all_that_a_stream_has() -> None:
+async def test_ndjson_accepts_all_parameters_of_stream() -> None:
     done: list[str] = []
     response = NDJSONResponse(
         [{1}, {2}],
@@ -1335,14 +1334,14 @@ async def test_lines_have_all_that_a_stream_has() -> None:
     assert (answer.status_code, done, answer.trailers["x-sum"]) == (201, ["background"], "1")
 
 
-async def test_a_file_gives_its_lines_as_values() -> None:
+async def test_ndjson_of_file_sends_its_lines() -> None:
     assert (await exchange(NDJSONResponse(io.StringIO("a\nb")))).body == b'"a\\n"\n"b"\n'
 
 
 @every_kind
-async def test_bytes_are_no_json(kind: str) -> None:
+async def test_ndjson_item_of_bytes_raises_and_closes_iterator(kind: str) -> None:
     if kind.endswith("file"):
-        return  # which are drawn by lines here
+        return  # NDJSON iterates over the lines of a file
     source = Source(b"a")
     iterator = KINDS[kind](source)
 
@@ -1356,6 +1355,6 @@ async def test_bytes_are_no_json(kind: str) -> None:
     ("items", "why"),
     [({"a": 1}, "mapping"), ("text", "not str"), (1, "NDJSONResponse needs an iterable")],
 )
-def test_what_is_no_stream_of_values_is_refused_where_it_is_made(items: Any, why: str) -> None:
+def test_ndjson_init_without_iterable_of_items_raises(items: Any, why: str) -> None:
     with pytest.raises(TypeError, match=why):
         NDJSONResponse(items)

@@ -1,4 +1,4 @@
-"""Sync iterables and file objects: one context, live chunks, a bounded lead, and one close."""
+"""Sync iterables and file objects: one context, live chunks, bounded run-ahead, one close."""
 
 from __future__ import annotations
 
@@ -103,10 +103,10 @@ async def test_chunk_is_sent_while_next_step_waits(
     await make(chunks())(Client().scope, Client().receive, send)
 
     assert len(delays) == 3
-    assert min(delays) < 0.05  # the machine may be busy now and then
+    assert min(delays) < 0.05  # on a busy machine one may be slow
 
 
-# The lead
+# Run-ahead
 
 
 @pytest.mark.usefixtures("one_thread_each")
@@ -138,7 +138,7 @@ async def test_iterable_runs_ahead_by_bounded_chunks_and_bytes(chunk: Any, most:
         await run_in_stream_thread(int)
         assert steps - taken <= most
         if taken == 1:
-            # The first chunk was taken out of a burst.
+            # The first chunk was taken from a full burst.
             assert steps == most or (most, steps) == (1, 2)
     with pytest.raises(StopAsyncIteration):
         await anext(iterator)
@@ -274,7 +274,7 @@ async def test_burst_that_waits_for_thread_is_dropped_by_close() -> None:
         for _ in range(5):
             await checkpoint()
         scope.cancel()
-        # The thread is free only after the burst was dropped, which has no public sign.
+        # The thread is free only after the burst was dropped; no public API shows it.
         await until(iterator._begun.locked)
         go_on.set()
 
@@ -340,7 +340,7 @@ async def test_many_disconnects_leave_no_thread_busy() -> None:
             group.start_soon(Client(disconnect_after=3).get, StreamingResponse(each))
 
     assert {each.closes for each in steps} == {1}
-    pool = threads._streams  # nothing public tells of its threads
+    pool = threads._streams  # no public API shows its threads
     if is_asyncio():
         await until(lambda: pool._idle_count == pool._thread_count)
     else:
@@ -351,7 +351,7 @@ async def test_many_disconnects_leave_no_thread_busy() -> None:
 
 
 class Sent:
-    """Takes the body of a response, as it comes."""
+    """A ``send`` that keeps the body of a response."""
 
     def __init__(self) -> None:
         self.body = b""
@@ -410,7 +410,7 @@ async def test_text_of_many_lines_is_sent_in_few_messages() -> None:
     text = "tea\n" * 10_000
     answer = await exchange(StreamingResponse(io.StringIO(text)))
     assert answer.text == text
-    # Some dozens at most where the threads take turns often; a message a line would be 10 000.
+    # Some dozens, depending on thread switches; one message per line would be 10 000.
     assert len(answer.messages) < 1000
 
 
@@ -448,10 +448,10 @@ async def test_sync_read_that_returns_awaitable_is_awaited() -> None:
     assert closed == [threading.get_ident()]
 
 
-async def test_burst_that_is_over_before_the_consumer_waits_needs_no_wait() -> None:
+async def test_burst_that_ends_before_consumer_waits_needs_no_wait() -> None:
     iterator = ThreadedIterator(iter([b"a", b"b"]))
     iterator._bind()
-    # In place of a thread that is faster than the loop.
+    # Instead of a thread that is faster than the loop.
     iterator._start_job = lambda job: job()
 
     assert [chunk async for chunk in iterator] == [b"a", b"b"]

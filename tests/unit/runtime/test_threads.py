@@ -38,7 +38,7 @@ VARIABLE: ContextVar[str] = ContextVar("VARIABLE", default="unset")
 
 @pytest.fixture(params=["own threads", "threads of anyio"])
 def kind_of_threads(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Run with the threads of asgikit, and as with an anyio without the private attributes."""
+    """Run with the threads of asgikit, and with an anyio that lacks the private attributes."""
     if request.param == "threads of anyio":
         monkeypatch.setattr(threads, "_claim", None)
     return str(request.param)
@@ -57,7 +57,7 @@ async def test_from_thread_in_handler_reads_body_on_loop() -> None:
         return PlainTextResponse(f"{body} {on_loop == loop_thread}")
 
     loop_thread = threading.get_ident()
-    for _ in range(2):  # in a thread that is claimed, too
+    for _ in range(2):  # the second call runs in a claimed thread
         assert (await exchange(app, "POST", body=b"[1]")).text == "[1] True"
 
 
@@ -143,7 +143,7 @@ async def test_slow_handlers_delay_no_file() -> None:
         begun.append(None)
         assert is_over.wait(BOUND)
 
-    set_thread_limits(handlers=40)  # a program of the documentation may have set another one
+    set_thread_limits(handlers=40)  # another test may have changed it
     async with anyio.create_task_group() as group:
         for _ in range(60):
             group.start_soon(run_in_thread, wait)
@@ -158,7 +158,7 @@ async def assert_quick(run: Callable[..., Any]) -> None:
         began = anyio.current_time()
         assert await run(lambda: 7) == 7
         times.append(anyio.current_time() - began)
-    # The machine may be busy; a full pool would delay every one of them.
+    # On a busy machine one may be slow; a full pool would delay all of them.
     assert min(times) < 0.1
 
 
@@ -169,7 +169,7 @@ async def assert_quick(run: Callable[..., Any]) -> None:
 async def test_full_pool_keeps_order_and_logs_one_warning(
     run: Any, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    for _ in range(2):  # each time that it is full
+    for _ in range(2):  # a warning each time that the pool becomes full
         is_over = threading.Event()
         is_waiting = threading.Event()
         order: list[int] = []
@@ -192,7 +192,7 @@ async def test_full_pool_keeps_order_and_logs_one_warning(
         (record,) = caplog.records
         assert (record.name, record.levelno) == ("asgikit", logging.WARNING)
         assert f"set_thread_limits({name}=" in record.getMessage()
-        # A thread counts as idle a moment after its last job, which nothing public tells.
+        # A thread counts as idle a moment after its last job; no public API shows it.
         while getattr(threads, f"_{name}")._is_saturated:
             await run(int)
 
@@ -206,7 +206,7 @@ async def test_higher_limit_starts_waiting_calls() -> None:
         await until(lambda: barrier.n_waiting == 1)
         set_thread_limits(streams=3)
         if not is_asyncio():
-            await run_in_stream_thread(int)  # a limiter of Trio learns of it with the next call
+            await run_in_stream_thread(int)  # the limiter of Trio is updated by the next call
     assert not barrier.broken
 
 
@@ -233,7 +233,7 @@ async def test_lower_limit_ends_threads(*, busy: bool) -> None:
             set_thread_limits(streams=1)
         barrier.wait(BOUND)
     if not busy:
-        await until(lambda: threads._streams._idle_count == 3)  # else they end as busy ones
+        await until(lambda: threads._streams._idle_count == 3)  # otherwise they end while busy
         set_thread_limits(streams=1)
     await until(lambda: len(names()) == 1)
     assert await run_in_stream_thread(lambda: 7) == 7
