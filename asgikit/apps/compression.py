@@ -238,7 +238,7 @@ class _CompressedSend:
         await self._send(message)
 
     async def _begin(self, start: Message, fields: dict[bytes, bytes]) -> None:
-        """Hold back the start of a response that is compressed; send any other one."""
+        """Keep the start of a response that is compressed until the body; send any other one."""
         status = start["status"]
         if status == 304:
             start["headers"] = self._weaken_as_cached(start["headers"], fields)

@@ -42,9 +42,9 @@ def _merge_state(scope: Scope, state: Mapping[str, Any]) -> None:
     offered = scope.get("state")
     if offered is None:
         raise RuntimeError(
-            'this server offers no lifespan state (scope["state"]), so that requests could not see '
-            f"what lifespan() yields ({', '.join(map(repr, state))}): yield nothing, and keep the "
-            "objects in a module or on the app"
+            'this server offers no lifespan state (scope["state"]) to hold the mapping that '
+            f"lifespan() yields ({', '.join(map(repr, state))}): yield nothing, and keep the "
+            "objects in a module"
         )
     offered.update(state)
 
