@@ -171,12 +171,12 @@ def format_comment(text: str) -> bytes:
     return _format_lines(b": ", text.encode())
 
 
-# perf: events
+# perf: events -49 %, events_wait -35 %
 def _format_plain_event(data: str, event: str | None, id_: str | None) -> bytes | None:
     """Return the lines of an event of exact ``str`` fields without a special character.
 
-    Return ``None`` if any other check or format is needed: :func:`_format_fields` and
-    :func:`_format_data` return the same for all events.
+    Return ``None`` if the event needs :func:`_format_fields` and :func:`_format_data`, which format
+    any event, and this one in the same way.
     """
     if event is None:
         if id_ is None:

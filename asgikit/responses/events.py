@@ -183,7 +183,7 @@ class _EventStream:
         elif cancellation.has_fired:
             raise Disconnected("while events were sent")
 
-    # perf: events, events_wait: one coroutine for all events.
+    # perf: events -10 %, events_wait -6 %: one coroutine for all events.
     async def send_events(self) -> None:
         """Send all messages, and close the iterator."""
         cancellation = self.cancellation

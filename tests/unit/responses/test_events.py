@@ -95,12 +95,13 @@ async def test_event_stream_sends_headers_and_one_message_per_event() -> None:
 
 
 async def test_headers_of_app_replace_default_headers() -> None:
-    headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "yes"}
+    headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "yes", "Incremental": "?0"}
 
     answer = await exchange(EventSourceResponse([], headers=headers))
 
     assert answer.headers.getall("cache-control") == ["no-cache"]
     assert answer.headers.getall("x-accel-buffering") == ["yes"]
+    assert answer.headers.getall("incremental") == ["?0"]
 
 
 async def test_list_of_events_is_sent_twice() -> None:
