@@ -1,26 +1,26 @@
-"""Every error asgikit raises, and whose fault each one is.
+"""The errors that asgikit raises.
 
 ::
 
     Exception
-    ├── HTTPError                    an answer: status, problem details, header fields
+    ├── HTTPError                    a response: status, problem details, headers
     │   ├── BadRequest               400
-    │   │   ├── InvalidForm          400  a form body that does not parse
-    │   │   ├── InvalidHeader        400  a header field that does not parse
-    │   │   └── InvalidJSON          400  a JSON body that does not parse
+    │   │   ├── InvalidForm          400  a malformed form
+    │   │   ├── InvalidHeader        400  a malformed header
+    │   │   └── InvalidJSON          400  a malformed JSON body
     │   ├── RequestTimeout           408  the body did not arrive in time
     │   ├── PreconditionFailed       412
     │   ├── ContentTooLarge          413  over a limit, which it names
     │   ├── UnsupportedMediaType     415
     │   └── RangeNotSatisfiable      416
     ├── OSError
-    │   └── ClientDisconnect         the client left: nobody's fault
-    └── RuntimeError                 the app's fault; the message names the fix
+    │   └── ClientDisconnect         the client disconnected
+    └── RuntimeError                 an error of the application; the message names the fix
         ├── BodyConsumed
         ├── ContentLengthMismatch
         └── ResponseStarted
 
-Bad arguments are :class:`ValueError` or :class:`TypeError`, raised where they are made.
+Invalid arguments raise :class:`ValueError` or :class:`TypeError` where they are passed.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _MEMBERS = frozenset({"type", "title", "status", "detail", "instance"})
 
 
 class HTTPError(Exception):
-    """An HTTP answer as an exception: raise it, and the client gets it as problem details.
+    """An error response as an exception. The client receives it as problem details.
 
     Args:
         status_code: From 400 to 599.
@@ -71,7 +71,7 @@ class HTTPError(Exception):
             sent, or an extension has the name of a member above.
 
     Attributes:
-        response_started: whether it was raised too late to be answered.
+        response_started: Whether the response had started before the error was raised.
 
     >>> HTTPError(404, "No such user.").title
     'Not Found'
@@ -109,12 +109,12 @@ class HTTPError(Exception):
         self.extensions: Mapping[str, Any] | None = extensions
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Exceptions pickle as `cls(*args)`; subclasses here take other arguments.
+        # Exceptions are pickled as `cls(*args)`, but subclasses take other arguments.
         return _restore, (type(self), self.args, self.__dict__)
 
     def __str__(self) -> str:
-        what = f"{self.status_code} {self.title}"
-        return f"{what}: {self.detail}" if self.detail else what
+        status = f"{self.status_code} {self.title}"
+        return f"{status}: {self.detail}" if self.detail else status
 
 
 def _check_status(status_code: object) -> None:
@@ -164,7 +164,7 @@ def _restore(cls: type[HTTPError], args: tuple[Any, ...], state: dict[str, Any])
     return error
 
 
-# What RFC 9110 calls them; CPython did so from 3.13 on.
+# The phrases of RFC 9110, which CPython has since 3.13.
 _PHRASES = {413: "Content Too Large", 416: "Range Not Satisfiable", 422: "Unprocessable Content"}
 
 
@@ -189,15 +189,15 @@ class BadRequest(HTTPError):
 
 
 class InvalidForm(BadRequest):
-    """400: a form body that does not parse."""
+    """400: the form is malformed."""
 
 
 class InvalidHeader(BadRequest):
-    """400: a header field that does not parse."""
+    """400: a header is malformed."""
 
 
 class InvalidJSON(BadRequest):
-    """400: a JSON body that does not parse."""
+    """400: the body is not JSON, or exceeds a limit of JSON."""
 
 
 class RequestTimeout(HTTPError):
@@ -218,8 +218,8 @@ class ContentTooLarge(HTTPError):
     """413: the content is over a limit.
 
     Attributes:
-        limit: the limit's name, a field of :class:`asgikit.Limits`.
-        maximum: its value, in bytes or in things counted.
+        limit: The name of the limit, a field of :class:`asgikit.Limits`.
+        maximum: The value of the limit.
 
     >>> str(ContentTooLarge("max_body_size", 1024))
     '413 Content Too Large: Over max_body_size, which is 1024.'
@@ -232,11 +232,11 @@ class ContentTooLarge(HTTPError):
 
 
 class UnsupportedMediaType(HTTPError):
-    """415: the content is of a type that is not accepted here.
+    """415: the media type or coding of the content is not supported.
 
     Args:
-        detail: what was sent, and why it is refused.
-        accepted: media types to name in ``Accept`` (:rfc:`9110`, section 12.5.1).
+        detail: The reason, for the client to read.
+        accepted: The media types for the Accept header (:rfc:`9110`, section 12.5.1).
 
     >>> UnsupportedMediaType("Send JSON.", accepted=["application/json"]).headers
     {'accept': 'application/json'}
@@ -248,10 +248,10 @@ class UnsupportedMediaType(HTTPError):
 
 
 class RangeNotSatisfiable(HTTPError):
-    """416: every range asked for lies beyond the end.
+    """416: no requested range overlaps the representation.
 
     Attributes:
-        size: the size of the representation in bytes.
+        size: The size of the representation in bytes.
 
     >>> RangeNotSatisfiable(1000).headers
     {'content-range': 'bytes */1000'}
@@ -267,19 +267,19 @@ class RangeNotSatisfiable(HTTPError):
 
 
 class ClientDisconnect(OSError):
-    """The client left before its request was read whole.
+    """The client disconnected before its request was read.
 
-    ``to_asgi`` and ``request_response`` end quietly on it: there is nobody to answer.
+    ``to_asgi`` and ``request_response`` end quietly if it escapes, since no response can be sent.
     """
 
 
 class BodyConsumed(RuntimeError):
-    """The body was read in a way that keeps nothing, and is asked for again."""
+    """The body was streamed, and cannot be read again."""
 
 
 class ContentLengthMismatch(RuntimeError):
-    """A response is longer or shorter than the Content-Length it promised."""
+    """A response is longer or shorter than its Content-Length."""
 
 
 class ResponseStarted(RuntimeError):
-    """Something that must come before the response was asked for after its start."""
+    """A step that must precede the response was called after its start."""

@@ -1,4 +1,4 @@
-"""What a request may cost: one frozen dataclass, with a reason for each number."""
+"""Limits on what a client may send."""
 
 from __future__ import annotations
 
@@ -9,37 +9,37 @@ __all__ = ["DEFAULT_LIMITS", "MAX_HEADER_SIZE", "Limits"]
 KiB = 1024
 MiB = 1024 * KiB
 
-#: Bytes of a header that asgikit parses without being asked to; a longer one is ignored.
+#: Maximum size of a header that asgikit parses by itself. It ignores longer ones.
 MAX_HEADER_SIZE = 8 * KiB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Bounds on what a client may send; sizes in bytes, ``None`` for no bound.
+    """Limits on what a client may send. Sizes are in bytes, and ``None`` means no limit.
 
-    Over one of them is a :class:`~asgikit.ContentTooLarge` (413) that names it, raised while
-    the bytes arrive, and before the first one where Content-Length tells.
+    A request over a limit raises :class:`~asgikit.ContentTooLarge` (413), which names the limit:
+    before anything is received if Content-Length exceeds it, else as soon as the bytes do.
 
     Attributes:
-        max_body_size: of ``body()``, ``text()`` and ``json()``.
-        max_form_size: of a whole multipart body.
-        max_text_size: of an urlencoded body, and of all text fields of a multipart body.
-        max_fields: fields in a form.
-        max_files: files in a form.
-        max_field_size: of one field's value; its name has the same bound.
-        max_file_size: of one file.
-        spool_size: file bytes held in memory over a whole form; past it they go to disk.
-        max_query_fields: fields in a query string; more are a 400.
-        max_header_size: bytes of one header that has a list or parameters, such as Accept, Range,
+        max_body_size: Size of ``body()``, ``text()`` and ``json()``.
+        max_form_size: Size of a whole multipart body.
+        max_text_size: Size of an urlencoded body, and of all text fields of a multipart body.
+        max_fields: Number of fields of a form.
+        max_files: Number of files of a form.
+        max_field_size: Size of the value of a field, and of its name.
+        max_file_size: Size of a file.
+        spool_size: Bytes of all files of a form in memory. Further files go to disk.
+        max_query_fields: Number of fields of a query string. More raise a 400.
+        max_header_size: Size of a header that has a list or parameters, such as Accept, Range,
             If-Match or Forwarded, in all its lines. If it is longer, its property raises a 431.
             asgikit itself ignores such a header above 8 KiB. Cookie has its own limit.
-        max_ratio: decoded bytes for each byte of a body that has a content coding, past the first
-            1 MiB; the other bounds count decoded bytes. A Content-Length over one of them, with
-            what a coding may add, is refused as well.
-        body_timeout: seconds to wait for one message of a body; longer is a 408.
+        max_ratio: Decoded bytes for each byte of a body with a content coding, after the first
+            1 MiB. The other limits count decoded bytes. A Content-Length is refused if it exceeds
+            one of them by more than a coding can add.
+        body_timeout: Seconds to wait for one message of a body. A longer wait raises a 408.
 
     Raises:
-        ValueError: a bound below zero.
+        ValueError: A limit is negative.
 
     >>> Limits(max_body_size=1024).max_body_size
     1024

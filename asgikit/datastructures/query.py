@@ -85,8 +85,9 @@ def parse_urlencoded(
 ) -> list[tuple[str, str]]:
     """Parse ``name=value&name=value`` as browsers write it (section 5.1).
 
-    Only ``&`` separates fields, and ``+`` is a space. Escapes are bytes of UTF-8, whatever charset
-    the client declares; invalid UTF-8 becomes U+FFFD. A name without ``=`` has an empty value.
+    Only ``&`` separates fields, and ``+`` is a space. Escapes are bytes of UTF-8; a charset that
+    the client declares is ignored, and invalid UTF-8 becomes U+FFFD. A name without ``=`` has an
+    empty value.
 
     Args:
         data: The whole body or query string.

@@ -44,9 +44,9 @@ _REPLACEMENTS = {
 
 
 class RequestHead(Mapping[str, Any], Generic[StateT]):
-    """The parts of a request that its ASGI scope holds; a read-only mapping of the scope.
+    """The properties of a request that are read from its ASGI scope.
 
-    Each value is parsed when it is first read.
+    It is a read-only mapping of the scope. Each value is parsed when it is first read.
     """
 
     __slots__ = ("_cookies", "_headers", "_query_params", "_url", "limits", "scope")
@@ -86,7 +86,7 @@ class RequestHead(Mapping[str, Any], Generic[StateT]):
 
     @property
     def method(self) -> str:
-        """The method, in upper case as servers give it; GET where the scope is no request's."""
+        """The method, in upper case; GET if the scope has none."""
         method: str = self.scope.get("method", "GET")
         return method
 
@@ -109,19 +109,19 @@ class RequestHead(Mapping[str, Any], Generic[StateT]):
 
     @property
     def raw_path(self) -> bytes:
-        """The path as it was sent; as it would be, from a server that does not tell."""
+        """The path as it was sent; from servers that do not provide it, ``path`` escaped."""
         raw_path: bytes | None = self.scope.get("raw_path")
         return raw_path if raw_path is not None else quote_path(self.path).encode("ascii")
 
     @property
     def root_path(self) -> str:
-        """Where the app is mounted: no slash at its end, empty at the root."""
+        """The path at which the app is mounted, without a slash at its end; empty at the root."""
         root_path: str = self.scope.get("root_path") or ""
         return root_path
 
     @property
     def scheme(self) -> str:
-        """``http`` or ``https``, as the server sees it."""
+        """``http`` or ``https``, as the server has received the request."""
         scheme: str = self.scope.get("scheme") or "http"
         return scheme
 
@@ -144,20 +144,20 @@ class RequestHead(Mapping[str, Any], Generic[StateT]):
 
     @property
     def base_url(self) -> URL:
-        """The URL of the app's own root, with a slash at its end."""
+        """The URL of the root of the app, with a slash at its end."""
         return base_url(self.scope)
 
     @property
     def host(self) -> str | None:
-        """The Host field in lower case; ``None`` where absent, repeated or malformed."""
+        """The Host header in lower case; ``None`` if absent, repeated or malformed."""
         return request_host(self.headers.raw)
 
     @property
     def query_params(self) -> QueryParams:
-        """The fields of the query string, in order, repeated ones kept; the first value wins.
+        """The fields of the query string, in order, repeated ones kept. The first value wins.
 
         Raises:
-            BadRequest: there are more than ``max_query_fields``.
+            BadRequest: There are more than ``max_query_fields``.
         """
         query_params = self._query_params
         if query_params is None:
@@ -168,7 +168,7 @@ class RequestHead(Mapping[str, Any], Generic[StateT]):
 
     @property
     def headers(self) -> Headers:
-        """The header fields."""
+        """The headers."""
         headers = self._headers
         if headers is None:
             headers = self._headers = Headers(self.scope.get("headers") or ())
@@ -182,7 +182,7 @@ class RequestHead(Mapping[str, Any], Generic[StateT]):
             separator: Bytes that no valid value contains, for a header that is no list.
 
         Raises:
-            HTTPError: 431, the value is over ``max_header_size``.
+            HTTPError: The value is over ``max_header_size`` (431).
         """
         value = join_lines(self.headers.raw_values(name), separator)
         return None if value is None else self._check_size(name, value)
@@ -195,10 +195,10 @@ class RequestHead(Mapping[str, Any], Generic[StateT]):
 
     @property
     def cookies(self) -> dict[str, str]:
-        """The cookies (RFC 6265bis); the first of two of one name wins, nameless ones are left out.
+        """The cookies (RFC 6265bis). The first of a name wins; those without a name are ignored.
 
         Raises:
-            HTTPError: 431, there are more than 500.
+            HTTPError: There are more than 500 (431).
         """
         cookies = self._cookies
         if cookies is None:
@@ -207,7 +207,7 @@ class RequestHead(Mapping[str, Any], Generic[StateT]):
 
     @property
     def content_type(self) -> str | None:
-        """The Content-Type field as it was sent."""
+        """The Content-Type header as it was sent; ``None`` if absent."""
         return self.headers.get("content-type")
 
     @property
@@ -215,7 +215,7 @@ class RequestHead(Mapping[str, Any], Generic[StateT]):
         """The Content-Type header, parsed; ``None`` if absent or malformed.
 
         Raises:
-            HTTPError: 431, the header is over ``max_header_size``.
+            HTTPError: The header is over ``max_header_size`` (431).
         """
         content_type = self.content_type
         if content_type is None:
@@ -224,10 +224,10 @@ class RequestHead(Mapping[str, Any], Generic[StateT]):
 
     @property
     def content_length(self) -> int | None:
-        """The body's length in bytes; ``None`` where it is not told ahead.
+        """The size of the body in bytes, as Content-Length declares it; ``None`` if absent.
 
         Raises:
-            InvalidHeader: the field is repeated, or no number (:rfc:`9110`, section 8.6).
+            InvalidHeader: The header is repeated, or not a number (:rfc:`9110`, section 8.6).
         """
         lengths = self.headers.raw_values(b"content-length")
         # Transfer-Encoding overrides Content-Length (RFC 9112, section 6.3).
@@ -240,10 +240,10 @@ class RequestHead(Mapping[str, Any], Generic[StateT]):
 
     @property
     def last_event_id(self) -> str | None:
-        """The id of the last event that an ``EventSource`` has seen before it reconnects.
+        """The id of the last event that an ``EventSource`` received before it reconnects.
 
-        ``None`` where there is none yet, and where the field is repeated or no UTF-8, in which
-        clients send it (HTML standard, section 9.2.4).
+        ``None`` if the Last-Event-ID header is absent, repeated or not UTF-8 (HTML standard,
+        section 9.2.4).
         """
         ids = self.headers.raw_values(b"last-event-id")
         if len(ids) != 1:
@@ -255,33 +255,33 @@ class RequestHead(Mapping[str, Any], Generic[StateT]):
 
     @property
     def client(self) -> Address | None:
-        """The peer of the connection: the client, or the last proxy before this server."""
+        """The address of the client or of the last proxy; ``None`` if unknown."""
         return parse_address(self.scope.get("client"))
 
     @property
     def server(self) -> Address | None:
-        """The address this request came in by."""
+        """The address at which the server received the request; ``None`` if unknown."""
         return parse_address(self.scope.get("server"))
 
     @property
     def path_params(self) -> Mapping[str, Any]:
-        """What a router made of the path."""
+        """The parameters that a router found in the path."""
         path_params: Mapping[str, Any] | None = self.scope.get("path_params")
         return {} if path_params is None else path_params
 
     @property
     def extensions(self) -> Mapping[str, Any]:
-        """The ASGI extensions the server offers."""
+        """The ASGI extensions that the server offers."""
         return extensions(self.scope)
 
     @property
     def state(self) -> StateT:
-        """What lifespan, middleware and handlers share, as items and as attributes."""
+        """The state that lifespan, middleware and handlers share, as items and as attributes."""
         entries = self.scope.get("state")
         if entries is None:
             entries = self.scope["state"] = {}
         state: Any = State(entries)
-        return state  # type: ignore[no-any-return] # a protocol of the user's own, by word
+        return state  # type: ignore[no-any-return] # the user declares a protocol for it
 
     def check_preconditions(
         self,
@@ -289,20 +289,21 @@ class RequestHead(Mapping[str, Any], Generic[StateT]):
         etag: str | ETag | None = None,
         last_modified: datetime | float | None = None,
     ) -> int | None:
-        """Evaluate the preconditions ahead of the work (:rfc:`9110`, section 13.2.2).
+        """Evaluate the preconditions before the request is processed (:rfc:`9110`, section 13.2.2).
 
         Args:
-            etag: what stands between the quotes of the entity tag as it is now; an
+            etag: The current entity tag, without its quotation marks; an
                 :class:`~asgikit.http.conditional.ETag` for a weak one.
-            last_modified: when there was a change; an aware datetime or POSIX seconds. Where both
-                are absent there is nothing yet: If-Match fails, ``If-None-Match: *`` holds.
+            last_modified: The time of the last change, an aware datetime or POSIX seconds. If both
+                arguments are absent, the resource does not exist: If-Match fails, and
+                ``If-None-Match: *`` holds.
 
         Returns:
-            304 or 412, the status to answer with; or ``None`` to do what was asked.
+            The status of the response, 304 or 412; ``None`` if the request is to be processed.
 
         Raises:
-            HTTPError: 431, one of these headers is over ``max_header_size``.
-            ValueError: ``etag`` has quotes, or ``last_modified`` no time zone.
+            HTTPError: One of the headers is over ``max_header_size`` (431).
+            ValueError: ``etag`` has quotation marks, or ``last_modified`` has no time zone.
 
         >>> from asgikit import Request
         >>> request = Request({"type": "http", "method": "PUT", "path": "/",

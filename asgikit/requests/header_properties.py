@@ -1,4 +1,4 @@
-"""The headers of a request as typed values, each parsed when it is first read."""
+"""The headers of a request as typed values; each is parsed when it is first read."""
 
 from __future__ import annotations
 
@@ -26,87 +26,77 @@ T = TypeVar("T")
 class HeaderProperties(RequestHead[StateT]):
     """The typed headers of a request.
 
-    A malformed header counts as absent. A header over ``max_header_size`` raises an
+    A malformed header counts as absent. The lines of a repeated header are joined as a list; if the
+    header is not a list, that is malformed. A header over ``max_header_size`` raises an
     :class:`~asgikit.HTTPError` with the status 431.
     """
 
     __slots__ = ("_parsed",)
 
-    _parsed: dict[bytes, Any]
-
-    # What the client would rather have.
+    _parsed: dict[bytes, Any] | None
 
     @property
     def accept(self) -> Accept:
-        """The media types that are asked for (:rfc:`9110`, section 12.5.1); any where absent."""
-        return self._field(b"accept", _parse_accept)
+        """The accepted media types (:rfc:`9110`, section 12.5.1); all if absent."""
+        return self._typed(b"accept", _parse_accept)
 
     @property
     def accept_encoding(self) -> AcceptEncoding:
-        """The content codings that are asked for (:rfc:`9110`, section 12.5.3)."""
-        return self._field(b"accept-encoding", _parse_accept_encoding)
+        """The accepted content codings (:rfc:`9110`, section 12.5.3)."""
+        return self._typed(b"accept-encoding", _parse_accept_encoding)
 
     @property
     def accept_language(self) -> AcceptLanguage:
-        """The languages that are asked for (:rfc:`9110`, section 12.5.4); any where absent."""
-        return self._field(b"accept-language", _parse_accept_language)
-
-    # Who asks.
+        """The accepted languages (:rfc:`9110`, section 12.5.4); all if absent."""
+        return self._typed(b"accept-language", _parse_accept_language)
 
     @property
     def authorization(self) -> Authorization | None:
-        """The credentials (:rfc:`9110`, section 11.6.2)."""
-        # A field that is there twice is malformed: a comma may be a part of one.
-        return self._field(b"authorization", _parse_authorization, separator=b"\n")
-
-    # What is asked for, and under which conditions. Lines of one field are one list; where the
-    # field is no list, this reads as malformed.
+        """The credentials (:rfc:`9110`, section 11.6.2); ``None`` if absent or malformed."""
+        # Credentials may have a comma, so repeated headers are joined by another separator.
+        return self._typed(b"authorization", _parse_authorization, separator=b"\n")
 
     @property
     def cache_control(self) -> CacheControl:
-        """What may be stored, and how old an answer may be (:rfc:`9111`, section 5.2.1)."""
-        return self._field(b"cache-control", _parse_cache_control)
+        """The directives for caches (:rfc:`9111`, section 5.2.1)."""
+        return self._typed(b"cache-control", _parse_cache_control)
 
     @property
     def range(self) -> RangesSpecifier | None:
-        """The ranges that are asked for (:rfc:`9110`, section 14.2)."""
-        return self._field(b"range", _optional(_parse_ranges))
+        """The requested ranges (:rfc:`9110`, section 14.2)."""
+        return self._typed(b"range", _optional(_parse_ranges))
 
     @property
     def if_range(self) -> ETag | datetime | None:
-        """The validator of what the client has a part of (:rfc:`9110`, section 13.1.5)."""
-        return self._field(b"if-range", _optional(_parse_validator))
+        """The validator of the client's partial copy (:rfc:`9110`, section 13.1.5)."""
+        return self._typed(b"if-range", _optional(_parse_validator))
 
     @property
     def if_match(self) -> EntityTags | None:
-        """The entity tags of which one must be the current one (:rfc:`9110`, section 13.1.1)."""
-        return self._field(b"if-match", _optional(_parse_tags))
+        """The entity tags, one of which must be current (:rfc:`9110`, section 13.1.1)."""
+        return self._typed(b"if-match", _optional(_parse_tags))
 
     @property
     def if_none_match(self) -> EntityTags | None:
-        """The entity tags of which none may be the current one (:rfc:`9110`, section 13.1.2)."""
-        return self._field(b"if-none-match", _optional(_parse_tags))
+        """The entity tags, none of which may be current (:rfc:`9110`, section 13.1.2)."""
+        return self._typed(b"if-none-match", _optional(_parse_tags))
 
     @property
     def if_modified_since(self) -> datetime | None:
-        """The date after which there must be a change (:rfc:`9110`, section 13.1.3)."""
-        return self._field(b"if-modified-since", _optional(_parse_date))
+        """The date since which there must be a change (:rfc:`9110`, section 13.1.3)."""
+        return self._typed(b"if-modified-since", _optional(_parse_date))
 
     @property
     def if_unmodified_since(self) -> datetime | None:
-        """The date after which there must be no change (:rfc:`9110`, section 13.1.4)."""
-        return self._field(b"if-unmodified-since", _optional(_parse_date))
+        """The date since which there must be no change (:rfc:`9110`, section 13.1.4)."""
+        return self._typed(b"if-unmodified-since", _optional(_parse_date))
 
-    # What the client asked a proxy.
-
-    def _field(
+    def _typed(
         self, name: bytes, parse: Callable[[str | None], T], *, separator: bytes = b", "
     ) -> T:
-        """Give a field as ``parse`` reads it, once."""
-        try:
-            parsed = self._parsed
-        except AttributeError:
-            # Unset until a field is asked for: to set it would cost every request.
+        """Return the value of a header, parsed by ``parse`` when it is first read."""
+        parsed = self._parsed
+        if parsed is None:
             parsed = self._parsed = {}
         if name not in parsed:
             parsed[name] = parse(self.join_header(name, separator))
@@ -118,7 +108,7 @@ def _optional(parse: Callable[[str], T]) -> Callable[[str | None], T | None]:
     return lambda text: None if text is None else parse(text)
 
 
-# What reads a field is imported by the first who asks for it: all of it takes 6 ms.
+# Each parser is imported on its first use. To import all of them takes 6 ms.
 
 
 def _parse_accept(text: str | None) -> Accept:

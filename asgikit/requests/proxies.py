@@ -28,24 +28,25 @@ class ProxyProperties(HeaderProperties[StateT]):
     def client_address(
         self, *, trusted: Iterable[Network], header: Proxies | None = None
     ) -> Address | None:
-        """Give the address of the client behind proxies that are trusted.
+        """Return the address of the client behind trusted proxies.
 
-        Forwarded (:rfc:`7239`) or X-Forwarded-For is followed from the right, as long as the one
-        who wrote an entry is trusted; an untrusted peer's is not looked at. At an entry that is
-        hidden or malformed the way ends, and the address before it is given.
+        The entries of Forwarded (:rfc:`7239`) or X-Forwarded-For are read from the right, as long
+        as the proxy that wrote an entry is trusted. If the peer is not trusted, they are ignored.
+        At an obfuscated or malformed entry, the address before it is returned.
 
-        Most proxies write one of the two fields, and pass the other on as a client sent it. So,
-        where both are there, only what both say is believed; ``header`` says which one to read.
+        Most proxies write one of the two headers, and pass the other one on as the client sent it.
+        If both are present, only the entries on which they agree are used, unless ``header`` names
+        one of them.
 
         Args:
-            trusted: networks or addresses of proxies, such as ``"10.0.0.0/8"`` or ``"::1"``, as
-                text or as :mod:`ipaddress` has them; ``"unix"`` for a peer without an address, as
-                behind a unix socket.
-            header: read Forwarded alone, or X-Forwarded-* alone: say so where you know.
+            trusted: Networks or addresses of proxies, such as ``"10.0.0.0/8"`` or ``"::1"``, as
+                text or as objects of :mod:`ipaddress`; ``"unix"`` for a peer without an address,
+                as behind a unix socket.
+            header: The header that your proxy writes. The other one is ignored.
 
         Raises:
-            TypeError: ``trusted`` is one text, or has what is neither.
-            ValueError: it has a text that is no network.
+            TypeError: ``trusted`` is a single text, or an item is neither text nor a network.
+            ValueError: A text is not a network.
 
         >>> from asgikit import Request
         >>> request = Request({"type": "http", "client": ("10.0.0.1", 80), "headers": [
@@ -57,28 +58,28 @@ class ProxyProperties(HeaderProperties[StateT]):
         return self.client if node is None else Address(*node)
 
     def client_scheme(self, *, trusted: Iterable[Network], header: Proxies | None = None) -> str:
-        """Give the scheme that the client used, by the word of proxies that are trusted.
+        """Return the scheme that the client used, as trusted proxies report it.
 
-        ``proto`` of Forwarded, or X-Forwarded-Proto; see :meth:`client_address`.
+        It is ``proto`` of Forwarded, or X-Forwarded-Proto. See :meth:`client_address`.
         """
         return self._trace(trusted, header).scheme or self.scheme
 
     def client_host(
         self, *, trusted: Iterable[Network], header: Proxies | None = None
     ) -> str | None:
-        """Give the host that the client asked for, by the word of proxies that are trusted.
+        """Return the host that the client requested, as trusted proxies report it.
 
-        ``host`` of Forwarded, or X-Forwarded-Host; see :meth:`client_address`. Like ``host``, it
-        is in lower case; where it is malformed, the Host field counts.
+        It is ``host`` of Forwarded, or X-Forwarded-Host, in lower case. If that is malformed or
+        absent, it is the Host header. See :meth:`client_address`.
 
-        What a proxy does not set it passes on as the client sent it: have yours set or drop
-        X-Forwarded-Host (and X-Forwarded-Proto) before links are made of what this gives.
+        A proxy passes on a header that it does not set. Configure yours to set or drop
+        X-Forwarded-Host and X-Forwarded-Proto before you use the result in links.
         """
         from asgikit.datastructures.request_url import request_host
 
         host = self._trace(trusted, header).host
-        told = None if host is None else request_host([(b"host", host.encode("latin-1"))])
-        return told or self.host
+        reported = None if host is None else request_host([(b"host", host.encode("latin-1"))])
+        return reported or self.host
 
     def _trace(self, trusted: Iterable[Network], header: Proxies | None) -> Trace:
         from asgikit.http.forwarded import agree, trace_forwarded, trace_x_forwarded
@@ -96,6 +97,6 @@ class ProxyProperties(HeaderProperties[StateT]):
                 trace_x_forwarded(peer, networks, addresses=addresses, schemes=schemes, hosts=hosts)
             )
         if not traces:
-            # What is wrong with the networks is not told by some requests alone.
+            # So that invalid networks raise an error for every request.
             return trace_forwarded(peer, "", networks)
         return traces[0] if len(traces) == 1 else agree(*traces)

@@ -81,6 +81,7 @@ class Request(ProxyProperties[StateT]):
         self._form: FormData | None = None
         self._headers: Headers | None = None
         self._json = _UNREAD
+        self._parsed: dict[bytes, Any] | None = None
         self._query_params: QueryParams | None = None
         self._url: URL | None = None
 
