@@ -27,7 +27,7 @@ from asgikit.exceptions import ClientDisconnect, HTTPError
 from asgikit.limits import DEFAULT_LIMITS, Limits
 from asgikit.requests.request import Request
 from asgikit.responses.problem import ProblemResponse
-from asgikit.responses.response import Response
+from asgikit.responses.response import Response, has_plain_call, plan_messages
 from asgikit.runtime.threads import call_in_thread, is_async_callable
 from asgikit.scopes import answer_other
 from asgikit.types import ASGIApp, Message, Receive, Scope, Send
@@ -88,12 +88,8 @@ class App:
         try:
             try:
                 response = await self._handle(request)
-                if (
-                    isinstance(response, Response)
-                    and response._is_whole
-                    and response.background is None
-                ):
-                    messages = response._messages(scope)
+                if isinstance(response, Response):
+                    messages = plan_messages(response, scope)
             except Exception as error:
                 if not await self._answer_error(error, request, receive, send):
                     raise
@@ -136,7 +132,11 @@ class App:
         """Send a response or call another app; answer an error before the response has started."""
         tracked: _TrackedSend | None = None
         try:
-            if self._on_error is None and isinstance(response, Response) and response._responds:
+            if (
+                self._on_error is None
+                and isinstance(response, Response)
+                and has_plain_call(response)
+            ):
                 # It marks an HTTPError that it raises after its start.
                 await response._respond(request.scope, receive, send)
                 return

@@ -24,10 +24,17 @@ __all__ = [
 READ_METHODS = ("GET", "HEAD", "QUERY")
 
 
-def check_status(status_code: int) -> None:
-    """Raise :exc:`ValueError` unless a status code has three digits (section 15)."""
-    if not 100 <= status_code <= 999:
-        raise ValueError(f"a status code has three digits, unlike {status_code!r}")
+def check_status(status_code: object) -> None:
+    """Check the status of a final response (section 15). A 1xx status is no final one.
+
+    Raises:
+        TypeError: It is no ``int``.
+        ValueError: It is not from 200 to 599.
+    """
+    if not isinstance(status_code, int):
+        raise TypeError(f"a status code must be an int, not {status_code!r}")
+    if not 200 <= status_code <= 599:
+        raise ValueError(f"a status code must be from 200 to 599, not {status_code!r}")
 
 
 def has_content(status_code: int) -> bool:

@@ -137,7 +137,7 @@ class FileResponse(Response):
         if media_type is None and self.media_type is None:
             name = filename or self.path
             media_type = _guess_type(name[name.rfind("/") + 1 :])
-        self._prepare(status_code, headers, media_type, background)
+        self._init_head(status_code, headers, media_type, background, False, has_body=False)
         if filename is not None:
             disposition = format_content_disposition(content_disposition_type, filename)
             self.headers.setdefault("content-disposition", disposition)
@@ -198,7 +198,7 @@ class FileResponse(Response):
 
     def _select_error(self, scope: Scope | None, error: HTTPError) -> Selection:
         logger.debug("cannot send %r: %r", self.path, error.__cause__ or error)
-        return select_error(scope, error, self._list())
+        return select_error(scope, error, self._checked_headers())
 
     def _select_and_close(self, scope: Scope) -> Selection:
         reader = FileReader(self.chunk_size)
@@ -379,7 +379,7 @@ def select_error(scope: Scope | None, error: HTTPError, headers: RawHeaders) -> 
     problem = ProblemResponse.from_error(error)
     if scope is not None:
         problem = problem.for_scope(scope)
-    fields = problem.raw_headers + error_headers(headers)
+    fields = problem._checked_headers() + error_headers(headers)
     is_head = scope is not None and scope["method"] == "HEAD"
     return Selection(error.status_code, fields, [] if is_head else [problem.body])
 

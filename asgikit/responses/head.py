@@ -1,4 +1,4 @@
-"""The head of a response: its status and its header fields."""
+"""The head of a response: its status and its headers."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from asgikit.datastructures.mutable_headers import MutableHeaders
 from asgikit.http.cookies import format_set_cookie
+from asgikit.http.framing import check_status
 from asgikit.http.grammar import check_field
 from asgikit.types import RawHeaders
 
@@ -16,29 +17,61 @@ if TYPE_CHECKING:
 
     from asgikit.http.caching import CacheControl, CacheDirectives
 
-__all__ = ["HeadersArgument", "ResponseHead"]
+__all__ = ["CONNECTION_HEADERS", "HeadersArgument", "ResponseHead", "drop_connection_headers"]
 
 HeadersArgument: TypeAlias = Mapping[str, str] | Iterable[tuple[str | bytes, str | bytes]]
-
-
 SameSite: TypeAlias = Literal["lax", "strict", "none"]
+
+#: Headers that make sending take the general path, in which some of them are dropped.
+CONNECTION_HEADERS = frozenset(
+    {b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"}
+)
+
+
+def drop_connection_headers(headers: RawHeaders) -> RawHeaders:
+    """Return the headers without those that belong to the connection of the server.
+
+    An application that forwards the headers of an upstream server has them. ``Connection: close``
+    stays: it asks the server to close the connection (:rfc:`9112`, section 9.6).
+
+    >>> drop_connection_headers([(b"connection", b"close, x-a"), (b"x-a", b"1"), (b"x-b", b"2")])
+    [(b'connection', b'close'), (b'x-b', b'2')]
+    """
+    if CONNECTION_HEADERS.isdisjoint([name for name, _ in headers]):
+        return headers
+    from asgikit.http.fields import connection_options
+
+    options = connection_options(headers)
+    dropped = CONNECTION_HEADERS | options
+    kept = [header for header in headers if header[0] not in dropped]
+    return [(b"connection", b"close"), *kept] if b"close" in options else kept
 
 
 class ResponseHead:
-    """The status and the header fields of a response, and the methods that set them."""
+    """The status and the headers of a response, and the methods that set them."""
 
-    __slots__ = ("_headers", "_raw", "status_code")
+    __slots__ = ("_headers", "_raw", "_status_code")
 
     if TYPE_CHECKING:
-        status_code: int
         _headers: MutableHeaders | None
         _raw: RawHeaders | None
+        _status_code: int
 
         def _list(self) -> RawHeaders: ...
 
     @property
+    def status_code(self) -> int:
+        """The status, an ``int`` from 200 to 599."""
+        return self._status_code
+
+    @status_code.setter
+    def status_code(self, status_code: int) -> None:
+        check_status(status_code)
+        self._status_code = status_code
+
+    @property
     def headers(self) -> MutableHeaders:
-        """The header fields, to read and to change; each is checked as it is set."""
+        """The headers, to read and to change. Each is checked when it is set."""
         headers = self._headers
         if headers is None:
             headers = self._headers = MutableHeaders._over(self._list())
@@ -46,8 +79,8 @@ class ResponseHead:
 
     @property
     def raw_headers(self) -> RawHeaders:
-        """The header fields as ASGI has them; what is put in here is checked when it is sent."""
-        # Whoever has the list may change it, so that sending looks at it again.
+        """The headers as ASGI has them. An addition to this list is checked when it is sent."""
+        # `_headers` makes sending check the list again.
         _ = self.headers
         return self._list()
 
@@ -69,23 +102,24 @@ class ResponseHead:
         samesite: SameSite | None = "lax",
         partitioned: bool = False,  # noqa: FBT001
     ) -> None:
-        """Add a Set-Cookie field (RFC 6265bis, section 4.1).
+        """Add a Set-Cookie header (RFC 6265bis, section 4.1).
 
         Args:
-            key: the cookie's name, a token.
-            value: any text; what a cookie cannot hold is quoted, and comes back from ``cookies``.
-            max_age: seconds until the client drops it; ``None`` for the end of its session.
+            key: the name of the cookie, a token.
+            value: any text. Characters that a cookie cannot hold are quoted; ``Request.cookies``
+                undoes that.
+            max_age: seconds until the client drops the cookie; ``None`` for the end of its session.
             expires: the same as a date: an aware datetime, an HTTP date, or seconds from now.
-            path: where on the host it is sent.
+            path: the path below which the client sends the cookie.
             domain: the host with its subdomains; ``None`` for this host alone.
-            secure: send it over TLS alone.
-            httponly: hide it from scripts.
-            samesite: ``strict``, ``lax``, ``none``; ``None`` leaves it to the client.
-            partitioned: keep one for each top-level site.
+            secure: whether the client sends the cookie over TLS alone.
+            httponly: whether the cookie is hidden from scripts.
+            samesite: ``strict``, ``lax`` or ``none``; ``None`` leaves it to the client.
+            partitioned: whether the client keeps one cookie for each top-level site.
 
         Raises:
-            ValueError: it could not be sent, a prefix (``__Host-``, ``__Secure-``) or an attribute
-                asks for what is not given, or it is longer than 4096 bytes.
+            ValueError: the cookie cannot be sent, is longer than 4096 bytes, or lacks what a prefix
+                (``__Host-``, ``__Secure-``) or an attribute requires.
 
         >>> from asgikit import Response
         >>> response = Response()
@@ -97,7 +131,7 @@ class ResponseHead:
             try:
                 expires = datetime.now(UTC) + timedelta(seconds=expires)
             except (OverflowError, ValueError):
-                raise ValueError(f"no date is {expires!r} seconds from now") from None
+                raise ValueError(f"expires is no date: {expires!r} seconds from now") from None
         cookie = format_set_cookie(
             key,
             value,
@@ -122,7 +156,7 @@ class ResponseHead:
         samesite: SameSite | None = "lax",
         partitioned: bool = False,  # noqa: FBT001
     ) -> None:
-        """Make the client drop a cookie, which it knows by the attributes it was set with."""
+        """Add a Set-Cookie header that deletes a cookie, by the attributes it was set with."""
         self.set_cookie(
             key,
             max_age=0,
@@ -139,11 +173,11 @@ class ResponseHead:
         """Set the entity tag (:rfc:`9110`, section 8.8.3).
 
         Args:
-            etag: what stands between the quotes.
-            weak: it tells content that means the same, not content that is the same.
+            etag: the text between the quotes.
+            weak: whether the tag stands for contents of one meaning, and not for one content.
 
         Raises:
-            ValueError: it has a quote, a space or another character that no tag can hold.
+            ValueError: ``etag`` contains a quote, a space or another character that is not allowed.
 
         >>> from asgikit import Response
         >>> response = Response("tea", conditional=True)
@@ -156,7 +190,7 @@ class ResponseHead:
         self.headers["etag"] = format_etag(etag, weak=weak)
 
     def add_vary(self, *names: str) -> None:
-        """Name request fields that this response depends on (:rfc:`9110`, section 12.5.5)."""
+        """Add names of request headers to Vary (:rfc:`9110`, section 12.5.5)."""
         self.headers.add_vary(*names)
 
     def cache_control(
@@ -165,8 +199,8 @@ class ResponseHead:
         """Set Cache-Control (:rfc:`9111`, section 5.2.2) from a value, or from its attributes.
 
         Raises:
-            TypeError: both are given, or there is no such directive.
-            ValueError: it could not be sent, says nothing, or is both public and private.
+            TypeError: both are given, or a directive is unknown.
+            ValueError: a directive cannot be sent, there is none, or both public and private.
 
         >>> from asgikit import Response
         >>> response = Response("tea")
@@ -186,16 +220,17 @@ class ResponseHead:
         title: str | None = None,
         **parameters: str | None,
     ) -> None:
-        """Add a Link field (:rfc:`8288`, section 3).
+        """Add a Link header (:rfc:`8288`, section 3).
 
         Args:
             target: a URI reference, percent-encoded.
-            rel: the types of the relation, one or several.
+            rel: one relation type or several.
             title: for people to read, in any script.
-            parameters: target attributes; ``as_="style"`` is ``as``, ``None`` is a name alone.
+            parameters: target attributes. ``as_="style"`` is ``as="style"``; a value of ``None``
+                sends the name alone.
 
         Raises:
-            ValueError: it could not be sent, or there is no relation.
+            ValueError: the header cannot be sent, or there is no relation type.
 
         >>> from asgikit import Response
         >>> response = Response()

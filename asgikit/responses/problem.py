@@ -33,17 +33,17 @@ _PAGE = """\
 
 
 class ProblemResponse(Response):
-    """An error as problem details (:rfc:`9457`): in JSON, or as a page to those who prefer HTML.
+    """An error as problem details (:rfc:`9457`): as JSON, or as a page if the client prefers HTML.
 
-    Accept decides, where the response is called with the scope; without, it is JSON. A body that
-    is set in the place of the document is sent as it is.
+    Accept decides if the response is called with the scope; otherwise it is JSON. If ``body`` is
+    set, that body is sent instead of the document.
 
     Args:
         status_code: of the response, and a member of the document.
-        title: the problem in general.
-        detail: what went wrong this time.
-        type: a URI that names the kind of problem.
-        instance: a URI that names this occurrence.
+        title: a summary of this kind of problem.
+        detail: an explanation of this occurrence.
+        type: a URI that identifies the kind of problem.
+        instance: a URI that identifies this occurrence.
         extensions: further members; they cannot replace the ones above.
         headers: as of :class:`Response`.
         background: as of :class:`Response`.
@@ -77,16 +77,16 @@ class ProblemResponse(Response):
         document = {name: value for name, value in members.items() if value is not None}
         for name, value in (extensions or {}).items():
             if name in members:
-                raise ValueError(f"{name!r} is a member of every problem: give it by its own name")
+                raise ValueError(f"extensions must not contain {name!r}: use the argument {name}=")
             document[name] = value
         super().__init__(format_json(document), status_code, headers, background=background)
         self.add_vary("Accept")
-        # With the bytes it was written to, which tell whether somebody has set others.
+        # With its bytes, which show whether another body was set.
         self._document: tuple[dict[str, Any], bytes] = document, self._body
 
     @classmethod
     def from_error(cls, error: HTTPError) -> Self:
-        """Make the answer that an :class:`~asgikit.HTTPError` stands for."""
+        """Return the response for an :class:`~asgikit.HTTPError`."""
         return cls(
             error.status_code,
             title=error.title,
@@ -98,7 +98,7 @@ class ProblemResponse(Response):
         )
 
     def for_scope(self, scope: Scope) -> Self:
-        """Give the answer to the request of ``scope``: this one, or a copy that is a page.
+        """Return the response to the request of ``scope``: this one, or a copy that is a page.
 
         >>> problem = ProblemResponse(404, title="Not Found", detail="No <b>.")
         >>> page = problem.for_scope({"headers": [(b"accept", b"text/html,*/*;q=0.8")]})
@@ -106,7 +106,7 @@ class ProblemResponse(Response):
         ('text/html; charset=utf-8', True)
         """
         document, body = self._document
-        if self._body is not body or self._type_field not in self._list():
+        if self._body is not body or self._traits.type_header not in self._list():
             return self
         if not _prefers_html(scope):
             return self
@@ -122,9 +122,9 @@ class ProblemResponse(Response):
 
 
 def _prefers_html(scope: Scope) -> bool:
-    """Tell whether a request would rather have HTML than JSON, as those of browsers do."""
+    """Return whether a request prefers HTML to JSON, as those of browsers do."""
     text = find_header(scope.get("headers") or (), b"accept")
-    # One range prefers HTML only if it is of text; most that are no browsers send one, or none.
+    # Clients that are no browsers mostly send one media range, such as */*, or none.
     if text is None or ("," not in text and "text/" not in text.lower()):
         return False
     from asgikit.http.negotiation import parse_accept
@@ -135,13 +135,13 @@ def _prefers_html(scope: Scope) -> bool:
 
 
 def _format_page(document: Mapping[str, Any]) -> str:
-    """Write the members of a problem as HTML; whatever they hold, it is text there."""
+    """Return the members of a problem as an HTML page; their values are escaped."""
     from html import escape
 
     members = dict(document)
     heading = f"{members.pop('status')} {members.pop('title', '')}"
     if members["type"] == "about:blank":
-        # That is no kind of its own (section 4.2.1).
+        # The default, which says nothing (section 4.2.1).
         del members["type"]
     detail = members.pop("detail", None)
     content = "" if detail is None else f"<p>{escape(_format_value(detail))}</p>\n"

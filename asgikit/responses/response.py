@@ -1,27 +1,41 @@
-"""Responses that are made whole before they are sent: each is itself an ASGI instance.
+"""The base class of all responses, which sends a body that is in memory.
 
-Sending changes nothing in a response, so one object may be sent many times, and by many requests
-at once.
+A response is an ASGI instance: ``await response(scope, receive, send)`` sends it, and so does
+``await response(receive, send)``. Sending changes nothing in it, so one object may be sent many
+times, and by many requests at once.
+
+The life of a response:
+
+1. ``__init__`` renders the content to ``_body``, and ``_init_head`` checks the status and headers.
+   If all of them are the defaults, the list of headers is not built before it is sent.
+2. ``__call__`` calls ``_send``, which a subclass may override, and runs the background task.
+3. ``_messages`` makes the two messages. As long as nothing can have changed the list of headers, it
+   takes the fast path. Otherwise it checks the headers again, drops those that belong to the
+   connection, and obeys the status, HEAD and preconditions.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeAlias, overload
 
 from asgikit.datastructures.mutable_headers import MutableHeaders
 from asgikit.http.framing import (
     READ_METHODS,
     check_length,
-    check_status,
     format_length,
     format_type,
     has_content,
     promised_length,
 )
 from asgikit.http.grammar import check_field, header_pairs
-from asgikit.responses.head import HeadersArgument, ResponseHead
+from asgikit.responses.head import (
+    CONNECTION_HEADERS,
+    HeadersArgument,
+    ResponseHead,
+    drop_connection_headers,
+)
 from asgikit.responses.sending import finish, send_all
 from asgikit.scopes import answer_other, deny_websocket_with
 from asgikit.types import Message, RawHeaders, Receive, Scope, Send
@@ -29,31 +43,59 @@ from asgikit.types import Message, RawHeaders, Receive, Scope, Send
 if TYPE_CHECKING:
     from asgikit.http.response_plan import Selection
 
-__all__ = ["Response"]
-
+__all__ = [
+    "Response",
+    "check_utf8",
+    "encode_text",
+    "find_charset",
+    "has_plain_call",
+    "plan_messages",
+]
 
 Content: TypeAlias = str | bytes | bytearray | memoryview | None
+
+# CPython has one object for each small integer, so that `is` compares the default in 10 ns. Another
+# object takes the general path.
+_OK = 200
+
+
+class _Traits(NamedTuple):
+    """Facts about a response class that decide which path is taken.
+
+    Attributes:
+        type_header: the Content-Type header of the class, if it has a media type.
+        has_plain_render: ``render`` is that of :class:`Response`, and encodes text as UTF-8.
+        has_plain_call: ``__call__`` is that of :class:`Response`.
+        is_sent_whole: ``__call__`` and ``_send`` are those of :class:`Response`.
+    """
+
+    type_header: tuple[bytes, bytes] | None
+    has_plain_render: bool
+    has_plain_call: bool
+    is_sent_whole: bool
 
 
 class Response(ResponseHead):
     """A response with its whole body.
 
     Args:
-        content: the body; text is encoded as ``charset`` says, ``None`` is no byte.
-        status_code: from 100 to 999.
-        headers: a mapping, or pairs where a field is repeated. A Content-Type here replaces the
-            one made from ``media_type``; a Content-Length is a promise, held to the body.
-        media_type: of the body, in the place of the class's own; text gets ``charset``.
+        content: the body. Text is encoded by the ``charset`` parameter of ``media_type``, or else
+            by that of the class, UTF-8. ``None`` is an empty body.
+        status_code: from 200 to 599.
+        headers: a mapping, or pairs if a header is repeated. A Content-Type here replaces the one
+            made from ``media_type``. A Content-Length must equal the length of the body.
+        media_type: of the body, instead of that of the class. Text gets a ``charset``.
         background: called without arguments once in the end, also after a disconnect or an error:
             on the event loop if it is async, else in a thread. Cancelling the request does not
             cancel it once it runs. An exception of it is logged.
-        conditional: obey the preconditions of a GET or a HEAD, where the status is 200: answer 304
-            or 412 by the ETag or the Last-Modified of ``headers``. Without an ETag, one is made of
-            the body when it is sent.
+        conditional: whether to obey the preconditions of a GET or HEAD, if the status is 200: the
+            answer is 304 or 412 by the ETag or the Last-Modified of ``headers``. Without an ETag, a
+            hash of the body is used.
 
     Raises:
-        ValueError: a header field could not be sent, or the status code is none.
-        TypeError: the content is neither text nor bytes.
+        ValueError: a header cannot be sent, ``status_code`` is out of range, or the text cannot be
+            encoded.
+        TypeError: the content is neither text nor bytes, or ``status_code`` is no ``int``.
 
     >>> response = Response("<p>Hello</p>", media_type="text/html")
     >>> response.raw_headers
@@ -62,25 +104,13 @@ class Response(ResponseHead):
 
     media_type: ClassVar[str | None] = None
     charset: ClassVar[str] = "utf-8"
-
-    # Found out once for each class; each saves 5 % of a small response or more. The field that
-    # every response starts with; whether text is encoded, and bytes taken, as they are; whether
-    # `__call__` is this one, and `_send` too.
-    _type_field: ClassVar[tuple[bytes, bytes] | None] = None
-    _encodes: ClassVar[bool] = True
-    _responds: ClassVar[bool] = True
-    _is_whole: ClassVar[bool] = True
+    _traits: ClassVar[_Traits]
 
     __slots__ = ("_body", "_conditional", "_etag", "background")
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        cls._type_field = (
-            None if cls.media_type is None else format_type(cls.media_type, cls.charset)
-        )
-        cls._encodes = cls.render is Response.render and cls.charset == "utf-8"
-        cls._responds = cls.__call__ is Response.__call__
-        cls._is_whole = cls._responds and cls._send is Response._send
+        cls._traits = _find_traits(cls)
 
     def __init__(
         self,
@@ -92,90 +122,113 @@ class Response(ResponseHead):
         *,
         conditional: bool = False,
     ) -> None:
-        if type(content) is str and self._encodes:
+        # perf: a_plaintext -N %: what `render` and `_check_rendered` do with text.
+        if type(content) is str and self._traits.has_plain_render:
             self._body = content.encode()
-        elif type(content) is bytes and self._encodes:
-            self._body = content
         else:
             self._body = self._check_rendered(self.render(content))
-        if headers is None and media_type is None and status_code == 200:
-            # What `_prepare` comes to: a call less saves 4 % of a small response.
-            self.status_code: int = 200
-            self.background: Callable[[], Any] | None = background
-            self._headers: MutableHeaders | None = None
+        if not self._init_head(status_code, headers, media_type, background, conditional):
+            self._match_charset(content)
+
+    def _init_head(
+        self,
+        status_code: int,
+        headers: HeadersArgument | None,
+        media_type: str | None,
+        background: Callable[[], Any] | None,
+        conditional: bool,  # noqa: FBT001 - a positional argument is 3 % faster
+        *,
+        has_body: bool = True,
+    ) -> bool:
+        """Set everything but the body.
+
+        Args:
+            status_code: as of :class:`Response`; so are the others.
+            headers: see above.
+            media_type: see above.
+            background: see above.
+            conditional: see above.
+            has_body: whether ``_body`` is set, which Content-Length is made from.
+
+        Returns:
+            Whether all headers are the defaults. The list of headers is then not built before it is
+            needed.
+        """
+        self.background: Callable[[], Any] | None = background
+        self._conditional = conditional
+        self._headers: MutableHeaders | None = None
+        # perf: a_plaintext -N %, b_json_small -N %
+        if (
+            headers is None
+            and media_type is None
+            and status_code is _OK
+            and has_body
+            and not conditional
+        ):
+            self._status_code = 200
             self._raw: RawHeaders | None = None
-        else:
-            self._prepare_whole(status_code, headers, media_type, background)
-        if conditional:
-            self._make_conditional()
-
-    def _check_rendered(self, body: Any) -> bytes:
-        if type(body) is bytes:
-            return body
-        raise TypeError(
-            f"the body of {type(self).__name__} was rendered as {type(body).__name__}: "
-            "render() and dumps= give bytes"
-        )
-
-    def _make_conditional(self) -> None:
-        # Only looked at where there are `_headers`: it costs the others nothing.
-        self._conditional = True
-        _ = self.headers
-
-    def _prepare_whole(
-        self,
-        status_code: int,
-        headers: HeadersArgument | None,
-        media_type: str | None,
-        background: Callable[[], Any] | None,
-    ) -> None:
-        raw = self._prepare(status_code, headers, media_type, background)
-        if self._headers is None:
-            raw.append(format_length(len(self._body)))
-
-    def _prepare(
-        self,
-        status_code: int,
-        headers: HeadersArgument | None,
-        media_type: str | None,
-        background: Callable[[], Any] | None,
-    ) -> RawHeaders:
-        """Set all but the body, and give the fields, which have no Content-Length of ours yet."""
-        check_status(status_code)
+            return True
         self.status_code = status_code
-        self.background = background
-        # Made when somebody asks for it: from then on, sending looks at the fields again.
-        self._headers = None
-        own = self._type_field if media_type is None else format_type(media_type, self.charset)
+        own = (
+            self._traits.type_header
+            if media_type is None
+            else format_type(media_type, self.charset)
+        )
         self._raw = raw = [] if own is None else [own]
+        names: set[bytes] = set()
         if headers is not None:
             given = [check_field(name, value) for name, value in header_pairs(headers)]
             names = {name for name, _ in given}
             self._raw = raw = given if b"content-type" in names else [*raw, *given]
-            if b"content-length" in names:
-                # A promise, to be looked at when the body is sent.
-                self._headers = MutableHeaders._over(raw)
-        return raw
+        has_length = b"content-length" in names
+        if has_body and not has_length:
+            raw.append(format_length(len(self._body)))
+        if conditional:
+            self._etag: tuple[bytes, bytes] | None = None
+        if conditional or has_length or not names.isdisjoint(CONNECTION_HEADERS):
+            # Sending has to take the general path.
+            self._headers = MutableHeaders._over(raw)
+        return False
+
+    def _check_rendered(self, body: Any) -> bytes:
+        if type(body) is bytes:
+            return body
+        if isinstance(body, bytes):
+            # A subclass, such as `numpy.bytes_`, which servers may refuse.
+            return bytes(memoryview(body))
+        raise TypeError(
+            f"the body of {type(self).__name__} was rendered as {type(body).__name__}: "
+            "render() and dumps= must return bytes"
+        )
+
+    def _match_charset(self, content: Any) -> None:
+        """Encode text again if Content-Type announces another charset than that of the class."""
+        if type(self).render is not Response.render or not isinstance(content, str):
+            return
+        charset = find_charset(self._list())
+        if charset is not None and charset != self.charset.lower():
+            self._body = encode_text(content, charset)
+            kept = [header for header in self._list() if header[0] != b"content-length"]
+            self._list()[:] = [*kept, format_length(len(self._body))]
 
     def _list(self) -> RawHeaders:
-        """Give the list of fields itself, made where there was no need for one yet."""
+        """Return the list of headers itself; make it if there is none yet."""
         raw = self._raw
         if raw is None:
             raw = self._raw = self._make_list()
         return raw
 
     def _make_list(self) -> RawHeaders:
-        size = len(self._body)
-        length = format_length(size)
-        field = self._type_field
-        return [length] if field is None else [field, length]
+        length = format_length(len(self._body))
+        header = self._traits.type_header
+        return [length] if header is None else [header, length]
 
     def render(self, content: Any) -> bytes:
-        """Make the body of ``content``: the one hook of a subclass."""
+        """Return the body for ``content``. A subclass may override this method."""
         if isinstance(content, str):
             return content.encode(self.charset)
         if isinstance(content, bytes):
-            return content
+            return content if type(content) is bytes else bytes(memoryview(content))
         if content is None:
             return b""
         if isinstance(content, bytearray | memoryview):
@@ -187,7 +240,7 @@ class Response(ResponseHead):
 
     @property
     def body(self) -> bytes:
-        """The body; where it is set, Content-Length follows."""
+        """The body. If it is set, Content-Length follows."""
         return self._body
 
     @body.setter
@@ -197,7 +250,7 @@ class Response(ResponseHead):
 
     def __copy__(self) -> Self:
         copy = type(self).__new__(type(self))
-        # Slots make it a pair: the attributes of a subclass without slots, and the slots.
+        # With slots it is a pair: the attributes of a subclass without slots, and the slots.
         state: Any = object.__getstate__(self)
         for name, value in {**(state[0] or {}), **state[1]}.items():
             setattr(copy, name, value)
@@ -216,10 +269,10 @@ class Response(ResponseHead):
     async def __call__(
         self, scope_or_receive: Any, receive_or_send: Any, send: Any = None, /
     ) -> None:
-        """Send it: as ``response(scope, receive, send)``, or as ``response(receive, send)``.
+        """Send the response: ``response(scope, receive, send)``, or ``response(receive, send)``.
 
-        With the scope it honours HEAD; without, it answers as to a GET. A websocket handshake is
-        refused with it, where the server can send a response to one.
+        With the scope it obeys HEAD, and denies a websocket handshake. Without the scope it answers
+        as to an unconditional GET.
         """
         if send is None:
             await self._respond(None, scope_or_receive, receive_or_send)
@@ -231,16 +284,16 @@ class Response(ResponseHead):
             await answer_other(scope_or_receive, receive_or_send, send)
 
     def _respond(self, scope: Scope | None, receive: Receive, send: Send) -> Awaitable[None]:
-        """Send it, and run its background task."""
+        """Send the response, and run its background task."""
         return finish(self._send(scope, receive, send), self)
 
     async def _send(
         self,
         scope: Scope | None,
-        receive: Receive,  # noqa: ARG002 - for the classes that watch it
+        receive: Receive,  # noqa: ARG002 - for the classes that wait for a disconnect
         send: Send,
     ) -> None:
-        """Send the messages: the hook of the classes that are not sent whole.
+        """Send the messages. Classes whose body is not in memory override this method.
 
         Raises:
             Disconnected: the client has disconnected.
@@ -248,26 +301,22 @@ class Response(ResponseHead):
         await send_all(send, *self._messages(scope))
 
     def _messages(self, scope: Scope | None) -> tuple[Message, Message]:
-        """Make the two messages that answer the request of ``scope``."""
+        """Return the two messages that answer the request of ``scope``."""
+        # perf: a_plaintext -N %, b_json_small -N %
         if (
             self._headers is None
-            and self.status_code == 200
+            and self._status_code == 200
             and (scope is None or scope["method"] != "HEAD")
         ):
-            body = self._body
             raw = self._raw
-            if raw is not None:
-                headers = [*raw]
-            else:
-                # What `_make_list` comes to: a call less saves 2 % of a small response.
-                size = len(body)
-                length = format_length(size)
-                field = self._type_field
-                headers = [length] if field is None else [field, length]
+            headers = self._make_list() if raw is None else [*raw]
             return (
                 {"type": "http.response.start", "status": 200, "headers": headers},
-                {"type": "http.response.body", "body": body},
+                {"type": "http.response.body", "body": self._body},
             )
+        return self._general_messages(scope)
+
+    def _general_messages(self, scope: Scope | None) -> tuple[Message, Message]:
         status_code, headers, body = self._fit(scope, self._checked_headers())
         return (
             {"type": "http.response.start", "status": status_code, "headers": headers},
@@ -275,13 +324,13 @@ class Response(ResponseHead):
         )
 
     def _fit(self, scope: Scope | None, headers: RawHeaders) -> tuple[int, RawHeaders, bytes]:
-        """Give the status, the fields and the body to send, where these are not simply its own."""
-        headers, is_open = self._for_status(headers)
-        if not is_open:
+        """Return the status, headers and body to send, by the status, HEAD and preconditions."""
+        headers, may_have_content = self._for_status(headers)
+        if not may_have_content:
             return self.status_code, headers, b""
         is_head = scope is not None and scope["method"] == "HEAD"
         if is_head:
-            # To a HEAD it may be the length of something else (RFC 9110, section 8.6).
+            # To a HEAD, it may be the length of another body (RFC 9110, section 8.6).
             promised_length(headers)
         elif self._headers is not None:
             check_length(headers, len(self._body))
@@ -292,13 +341,13 @@ class Response(ResponseHead):
         return status_code, headers, b"" if is_head or status_code != 200 else self._body
 
     def _select(self, scope: Scope | None, headers: RawHeaders) -> Selection | None:
-        """Decide by the preconditions of the request; the pieces of what is given say nothing."""
+        """Decide by the preconditions of the request; the segments of the result mean nothing.
+
+        Returns:
+            ``None`` if preconditions do not apply.
+        """
         method = "GET" if scope is None else scope["method"]
-        if (
-            not getattr(self, "_conditional", False)
-            or self.status_code != 200
-            or method not in READ_METHODS
-        ):
+        if not self._conditional or self.status_code != 200 or method not in READ_METHODS:
             return None
         from asgikit.http.response_plan import (
             Selection,
@@ -317,31 +366,93 @@ class Response(ResponseHead):
 
     def _make_etag(self) -> RawHeaders:
         """Return a strong ETag: a hash of the body, calculated once for each body."""
-        body, etag = getattr(self, "_etag", (None, b""))
-        if body is not self._body:
+        if self._etag is None or self._etag[0] is not self._body:
             import hashlib
 
             digest = hashlib.blake2b(self._body, digest_size=16).hexdigest()
-            etag = b'"%b"' % digest.encode("ascii")
-            self._etag = (self._body, etag)
-        return [(b"etag", etag)]
+            self._etag = self._body, b'"%b"' % digest.encode("ascii")
+        return [(b"etag", self._etag[1])]
 
     def _checked_headers(self) -> RawHeaders:
-        """Give the fields to send, looked at once more where somebody has had the list in hand."""
-        if self._raw is None:
-            return self._make_list()
+        """Return the headers to send; check them again if the application has had the list."""
         if self._headers is None:
-            return [*self._raw]
-        return [check_field(name, value) for name, value in self._raw]
+            return [*self._list()]
+        return drop_connection_headers([check_field(*header) for header in self._list()])
 
     def _for_status(self, headers: RawHeaders) -> tuple[RawHeaders, bool]:
-        """Give the fields as the status lets them be, and whether content may follow them."""
-        check_status(self.status_code)
+        """Return the headers that the status allows, and whether it allows content."""
         if has_content(self.status_code):
             return headers, True
-        # A 205 tells its end by a length of zero, the others by their status (RFC 9110, sections
-        # 8.6 and 15.3.6).
-        headers = [field for field in headers if field[0] != b"content-length"]
+        # A 205 has a length of zero, the others have none (RFC 9110, sections 8.6 and 15.3.6).
+        headers = [header for header in headers if header[0] != b"content-length"]
         if self.status_code == 205:
             headers.append(format_length(0))
         return headers, False
+
+
+def _find_traits(cls: type[Response]) -> _Traits:
+    has_plain_call = cls.__call__ is Response.__call__
+    return _Traits(
+        None if cls.media_type is None else format_type(cls.media_type, cls.charset),
+        has_plain_render=cls.render is Response.render and cls.charset == "utf-8",
+        has_plain_call=has_plain_call,
+        is_sent_whole=has_plain_call and cls._send is Response._send,
+    )
+
+
+Response._traits = _find_traits(Response)
+
+
+# perf: a_plaintext -N %, b_json_small -N %: no coroutines of `__call__`, `_send` and `finish`.
+def plan_messages(response: Response, scope: Scope) -> tuple[Message, Message] | None:
+    """Return the messages of a response that consists of two messages and no background task.
+
+    Returns:
+        ``None`` if the response has to be called.
+    """
+    if response.background is None and response._traits.is_sent_whole:
+        return response._messages(scope)
+    return None
+
+
+def has_plain_call(response: Response) -> bool:
+    """Return whether a response is sent by ``Response.__call__``, which marks late errors."""
+    return response._traits.has_plain_call
+
+
+def find_charset(headers: RawHeaders) -> str | None:
+    """Return the charset that Content-Type announces, in lower case."""
+    from asgikit.http.media_types import parse_media_type
+
+    for name, value in headers:
+        if name == b"content-type" and b"charset=" in value.lower():
+            media_type = parse_media_type(value.decode("latin-1"))
+            return None if media_type is None else media_type.charset
+    return None
+
+
+def encode_text(text: str, charset: str) -> bytes:
+    """Encode text by the charset that its Content-Type announces.
+
+    Raises:
+        ValueError: the charset is unknown, or cannot represent the text.
+
+    >>> len(encode_text("\u00e9", "iso-8859-1"))
+    1
+    """
+    try:
+        return text.encode(charset)
+    except (LookupError, UnicodeEncodeError) as error:
+        raise ValueError(
+            f"the text cannot be encoded in {charset!r}, which its Content-Type announces: {error}"
+        ) from None
+
+
+def check_utf8(headers: RawHeaders) -> None:
+    """Raise :exc:`ValueError` if Content-Type announces another charset than UTF-8.
+
+    >>> check_utf8([(b"content-type", b"application/json")])
+    """
+    charset = find_charset(headers)
+    if charset not in (None, "utf-8", "utf8"):
+        raise ValueError(f"the content is UTF-8, but its Content-Type announces {charset!r}")

@@ -12,6 +12,7 @@ import re
 import threading
 from collections import OrderedDict
 from datetime import UTC, datetime
+from http import HTTPStatus
 from itertools import product
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -225,24 +226,47 @@ def test_text_that_no_encoding_holds_is_refused() -> None:
         Response("\ud800")
 
 
-@pytest.mark.parametrize("status_code", [-1, 0, 20, 99, 1000, 10**9])
-@pytest.mark.parametrize("name", [name for name in MAKERS if name != "RedirectResponse"])
-def test_a_status_code_has_three_digits(name: str, status_code: int) -> None:
-    with pytest.raises(ValueError, match="status code"):
-        MAKERS[name][0](status_code=status_code)
+NO_STATUSES = [
+    (-1, ValueError),
+    (0, ValueError),
+    (20, ValueError),
+    (100, ValueError),  # 1xx: not final, the server's own
+    (101, ValueError),
+    (199, ValueError),
+    (600, ValueError),
+    (999, ValueError),
+    (10**9, ValueError),
+    (True, ValueError),
+    (200.0, TypeError),
+    (404.5, TypeError),
+    ("200", TypeError),
+    (None, TypeError),
+]
 
 
-@every_class
-async def test_a_status_code_set_later_is_checked_before_anything_is_sent(
-    make: Make, body: bytes
+@pytest.mark.parametrize(("status_code", "error"), NO_STATUSES, ids=repr)
+@pytest.mark.parametrize("name", MAKERS)
+def test_status_code_is_refused_where_it_is_set(
+    name: str, status_code: Any, error: type[Exception]
 ) -> None:
+    make, _ = MAKERS[name]
+    with pytest.raises(error, match=r"status"):
+        make(status_code=status_code)
+
     response = make()
-    response.status_code = 1000
+    before = response.status_code
+    with pytest.raises(error, match="status code"):
+        response.status_code = status_code
+    assert response.status_code == before
 
-    tried, error = await converse(response)
 
-    assert isinstance(error, ValueError)
-    assert tried == []
+@pytest.mark.parametrize("status_code", [200, 299, 308, 599, HTTPStatus.CREATED])
+@pytest.mark.parametrize("name", [name for name in MAKERS if name != "RedirectResponse"])
+async def test_status_code_is_an_int_from_200_to_599(name: str, status_code: int) -> None:
+    response = MAKERS[name][0](status_code=status_code)
+
+    assert response.status_code == status_code
+    assert (await exchange(response)).status_code == status_code
 
 
 async def test_content_length_follows_the_body() -> None:
@@ -620,11 +644,11 @@ def test_a_location_is_visible_ascii_and_the_same_target(url: str) -> None:
 
 @pytest.mark.parametrize("url", [None, b"/", bytearray(b"/"), 1, True, 1.5])
 def test_a_redirect_leads_to_text(url: object) -> None:
-    with pytest.raises(TypeError, match="as text"):
+    with pytest.raises(TypeError, match="must be a str"):
         RedirectResponse(url)
 
 
-@pytest.mark.parametrize("status_code", [100, 200, 299, 304, 400])
+@pytest.mark.parametrize("status_code", [200, 299, 304, 400])
 def test_a_redirect_has_the_status_of_one(status_code: int) -> None:
     with pytest.raises(ValueError, match="300 to 399"):
         RedirectResponse("/", status_code)
@@ -698,7 +722,7 @@ async def test_no_number_is_promised_to_head_either(make: Make, body: bytes) -> 
         assert tried == []
 
 
-STATUSES = [100, 101, 103, 199, 200, 201, 204, 205, 206, 301, 304, 399, 404, 500, 599, 999]
+STATUSES = [200, 201, 204, 205, 206, 301, 304, 399, 404, 500, 599]
 
 
 def awaited_without_scope(response: Response) -> Callable[..., Any]:
@@ -720,7 +744,7 @@ async def test_no_content_where_http_has_none(make: Make, body: bytes, touched: 
         else:
             answer = await exchange(response, how)
 
-        forbidden = status_code < 200 or status_code in {204, 205, 304}
+        forbidden = status_code in {204, 205, 304}
         assert answer.status_code == status_code
         assert answer.body == (b"" if how == "HEAD" or forbidden else body)
         lengths = answer.headers.getall("content-length", [])
