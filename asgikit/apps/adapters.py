@@ -27,7 +27,7 @@ from asgikit.exceptions import ClientDisconnect, HTTPError
 from asgikit.limits import DEFAULT_LIMITS, Limits
 from asgikit.requests.request import Request
 from asgikit.responses.problem import ProblemResponse
-from asgikit.responses.response import Response, has_plain_call, plan_messages
+from asgikit.responses.response import Response, has_plain_call
 from asgikit.runtime.threads import call_in_thread, is_async_callable
 from asgikit.scopes import answer_other
 from asgikit.types import ASGIApp, Message, Receive, Scope, Send
@@ -88,8 +88,8 @@ class App:
         try:
             try:
                 response = await self._handle(request)
-                if isinstance(response, Response):
-                    messages = plan_messages(response, scope)
+                if isinstance(response, Response) and response.background is None:
+                    messages = response._plan_messages(scope)
             except Exception as error:
                 if not await self._answer_error(error, request, receive, send):
                     raise

@@ -137,7 +137,7 @@ class FileResponse(Response):
         if media_type is None and self.media_type is None:
             name = filename or self.path
             media_type = _guess_type(name[name.rfind("/") + 1 :])
-        self._init_head(status_code, headers, media_type, background, False, has_body=False)
+        self._init_without_body(status_code, headers, media_type, background)
         if filename is not None:
             disposition = format_content_disposition(content_disposition_type, filename)
             self.headers.setdefault("content-disposition", disposition)

@@ -62,8 +62,10 @@ class JSONResponse(Response):
                 self._body = format_json(content, default)
         else:
             self._body = self._check_rendered(self.render(content))
-        if not self._init_head(status_code, headers, media_type, background, conditional):
+        if not self._init_head(status_code, headers, media_type, background):
             check_utf8(self._list())
+        if conditional:
+            self._make_conditional()
 
     def render(self, content: Any) -> bytes:
         """Write ``content`` by ``dumps``, or as JSON."""

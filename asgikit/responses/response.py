@@ -18,7 +18,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeAlias, overload
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias, overload
 
 from asgikit.datastructures.mutable_headers import MutableHeaders
 from asgikit.http.framing import (
@@ -49,7 +50,6 @@ __all__ = [
     "encode_text",
     "find_charset",
     "has_plain_call",
-    "plan_messages",
 ]
 
 Content: TypeAlias = str | bytes | bytearray | memoryview | None
@@ -59,20 +59,19 @@ Content: TypeAlias = str | bytes | bytearray | memoryview | None
 _OK = 200
 
 
-class _Traits(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class _Traits:
     """Facts about a response class that decide which path is taken.
 
     Attributes:
         type_header: the Content-Type header of the class, if it has a media type.
         has_plain_render: ``render`` is that of :class:`Response`, and encodes text as UTF-8.
         has_plain_call: ``__call__`` is that of :class:`Response`.
-        is_sent_whole: ``__call__`` and ``_send`` are those of :class:`Response`.
     """
 
     type_header: tuple[bytes, bytes] | None
     has_plain_render: bool
     has_plain_call: bool
-    is_sent_whole: bool
 
 
 class Response(ResponseHead):
@@ -111,6 +110,8 @@ class Response(ResponseHead):
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         cls._traits = _find_traits(cls)
+        is_sent_whole = cls._traits.has_plain_call and cls._send is Response._send
+        cls._plan_messages = cls._messages if is_sent_whole else _plan_nothing  # type: ignore[method-assign,assignment]
 
     def __init__(
         self,
@@ -127,8 +128,10 @@ class Response(ResponseHead):
             self._body = content.encode()
         else:
             self._body = self._check_rendered(self.render(content))
-        if not self._init_head(status_code, headers, media_type, background, conditional):
+        if not self._init_head(status_code, headers, media_type, background):
             self._match_charset(content)
+        if conditional:
+            self._make_conditional()
 
     def _init_head(
         self,
@@ -136,59 +139,51 @@ class Response(ResponseHead):
         headers: HeadersArgument | None,
         media_type: str | None,
         background: Callable[[], Any] | None,
-        conditional: bool,  # noqa: FBT001 - a positional argument is 3 % faster
-        *,
-        has_body: bool = True,
     ) -> bool:
-        """Set everything but the body.
-
-        Args:
-            status_code: as of :class:`Response`; so are the others.
-            headers: see above.
-            media_type: see above.
-            background: see above.
-            conditional: see above.
-            has_body: whether ``_body`` is set, which Content-Length is made from.
+        """Set everything but the body, which is in ``_body`` already.
 
         Returns:
-            Whether all headers are the defaults. The list of headers is then not built before it is
-            needed.
+            Whether all headers are the defaults. Their list is then not built before it is needed.
         """
-        self.background: Callable[[], Any] | None = background
-        self._conditional = conditional
-        self._headers: MutableHeaders | None = None
         # perf: a_plaintext -N %, b_json_small -N %
-        if (
-            headers is None
-            and media_type is None
-            and status_code is _OK
-            and has_body
-            and not conditional
-        ):
+        if headers is None and media_type is None and status_code is _OK:
+            self.background: Callable[[], Any] | None = background
+            self._conditional = False
+            self._headers: MutableHeaders | None = None
             self._status_code = 200
             self._raw: RawHeaders | None = None
             return True
+        raw = self._init_without_body(status_code, headers, media_type, background)
+        if all(name != b"content-length" for name, _ in raw):
+            raw.append(format_length(len(self._body)))
+        return False
+
+    def _init_without_body(
+        self,
+        status_code: int,
+        headers: HeadersArgument | None,
+        media_type: str | None,
+        background: Callable[[], Any] | None,
+    ) -> RawHeaders:
+        """Set everything but the body, and return the list of headers."""
         self.status_code = status_code
+        self.background = background
+        self._conditional = False
+        self._headers = None
         own = (
             self._traits.type_header
             if media_type is None
             else format_type(media_type, self.charset)
         )
         self._raw = raw = [] if own is None else [own]
-        names: set[bytes] = set()
         if headers is not None:
             given = [check_field(name, value) for name, value in header_pairs(headers)]
             names = {name for name, _ in given}
             self._raw = raw = given if b"content-type" in names else [*raw, *given]
-        has_length = b"content-length" in names
-        if has_body and not has_length:
-            raw.append(format_length(len(self._body)))
-        if conditional:
-            self._etag: tuple[bytes, bytes] | None = None
-        if conditional or has_length or not names.isdisjoint(CONNECTION_HEADERS):
-            # Sending has to take the general path.
-            self._headers = MutableHeaders._over(raw)
-        return False
+            if b"content-length" in names or not names.isdisjoint(CONNECTION_HEADERS):
+                # Sending has to take the general path.
+                self._headers = MutableHeaders._over(raw)
+        return raw
 
     def _check_rendered(self, body: Any) -> bytes:
         if type(body) is bytes:
@@ -200,6 +195,12 @@ class Response(ResponseHead):
             f"the body of {type(self).__name__} was rendered as {type(body).__name__}: "
             "render() and dumps= must return bytes"
         )
+
+    def _make_conditional(self) -> None:
+        self._conditional = True
+        self._etag: tuple[bytes, bytes] | None = None
+        # Sending has to take the general path.
+        _ = self.headers
 
     def _match_charset(self, content: Any) -> None:
         """Encode text again if Content-Type announces another charset than that of the class."""
@@ -316,6 +317,19 @@ class Response(ResponseHead):
             )
         return self._general_messages(scope)
 
+    if TYPE_CHECKING:
+
+        def _plan_messages(self, scope: Scope | None) -> tuple[Message, Message] | None:
+            """Return the messages of a response whose ``background`` is ``None``.
+
+            Returns:
+                ``None`` if the response has to be called, because its class sends other messages.
+            """
+
+    else:
+        # perf: a_plaintext -N %, b_json_small -N %: without `__call__`, `_send` and `finish`.
+        _plan_messages = _messages
+
     def _general_messages(self, scope: Scope | None) -> tuple[Message, Message]:
         status_code, headers, body = self._fit(scope, self._checked_headers())
         return (
@@ -375,9 +389,11 @@ class Response(ResponseHead):
 
     def _checked_headers(self) -> RawHeaders:
         """Return the headers to send; check them again if the application has had the list."""
+        if self._raw is None:
+            return self._make_list()
         if self._headers is None:
-            return [*self._list()]
-        return drop_connection_headers([check_field(*header) for header in self._list()])
+            return [*self._raw]
+        return drop_connection_headers([check_field(*header) for header in self._raw])
 
     def _for_status(self, headers: RawHeaders) -> tuple[RawHeaders, bool]:
         """Return the headers that the status allows, and whether it allows content."""
@@ -391,28 +407,18 @@ class Response(ResponseHead):
 
 
 def _find_traits(cls: type[Response]) -> _Traits:
-    has_plain_call = cls.__call__ is Response.__call__
     return _Traits(
         None if cls.media_type is None else format_type(cls.media_type, cls.charset),
         has_plain_render=cls.render is Response.render and cls.charset == "utf-8",
-        has_plain_call=has_plain_call,
-        is_sent_whole=has_plain_call and cls._send is Response._send,
+        has_plain_call=cls.__call__ is Response.__call__,
     )
 
 
 Response._traits = _find_traits(Response)
 
 
-# perf: a_plaintext -N %, b_json_small -N %: no coroutines of `__call__`, `_send` and `finish`.
-def plan_messages(response: Response, scope: Scope) -> tuple[Message, Message] | None:
-    """Return the messages of a response that consists of two messages and no background task.
-
-    Returns:
-        ``None`` if the response has to be called.
-    """
-    if response.background is None and response._traits.is_sent_whole:
-        return response._messages(scope)
-    return None
+def _plan_nothing(response: Response, scope: Scope | None) -> None:
+    """Stand in for ``_messages`` in classes that send more than two messages."""
 
 
 def has_plain_call(response: Response) -> bool:

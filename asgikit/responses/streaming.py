@@ -122,11 +122,13 @@ class StreamingResponse(Response):
         self._trailers: RawHeaders | Callable[[], HeadersArgument] | None = None
         if trailers is not None:
             self._trailers = trailers if callable(trailers) else check_trailers(trailers)
-        self._init_head(status_code, headers, media_type, background, conditional, has_body=False)
+        self._init_without_body(status_code, headers, media_type, background)
         if content_length is not None:
             if content_length < 0:
                 raise ValueError(f"content_length must not be negative, but is {content_length}")
             self.headers["content-length"] = str(content_length)
+        if conditional:
+            self._make_conditional()
 
     def _choose_iterator(self, content: Any) -> Callable[[Any], AsyncIterator[Any]]:
         """Return the function that makes an async iterator over ``content``."""

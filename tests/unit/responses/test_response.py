@@ -226,6 +226,97 @@ def test_text_that_no_encoding_holds_is_refused() -> None:
         Response("\ud800")
 
 
+class Hex(bytes):
+    """A subclass of bytes, as `HexBytes` and `numpy.bytes_` are."""
+
+    def __bytes__(self) -> bytes:
+        return b"other"
+
+    def __len__(self) -> int:
+        return 99
+
+
+class Rendered(Response):
+    def render(self, content: Any) -> bytes:
+        return Hex(content)
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        Response(Hex(b"tea")),
+        Rendered(b"tea"),
+        JSONResponse(None, dumps=lambda content: Hex(b"tea")),
+    ],
+    ids=["content", "render", "dumps"],
+)
+async def test_body_of_a_bytes_subclass_is_sent_as_bytes(response: Response) -> None:
+    assert type(response.body) is bytes
+    assert (await exchange(response)).body == b"tea"
+    response.body = Hex(b"pot")
+    assert type(response.body) is bytes
+    assert (await exchange(response)).body == b"pot"
+
+
+CHARSETS = [
+    ("text/plain; charset=iso-8859-1", b"\xe9"),
+    ("text/plain;charset=LATIN1", b"\xe9"),
+    ('text/plain; charset="utf-16-be"', b"\x00\xe9"),
+    ("text/plain; charset=utf-8", b"\xc3\xa9"),
+    ("text/plain; charset=UTF-8", b"\xc3\xa9"),
+    ("application/xml; charset=iso-8859-1", b"\xe9"),
+    ("text/plain", b"\xc3\xa9"),
+    ("text/plain; charset=", b"\xc3\xa9"),
+]
+
+
+@pytest.mark.parametrize(("media_type", "body"), CHARSETS)
+async def test_text_is_encoded_by_the_announced_charset(media_type: str, body: bytes) -> None:
+    for response in (
+        PlainTextResponse("\xe9", media_type=media_type),
+        Response("\xe9", headers={"Content-Type": media_type}),
+    ):
+        answer = await exchange(response)
+        assert answer.body == body
+        assert answer.headers.getall("content-length") == [str(len(body))]
+        assert answer.headers["content-type"].lower().startswith(media_type.lower())
+    # Bytes are the application's own.
+    assert Response(b"\xff", media_type=media_type).body == b"\xff"
+
+
+@pytest.mark.parametrize("charset", ["us-ascii", "iso-8859-2", "no-such-charset", "rot13"])
+def test_text_that_the_charset_cannot_hold_is_refused(charset: str) -> None:
+    with pytest.raises(ValueError, match="cannot be encoded"):
+        Response("\u20ac", media_type=f"text/plain; charset={charset}")
+
+
+def test_json_of_another_charset_is_refused() -> None:
+    with pytest.raises(ValueError, match="announces 'latin-1'"):
+        JSONResponse({}, media_type="application/json; charset=latin-1")
+    with pytest.raises(ValueError, match="announces 'utf-16'"):
+        JSONResponse({}, headers={"content-type": "application/json; charset=utf-16"})
+    for charset in ("utf-8", "UTF-8", "utf8"):
+        response = JSONResponse({}, media_type=f"application/json; charset={charset}")
+        assert response.body == b"{}"
+
+
+PERCENTS = [
+    ("/100%", "/100%25"),
+    ("/a%20b", "/a%20b"),
+    ("/%zz%41", "/%25zz%41"),
+    ("/%", "/%25"),
+    ("/%4", "/%254"),
+    ("/%%41", "/%25%41"),
+    ("/?q=5%&r=%c3%a9", "/?q=5%25&r=%c3%a9"),
+    ("/%\u0661\u0661", "/%25%D9%A1%D9%A1"),  # digits of another script
+]
+
+
+@pytest.mark.parametrize(("url", "location"), PERCENTS)
+def test_percent_that_starts_no_encoding_is_encoded(url: str, location: str) -> None:
+    assert RedirectResponse(url).headers["location"] == location
+
+
 NO_STATUSES = [
     (-1, ValueError),
     (0, ValueError),
@@ -1114,7 +1205,7 @@ async def test_a_problem_has_the_fields_of_its_error() -> None:
 
 @pytest.mark.parametrize("name", ["type", "title", "status", "detail", "instance"])
 def test_an_extension_takes_no_members_place(name: str) -> None:
-    with pytest.raises(ValueError, match=f"'{name}' is a member"):
+    with pytest.raises(ValueError, match=f"must not contain '{name}': use the argument {name}="):
         ProblemResponse(400, extensions={name: "x"})
 
 
