@@ -16,7 +16,13 @@ from asgikit.exceptions import BadRequest, ContentTooLarge
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["QueryParams", "format_urlencoded", "parse_query", "parse_urlencoded"]
+__all__ = [
+    "QueryParams",
+    "explain_attribute",
+    "format_urlencoded",
+    "parse_query",
+    "parse_urlencoded",
+]
 
 # A sequence between two separators. Empty sequences are skipped (section 5.1, step 3.1).
 _SEQUENCE = re.compile(r"[^&]++")
