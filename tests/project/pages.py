@@ -73,7 +73,7 @@ def replace_block(text: str, name: str, block: str) -> str:
 
 
 def update_pages(name: str, blocks: Mapping[Path, str], *, write: bool) -> list[Path]:
-    """Return the pages whose block differs from ``blocks``; with ``write``, replace the block.
+    """Return the pages with a block that differs from ``blocks``; with ``write``, replace it.
 
     No page is written if the markers of any page are wrong.
 

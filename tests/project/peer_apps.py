@@ -1,8 +1,7 @@
-"""The same small apps in five libraries, each written as its documentation would.
+"""The same small apps in five libraries, each written like the examples of its documentation.
 
-A library is a function from the name of an app to the app, or to nothing where it has no word for
-it. Its errors are answered as they are in an app of its own. Werkzeug is WSGI's, and is reached
-through asgiref.
+Each library is a function that returns the app of a name, or ``None`` if the library has no such
+feature. Errors are answered as in an app of the library. Werkzeug is WSGI, and runs by asgiref.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ CLOSED: list[str] = []
 
 
 def endless() -> Iterator[bytes]:
-    """A stream that says when it is closed."""
+    """Iterate without end, and record the close."""
     try:
         while True:
             yield b"tea"
@@ -31,7 +30,7 @@ def endless() -> Iterator[bytes]:
 
 
 def asgikit(name: str, folder: Path) -> Any:
-    """Ours."""
+    """Return an app of asgikit."""
     import asgikit as ours
 
     async def url(request: Any) -> Any:
@@ -82,7 +81,7 @@ def asgikit(name: str, folder: Path) -> Any:
 
 
 def starlette(name: str, folder: Path) -> Any:
-    """Starlette, its requests and responses; errors by its middleware, as an app has it."""
+    """Return an app of Starlette, with its middleware for errors."""
     from starlette import applications, exceptions, requests, responses, routing, staticfiles
     from starlette.middleware import gzip as compression
 
@@ -132,13 +131,13 @@ def starlette(name: str, folder: Path) -> Any:
 
 
 def baize(name: str, folder: Path) -> Any:
-    """The ASGI side of baize."""
+    """Return an app of the ASGI part of baize."""
     from baize import asgi, exceptions, wsgi
 
     def wrap(handler: Any) -> Any:
         wrapped: Any = asgi.request_response(handler)
 
-        # Its signature is the handler's; and the errors are left to who uses it.
+        # The decorator does not handle errors.
         async def app(scope: Any, receive: Any, send: Any) -> None:
             try:
                 await wrapped(scope, receive, send)
@@ -196,7 +195,7 @@ def baize(name: str, folder: Path) -> Any:
 
 
 def werkzeug(name: str, folder: Path) -> Any:
-    """Werkzeug, whose requests and responses are WSGI's."""
+    """Return an app of Werkzeug, which is WSGI."""
     from asgiref import wsgi as adapter
     from werkzeug import Request, Response, exceptions
     from werkzeug.middleware.shared_data import SharedDataMiddleware
@@ -256,7 +255,7 @@ def werkzeug(name: str, folder: Path) -> Any:
 
 
 def falcon(name: str, folder: Path) -> Any:  # noqa: C901 - one small function after the other
-    """The ASGI side of Falcon."""
+    """Return an app of the ASGI part of Falcon."""
     import falcon.asgi
 
     async def url(request: Any, response: Any) -> None:

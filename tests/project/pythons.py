@@ -24,8 +24,8 @@ MIRROR = "http://deb.debian.org/debian"
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 PROGRAMS = ("apt-get", "dpkg", "patchelf")
 
-# An apt of its own, that knows of no installed package. A mirror may be an old snapshot, whose
-# release file has expired; its signature is verified all the same.
+# An apt of its own, that knows of no installed package. The release file of a mirror
+# may have expired; its signature is verified all the same.
 APT_CONF = """\
 Dir "{apt}";
 Dir::Etc "{apt}";

@@ -1,7 +1,7 @@
-"""The programs and the sessions of the documentation, run as they are printed.
+"""Run the programs and the sessions of the documentation as they are printed.
 
-A session is what follows a program: `curl` and what it prints. It is asked of the program's `app`
-without a server; what uvicorn adds to an answer is added here.
+A session follows a program: it has `curl` commands and their output. Its requests are sent to the
+`app` of the program without a server. The headers that uvicorn adds to a response are added here.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ORIGIN = "127.0.0.1:8000"
 DATE = "Sun, 22 Nov 2026 12:00:00 GMT"
 BOUNDARY = "snippet"
 
-# What curl is called with: those of these that take a value, and those that take none.
+# The supported options of curl: those with a value, and those without one.
 VALUED = {"--data-binary", "-A", "-F", "-H", "-X", "-b", "-d", "-o", "-r", "-u", "-w"}
 FLAGS = {"--path-as-is", "-I", "-N", "-i"}
 
@@ -42,12 +42,12 @@ class Program(NamedTuple):
 
 
 def blocks(text: str, language: str) -> list[str]:
-    """Give the blocks of one language."""
+    """Return the code blocks of ``text`` in one language."""
     return [content for found, content in _fence.findall(text) if found == language]
 
 
 def programs(name: str, text: str) -> list[Program]:
-    """Give the programs of a page."""
+    """Return the programs of a page."""
     found: list[Program] = []
     for language, content in _fence.findall(text):
         if language == "python":
@@ -66,7 +66,7 @@ def run(source: str, name: str) -> dict[str, Any]:
 
 
 def furnish(folder: Path) -> None:
-    """Put there what programs and commands ask for."""
+    """Write the files into ``folder`` that programs and commands use."""
     (folder / "public").mkdir()
     (folder / "public" / "index.html").write_text("<h1>Home</h1>\n")
     report = folder / "public" / "report.txt"
@@ -77,7 +77,7 @@ def furnish(folder: Path) -> None:
 
 
 async def curl(app: Any, command: str) -> str:
-    """Give what a command prints."""
+    """Return the output of a curl command."""
     program, *words = shlex.split(command)
     assert program == "curl"
     *options, url = words

@@ -1,4 +1,4 @@
-"""The CI files name only what exists: paths, sessions and Python versions."""
+"""The paths, sessions and Python versions that the CI files name exist."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ PYPROJECT = ROOT / "pyproject.toml"
 NOT_IN_CI_RUN = {"newest": "the environment of .ci/run has the newest versions already"}
 
 FOLDERS = "asgikit|benchmarks|docs|examples|tests"
-#: `tests/unit`, but neither the end of a longer path nor of a URL, nor the name of a logger.
+#: Matches `tests/unit`, but not the end of a longer path or URL.
 PATH = re.compile(rf"(?<![\w./-])(?:{FOLDERS})/[\w./-]*\w")
-#: A module of ours: `tests.project.works_with`, run by `python -m` or loaded as a plugin.
+#: Matches a module of the project, such as `tests.project.works_with`.
 MODULE = re.compile(rf"\"((?:{FOLDERS})(?:\.\w+)+)\"")
 
 
@@ -58,7 +58,7 @@ def test_each_path_in_a_ci_file_exists(file: object) -> None:
     ] == []
 
 
-def test_the_path_patterns_find_paths_and_modules() -> None:
+def test_path_patterns_find_paths_and_modules() -> None:
     assert PATH.findall('run("tests/unit", "x/tests/a", "docs/mkdocs.yml")') == [
         "tests/unit",
         "docs/mkdocs.yml",
@@ -74,7 +74,7 @@ def test_each_session_has_a_docstring_of_one_line() -> None:
     assert [name for name, doc in find_sessions().items() if not doc or "\n" in doc] == []
 
 
-def test_the_workflow_calls_sessions_that_exist() -> None:
+def test_workflow_calls_existing_sessions() -> None:
     text = WORKFLOW.read_text(encoding="utf-8")
     called = set(re.findall(r"nox -s ([\w-]+)", text))
     matrix = re.search(r"session: \[(.*)\]", text)
@@ -84,7 +84,7 @@ def test_the_workflow_calls_sessions_that_exist() -> None:
     assert {"tests", "lowest", "newest"} <= find_sessions().keys()
 
 
-def test_the_workflow_tests_the_python_versions_of_the_classifiers() -> None:
+def test_workflow_tests_the_python_versions_of_the_classifiers() -> None:
     matrix = re.search(r"python: \[(.*)\]", WORKFLOW.read_text(encoding="utf-8"))
     classifiers = tomllib.loads(PYPROJECT.read_text(encoding="utf-8"))["project"]["classifiers"]
     prefix = "Programming Language :: Python :: 3."

@@ -1,4 +1,4 @@
-"""The recorded inputs with their right answers, where they lie beside the checkout."""
+"""Recorded inputs and their expected results, if they are beside the checkout."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.skipif(not RUNNER.is_file(), reason="no corpus beside t
         "urlencoded",
     ],
 )
-def test_every_recorded_input_gets_its_right_answer(kind: str) -> None:
+def test_recorded_input_gives_its_expected_result(kind: str) -> None:
     run = subprocess.run(
         [sys.executable, str(RUNNER), "--kind", kind, "-v"],
         env={**os.environ, "PYTHONPATH": str(ROOT)},

@@ -1,4 +1,4 @@
-"""The pages of `docs/` do what they say, and name all that is public."""
+"""The programs of `docs/` run and print the shown output, and its pages name all public names."""
 
 from __future__ import annotations
 
@@ -46,20 +46,20 @@ def by_name(program: Program) -> str:
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the programs run."""
+    """Change to a folder with the files that the programs use."""
     furnish(tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=by_name)
-def test_every_program_runs(program: Program) -> None:
+def test_program_runs(program: Program) -> None:
     run(program.source, program.name)
 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("program", SESSIONS, ids=by_name)
-async def test_every_session_prints_what_is_printed(program: Program, anyio_backend: str) -> None:
+async def test_session_prints_the_shown_output(program: Program, anyio_backend: str) -> None:
     if anyio_backend == "trio" and program.name.startswith("recipes/wsgi.md"):
         pytest.skip("a2wsgi runs on asyncio only")
     app = run(program.source, program.name)["app"]
@@ -77,7 +77,7 @@ SHELL = [
 
 
 @pytest.mark.parametrize(("page", "line"), SHELL)
-def test_every_command_has_the_options_that_it_is_given(page: str, line: str) -> None:
+def test_command_has_the_shown_options(page: str, line: str) -> None:
     program, app, *options = line.split()
     require(program)
     asked = subprocess.run(
@@ -89,13 +89,13 @@ def test_every_command_has_the_options_that_it_is_given(page: str, line: str) ->
         assert not option.startswith("-") or option in asked.stdout, page
 
 
-# The one of which the page says it.
+# The servers that the page names for it.
 OF_SIGNALS = [setup for setup in SETUPS if setup.name.startswith("uvicorn")]
 
 
 @pytest.mark.parametrize("setup", OF_SIGNALS, ids=lambda setup: setup.name)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_signal_handler_ends_an_event_stream(folder: Path, setup: Setup, number: int) -> None:
+def test_signal_handler_ends_an_event_stream(folder: Path, setup: Setup, number: int) -> None:
     (program,) = [program for program in PROGRAMS if "signal.signal" in program.source]
     (folder / "main.py").write_text(program.source)
 
@@ -105,7 +105,7 @@ def test_the_signal_handler_ends_an_event_stream(folder: Path, setup: Setup, num
         while b"data: tick" not in connection.read_chunk():
             pass
         os.kill(server.pid, number)
-        # The last chunk is read: the stream has ended where it says.
+        # The last chunk was read: the stream was ended, not cut off.
         while connection.read_chunk():
             pass
         connection.close()
@@ -113,7 +113,7 @@ def test_the_signal_handler_ends_an_event_stream(folder: Path, setup: Setup, num
         assert server.problems == []
 
 
-def test_every_public_name_has_one_place_in_the_reference() -> None:
+def test_public_name_is_in_the_reference_once() -> None:
     named = re.findall(r"^::: (\S+)$", "\n".join(PAGES.values()), re.MULTILINE)
     modules = {module.name for module in pkgutil.iter_modules(asgikit.http.__path__)} - INNER
 
@@ -126,12 +126,12 @@ def test_every_public_name_has_one_place_in_the_reference() -> None:
     )
 
 
-def test_what_every_module_of_http_is_for_is_said() -> None:
+def test_page_describes_each_module_of_http() -> None:
     for module in pkgutil.iter_modules(asgikit.http.__path__, "asgikit.http."):
         assert importlib.import_module(module.name).__doc__
 
 
-def test_every_page_has_one_title_and_a_place_in_the_navigation() -> None:
+def test_page_has_one_title_and_is_in_the_navigation() -> None:
     listed = re.findall(r"^ +- (\S+\.md)$", CONFIG, re.MULTILINE)
 
     assert sorted(listed) == sorted(PAGES)
@@ -140,17 +140,17 @@ def test_every_page_has_one_title_and_a_place_in_the_navigation() -> None:
         assert len(re.findall("^# ", outside, re.MULTILINE)) == 1, name
 
 
-def test_the_index_for_language_models_names_every_page() -> None:
+def test_index_for_language_models_names_each_page() -> None:
     links = re.findall(r"\]\((\S+?)\)", LLMS)
 
     assert sorted([*links, "index.md"]) == sorted(PAGES)
 
 
-def test_the_table_of_limits_has_the_defaults() -> None:
+def test_table_of_limits_has_the_defaults() -> None:
     assert limits_of(PAGES["requests.md"]) == dataclasses.asdict(Limits())
 
 
-def test_a_role_is_read_as_markdown() -> None:
+def test_sphinx_role_becomes_markdown() -> None:
     pytest.importorskip("griffe")
     spec = importlib.util.spec_from_file_location("roles", ROOT / "docs" / "roles.py")
     assert spec is not None

@@ -1,4 +1,4 @@
-"""The examples that take and give JSON or files."""
+"""The examples of JSON APIs and of file downloads."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture(params=["json_msgspec", "json_pydantic"])
 def app(request: pytest.FixtureRequest) -> Any:
-    """The same API by each validator."""
+    """Return the same API with each validator."""
     pytest.importorskip(request.param.removeprefix("json_"))
     return importlib.import_module(f"examples.{request.param}").app
 
@@ -30,7 +30,7 @@ def app(request: pytest.FixtureRequest) -> Any:
         (b'{"item": "caf\xc3\xa9"}', {"item": "café", "count": 1}),
     ],
 )
-async def test_a_valid_order_is_taken(app: Any, sent: bytes, expected: object) -> None:
+async def test_valid_order_is_accepted(app: Any, sent: bytes, expected: object) -> None:
     answer = await exchange(app, "POST", body=sent)
 
     assert (answer.status_code, answer.json()) == (201, expected)
@@ -50,14 +50,16 @@ async def test_a_valid_order_is_taken(app: Any, sent: bytes, expected: object) -
         ("POST", b" " * (10 * 1024 * 1024 + 1), 413),
     ],
 )
-async def test_what_is_no_order_is_refused(app: Any, method: str, sent: bytes, status: int) -> None:
+async def test_invalid_order_is_refused_with_its_status(
+    app: Any, method: str, sent: bytes, status: int
+) -> None:
     answer = await exchange(app, method, body=sent)
 
     assert answer.status_code == status
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-async def test_pydantic_tells_which_field_is_wrong() -> None:
+async def test_pydantic_error_names_the_wrong_field() -> None:
     pytest.importorskip("pydantic")
     from examples import json_pydantic
 
@@ -66,7 +68,7 @@ async def test_pydantic_tells_which_field_is_wrong() -> None:
     assert [error["loc"] for error in answer.json()["errors"]] == [["item"], ["count"]]
 
 
-async def test_a_folder_is_served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_folder_example_serves_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "index.html").write_text("<h1>Hello</h1>")
     (tmp_path / "app.0123abcd.js").write_text("1")
     monkeypatch.setenv("FOLDER", str(tmp_path))

@@ -1,4 +1,4 @@
-"""The chat: everyone hears everything once, whoever comes back and whoever is slow."""
+"""The chat: each client receives each message once, also after a reconnect or if it is slow."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FORM = {"content-type": "application/x-www-form-urlencoded"}
 
 @pytest.fixture(autouse=True)
 def room(monkeypatch: pytest.MonkeyPatch) -> chat.Room:
-    """An empty room."""
+    """Return an empty room."""
     room = chat.Room()
     monkeypatch.setattr(chat, "room", room)
     return room
@@ -33,9 +33,9 @@ async def say(text: str) -> Exchange:
 
 
 async def listen(messages: int, last: str | None = None) -> list[tuple[str, str]]:
-    """Listen until so many messages were sent; give the ids and texts that arrived."""
+    """Return the ids and texts of the events received before the given number of messages."""
     headers = {} if last is None else {"last-event-id": last}
-    # The start, and what opens the stream, come first.
+    # The start and the first comment of the stream are messages as well.
     answer = await exchange(
         chat.app, target="/events", headers=headers, disconnect_after=2 + messages
     )
@@ -44,7 +44,7 @@ async def listen(messages: int, last: str | None = None) -> list[tuple[str, str]
     return found
 
 
-async def test_the_page_asks_for_what_there_is() -> None:
+async def test_page_requests_existing_paths() -> None:
     answer = await exchange(chat.app)
 
     assert answer.status_code == 200
@@ -53,7 +53,7 @@ async def test_the_page_asks_for_what_there_is() -> None:
     assert "innerHTML" not in answer.text
 
 
-async def test_listeners_hear_what_is_said_and_leave_nothing(room: chat.Room) -> None:
+async def test_listeners_receive_messages_and_are_removed(room: chat.Room) -> None:
     heard = []
 
     async def hear() -> None:
@@ -70,7 +70,7 @@ async def test_listeners_hear_what_is_said_and_leave_nothing(room: chat.Room) ->
     assert room.subscribers == set()
 
 
-async def test_who_comes_back_hears_what_was_missed() -> None:
+async def test_reconnect_receives_the_missed_messages() -> None:
     for text in ("one", "two", "three"):
         await say(text)
 
@@ -78,7 +78,7 @@ async def test_who_comes_back_hears_what_was_missed() -> None:
     assert len(await listen(3, last="no id of ours")) == 3
 
 
-async def test_only_the_last_messages_are_kept(room: chat.Room) -> None:
+async def test_room_keeps_the_last_messages_only(room: chat.Room) -> None:
     for number in range(150):
         room.publish(str(number))
 
@@ -86,7 +86,7 @@ async def test_only_the_last_messages_are_kept(room: chat.Room) -> None:
     assert (await listen(chat.HISTORY))[0] == ("51", "50")
 
 
-async def test_who_cannot_keep_up_is_sent_away(room: chat.Room) -> None:
+async def test_slow_listener_is_disconnected(room: chat.Room) -> None:
     listening: AsyncIterator[Any] = room.subscribe(None)
     room.publish("first")
     assert (await anext(listening)).id == "1"
@@ -94,7 +94,7 @@ async def test_who_cannot_keep_up_is_sent_away(room: chat.Room) -> None:
     for number in range(chat.QUEUE_SIZE + 2):
         room.publish(str(number))
 
-    # What it was given is there, and then an end: it comes back for the rest.
+    # The queued messages arrive, then the stream ends. The client reconnects for the rest.
     assert room.subscribers == set()
     assert [event.id async for event in listening][-1] == str(1 + chat.QUEUE_SIZE)
 
@@ -103,14 +103,14 @@ async def test_who_cannot_keep_up_is_sent_away(room: chat.Room) -> None:
     ("body", "status"),
     [(b"", 400), (b"text=", 400), (b"text=" + b"x" * 1001, 400), (b"text=" + b"x" * 9000, 413)],
 )
-async def test_what_is_no_message_is_refused(body: bytes, status: int, room: chat.Room) -> None:
+async def test_invalid_message_is_refused(body: bytes, status: int, room: chat.Room) -> None:
     answer = await exchange(chat.app, "POST", "/say", headers=FORM, body=body)
 
     assert answer.status_code == status
     assert not room.messages
 
 
-async def test_a_full_room_takes_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_full_room_refuses_listeners(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chat, "MAX_SUBSCRIBERS", 0)
 
     assert (await exchange(chat.app, target="/events")).headers["retry-after"] == "10"

@@ -1,4 +1,4 @@
-"""The demo keeps each promise of its page, in process; `tests/browser` looks at the page itself."""
+"""The features of the demo, in process. `tests/browser` has the tests of its page."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ URLENCODED = {"content-type": "application/x-www-form-urlencoded"}
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Where the demo makes its files."""
+    """Return the folder in which the demo writes its files."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     demo.media.cache_clear()
     yield tmp_path
@@ -46,7 +46,7 @@ async def ask(method: str, target: str, **more: Any) -> Exchange:
     return await exchange(demo.app, method, target, **more)
 
 
-async def test_the_page_needs_nothing_else_and_allows_nothing_else() -> None:
+async def test_page_loads_and_allows_no_other_resource() -> None:
     answer = await ask("GET", "/")
     page = answer.body.decode()
 
@@ -63,13 +63,13 @@ async def test_the_page_needs_nothing_else_and_allows_nothing_else() -> None:
     assert "unsafe" not in policy
 
 
-async def test_the_page_is_sent_once() -> None:
+async def test_page_is_cached() -> None:
     etag = (await ask("GET", "/")).headers["etag"]
 
     assert (await ask("GET", "/", headers={"if-none-match": etag})).status_code == 304
 
 
-async def test_a_request_is_echoed() -> None:
+async def test_request_is_echoed() -> None:
     answer = await ask(
         "GET", "/echo?q=hello+world&q=2", headers={"cookie": "a=b", "host": "example.org"}
     )
@@ -91,11 +91,11 @@ async def test_a_request_is_echoed() -> None:
         ),
     ],
 )
-async def test_json_comes_back(sent: bytes, expected: object) -> None:
+async def test_json_is_echoed(sent: bytes, expected: object) -> None:
     assert json.loads((await ask("POST", "/json", body=sent)).body) == expected
 
 
-async def test_an_upload_is_hashed_and_forgotten(folder: Path) -> None:
+async def test_upload_is_hashed_and_not_stored(folder: Path) -> None:
     data = bytes(range(256)) * 10_000
     sent = body(text("note", b"x"), file("f", "a.bin", data, "Content-Type: a/b"))
     chunks = [sent[start : start + 50_000] for start in range(0, len(sent), 50_000)]
@@ -112,7 +112,7 @@ async def test_an_upload_is_hashed_and_forgotten(folder: Path) -> None:
     assert names(folder) == []
 
 
-async def test_a_form_comes_back_in_order() -> None:
+async def test_form_fields_are_echoed_in_order() -> None:
     answer = await ask("POST", "/form", headers=URLENCODED, body=b"a=1&b=%C5%BE&a=2")
 
     assert json.loads(answer.body) == {
@@ -121,7 +121,7 @@ async def test_a_form_comes_back_in_order() -> None:
     }
 
 
-async def test_files_are_made_at_the_start_and_gone_in_the_end(folder: Path) -> None:
+async def test_files_are_written_at_startup_and_deleted_at_shutdown(folder: Path) -> None:
     async with lifespan(demo.app):
         tune = await ask("GET", "/tune.wav")
         line = await ask("GET", "/lines.txt", headers={"range": "bytes=288-319"})
@@ -143,10 +143,10 @@ async def test_files_are_made_at_the_start_and_gone_in_the_end(folder: Path) -> 
         (None, ["1", "2", "3", "4", "5"]),
         ("5", ["6", "7", "8", "9", "10"]),
         ("28", ["29", "30"]),
-        ("-1; \x80", ["1", "2", "3", "4", "5"]),  # none of ours
+        ("-1; \x80", ["1", "2", "3", "4", "5"]),  # an id of another server
     ],
 )
-async def test_events_go_on_after_the_last_one(
+async def test_events_continue_after_the_last_event_id(
     last: str | None, ids: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(demo, "PAUSE", 0)
@@ -157,18 +157,18 @@ async def test_events_go_on_after_the_last_one(
     assert re.findall(r"^id: (.*)$", answer.text, re.MULTILINE) == ids
 
 
-async def test_after_the_last_event_there_is_no_content() -> None:
+async def test_request_after_the_last_event_gets_204() -> None:
     assert (await ask("GET", "/events", headers={"last-event-id": "30"})).status_code == 204
 
 
-async def test_a_stream_arrives_in_pieces() -> None:
+async def test_stream_arrives_in_chunks() -> None:
     answer = await ask("GET", "/stream")
 
     assert answer.body == b"5\n4\n3\n2\n1\nlift-off\n"
     assert len([message for message in answer.messages if message.get("body")]) == 6
 
 
-async def test_a_download_is_saved_under_a_name() -> None:
+async def test_download_has_a_file_name() -> None:
     answer = await ask("GET", "/download")
 
     assert answer.headers["content-disposition"] == 'attachment; filename="squares.csv"'
@@ -177,14 +177,14 @@ async def test_a_download_is_saved_under_a_name() -> None:
     assert max(len(message.get("body", b"")) for message in answer.messages) < 32 * 1024
 
 
-async def test_a_poem_is_sent_again_only_where_it_has_changed() -> None:
+async def test_poem_is_sent_again_only_if_it_changed() -> None:
     etag = (await ask("GET", "/poem")).headers["etag"]
     again = await ask("GET", "/poem", headers={"if-none-match": etag})
 
     assert (again.status_code, again.body) == (304, b"")
 
 
-async def test_a_cookie_is_set_read_and_cleared() -> None:
+async def test_cookie_is_set_read_and_cleared() -> None:
     set_ = await ask("GET", "/cookie?name=Ada%3B+Lovelace")
     cookie = set_.headers["set-cookie"].partition("; ")[0]
     read = await ask("GET", "/cookie", headers={"cookie": cookie})
@@ -207,13 +207,19 @@ async def test_a_cookie_is_set_read_and_cleared() -> None:
         ("POST", "/upload", MULTIPART, body(file("f", "", b"")), 400),  # no file was chosen
         ("POST", "/upload", MULTIPART, body(*[file("f", "x", b"")] * 11), 413),
         ("POST", "/upload", {**MULTIPART, "content-length": "104857601"}, b"", 413),
-        ("POST", "/form", MULTIPART, body(file("f", "x", b"")), 413),  # it would be kept for a time
+        (
+            "POST",
+            "/form",
+            MULTIPART,
+            body(file("f", "x", b"")),
+            413,
+        ),  # the demo stores no file of a form
         ("POST", "/form", URLENCODED, b"a&" * 101, 413),
         ("POST", "/form", URLENCODED, b"a" * 65537, 413),
         ("POST", "/form", {"content-type": "text/plain"}, b"", 415),
     ],
 )
-async def test_errors_are_problem_documents(
+async def test_error_is_a_problem_document(
     method: str, target: str, headers: dict[str, str], sent: bytes, status: int
 ) -> None:
     answer = await ask(method, target, headers=headers, body=sent)
@@ -223,7 +229,7 @@ async def test_errors_are_problem_documents(
     assert json.loads(answer.body)["status"] == status
 
 
-async def test_an_old_address_redirects() -> None:
+async def test_old_path_redirects() -> None:
     answer = await ask("GET", "/old")
 
     assert (answer.status_code, answer.headers["location"]) == (308, "/echo?from=old")
@@ -232,7 +238,7 @@ async def test_an_old_address_redirects() -> None:
 @pytest.mark.parametrize(
     "path", [path for path, (methods, _) in demo.ROUTES.items() if "HEAD" in methods]
 )
-async def test_head_is_answered_without_a_body(path: str) -> None:
+async def test_head_response_has_no_body(path: str) -> None:
     answer = await ask("HEAD", path)
 
     assert answer.status_code in {200, 308, 418}
@@ -240,7 +246,7 @@ async def test_head_is_answered_without_a_body(path: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["uvicorn-h11-asyncio", "hypercorn-trio", "granian"])
-def test_every_server_serves_it(name: str, tmp_path: Path) -> None:
+def test_demo_runs_on_each_server(name: str, tmp_path: Path) -> None:
     setup = next(setup for setup in SETUPS if setup.name == name)
     served = tmp_path / "served"
     served.mkdir()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
         ("django", "from Django", {"inside": "/some/wh ere"}),
     ],
 )
-def test_a_framework_and_the_app_in_it_answer(
+def test_framework_and_mounted_app_respond(
     framework: str, own: str, inside: dict[str, str], tmp_path: Path
 ) -> None:
     require(framework)

@@ -1,4 +1,4 @@
-"""The reverse proxy: what goes through, what does not, and that it streams both ways."""
+"""The reverse proxy: forwarded and dropped headers, and streams in both directions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Stream(httpx.AsyncByteStream):
-    """The body of an upstream's answer, which knows whether it was closed."""
+    """The body of an upstream's response, which records that it was closed."""
 
     def __init__(self, chunks: AsyncGenerator[bytes]) -> None:
         self.chunks = chunks
@@ -37,7 +37,7 @@ class Stream(httpx.AsyncByteStream):
 
 
 class Upstream(httpx.AsyncBaseTransport):
-    """Answers with what it is given; remembers what it was asked."""
+    """An upstream with a given response, which records its requests."""
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ async def ask(upstream: Upstream, *arguments: Any, **more: Any) -> Exchange:
     return await exchange(reverse_proxy.app, *arguments, scope={"state": state}, **more)
 
 
-async def test_a_request_and_its_answer_go_through() -> None:
+async def test_request_and_response_are_forwarded() -> None:
     upstream = Upstream(203, [("X-Own", "a"), ("Set-Cookie", "a=1"), ("Set-Cookie", "b=2")])
     answer = await ask(
         upstream, "GET", "/a%2Fb//c?d=%20&e", headers=[("x-twice", "1"), ("x-twice", "2")]
@@ -95,7 +95,7 @@ async def test_a_request_and_its_answer_go_through() -> None:
 
 
 @pytest.mark.parametrize("target", ["//other.example/", "/@other.example/", "/?@other.example"])
-async def test_no_target_leads_elsewhere(target: str) -> None:
+async def test_target_cannot_choose_another_upstream(target: str) -> None:
     upstream = Upstream()
     await ask(upstream, "GET", target)
 
@@ -112,11 +112,11 @@ async def test_no_target_leads_elsewhere(target: str) -> None:
         ("te", "trailers"),
         ("upgrade", "websocket"),
         ("proxy-authorization", "Basic YTpi"),
-        ("x-forwarded-for", "192.0.2.1"),  # anybody can say so
+        ("x-forwarded-for", "192.0.2.1"),  # any client can send it
         ("expect", "100-continue"),
     ],
 )
-async def test_what_is_of_a_connection_ends_there(field: tuple[str, str]) -> None:
+async def test_connection_header_is_not_forwarded(field: tuple[str, str]) -> None:
     fields = [field, ("Connection", "X-Named")]
     upstream = Upstream(fields=[*fields, ("date", "now"), ("server", "x")])
     answer = await ask(upstream, "GET", "/", headers=fields)
@@ -129,13 +129,13 @@ async def test_what_is_of_a_connection_ends_there(field: tuple[str, str]) -> Non
     assert "server" not in answer.headers
 
 
-async def test_bodies_stream_both_ways() -> None:
+async def test_bodies_are_streamed_in_both_directions() -> None:
     came = [anyio.Event() for _ in range(3)]
 
     async def chunks() -> AsyncIterator[bytes]:
         for number in range(3):
             yield b"%d a" % number
-            # The next one is sent when the upstream has this one.
+            # The next chunk is sent after the upstream has received this one.
             await came[number].wait()
 
     async def told(request: httpx.Request) -> AsyncGenerator[bytes]:
@@ -156,11 +156,11 @@ async def test_bodies_stream_both_ways() -> None:
     [
         ({}, b"abc", "3", None),
         ({}, [b"a", b"bc"], None, "chunked"),
-        # Two lengths: the coding overrides, and no other server behind must see the other one.
+        # Transfer-Encoding overrides Content-Length, which must not be forwarded.
         ({"content-length": "1", "transfer-encoding": "chunked"}, [b"abc"], None, "chunked"),
     ],
 )
-async def test_a_body_keeps_its_framing(
+async def test_body_keeps_its_framing(
     headers: dict[str, str], body: Any, length: str | None, coding: str | None
 ) -> None:
     upstream = Upstream(body=echo)
@@ -172,7 +172,7 @@ async def test_a_body_keeps_its_framing(
 
 
 @pytest.mark.parametrize("method", ["HEAD", "GET"])
-async def test_an_answer_without_a_body_gives_its_connection_back(method: str) -> None:
+async def test_response_without_body_releases_its_connection(method: str) -> None:
     upstream = Upstream(
         200 if method == "HEAD" else 304, [("content-length", "7"), ("etag", '"a"')]
     )
@@ -183,7 +183,7 @@ async def test_an_answer_without_a_body_gives_its_connection_back(method: str) -
     assert upstream.stream.closed >= 1
 
 
-async def test_a_client_that_leaves_ends_the_answer() -> None:
+async def test_disconnect_closes_the_upstream_response() -> None:
     async def endless(_request: httpx.Request) -> AsyncGenerator[bytes]:
         while True:
             yield b"more"
@@ -196,7 +196,7 @@ async def test_a_client_that_leaves_ends_the_answer() -> None:
     assert upstream.stream.closed >= 1
 
 
-async def test_a_client_that_leaves_ends_the_request() -> None:
+async def test_disconnect_cancels_the_upstream_request() -> None:
     class Reading(Upstream):
         async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
             with pytest.raises(ClientDisconnect):
@@ -210,7 +210,7 @@ async def test_a_client_that_leaves_ends_the_request() -> None:
     ("error", "status"),
     [(httpx.ConnectError, 502), (httpx.ReadTimeout, 504), (httpx.RemoteProtocolError, 502)],
 )
-async def test_an_upstream_that_fails_is_told_of(
+async def test_upstream_failure_is_answered_with_its_status(
     error: type[httpx.TransportError], status: int
 ) -> None:
     answer = await ask(Upstream(error=error))
@@ -228,7 +228,7 @@ async def test_proxy_maps_a_status_out_of_range_to_502(status: int) -> None:
     assert upstream.stream.closed == 1
 
 
-def test_the_demo_is_served_through_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_demo_is_served_through_the_proxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     setup = next(setup for setup in SETUPS if setup.name == "uvicorn-httptools-uvloop")
     for name in ("demo", "proxy"):
         (tmp_path / name).mkdir()

@@ -1,4 +1,4 @@
-"""The example that sends uploads on to S3-style storage, which is an app of asgikit's here."""
+"""The example that forwards uploads to S3. The storage is an asgikit app here."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ BLOCK = 1000
 
 
 class Storage:
-    """Multipart uploads as S3 has them: begun, put in blocks, completed or given up.
+    """The multipart uploads of S3: created, sent in parts, completed or aborted.
 
     Attributes:
-        stored: what was completed, by its key.
-        begun: the blocks of uploads that are neither completed nor given up.
-        refuses: methods that are answered with 503.
+        stored: The content of completed uploads, by key.
+        begun: The parts of uploads that are neither completed nor aborted.
+        refuses: The methods that are answered with 503.
     """
 
     def __init__(self) -> None:
@@ -62,7 +62,7 @@ class Storage:
         if "complete" in self.refuses:
             return PlainTextResponse("<Error><Code>InternalError</Code></Error>")
         assert parts == [(number, f'"{number}"') for number in range(1, len(blocks) + 1)]
-        # All but the last have the size that S3 asks for.
+        # All parts but the last have the size that S3 requires.
         assert {len(blocks[number]) for number, _ in parts[:-1]} <= {BLOCK}
         self.stored[key] = b"".join(blocks[number] for number, _ in parts)
         del self.begun[request.query_params["uploadId"]]
@@ -71,7 +71,7 @@ class Storage:
 
 @pytest.fixture
 def storage(monkeypatch: pytest.MonkeyPatch) -> Storage:
-    """Empty storage, which takes blocks that are small."""
+    """Return empty storage that accepts small parts."""
     monkeypatch.setattr(upload_to_s3, "BLOCK", BLOCK)
     return Storage()
 
@@ -86,7 +86,7 @@ async def upload(storage: Storage, data: Any, **more: Any) -> Exchange:
 
 
 @pytest.mark.parametrize("size", [0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 10 * BLOCK + 7])
-async def test_a_file_is_stored_whole(storage: Storage, size: int) -> None:
+async def test_file_is_stored_whole(storage: Storage, size: int) -> None:
     data = (bytes(range(256)) * 50)[:size]
     sent = body(text("note", b"x"), file("f", "../a.bin", data))
     chunks = [sent[start : start + 700] for start in range(0, len(sent), 700)]
@@ -100,7 +100,7 @@ async def test_a_file_is_stored_whole(storage: Storage, size: int) -> None:
     assert storage.begun == {}
 
 
-async def test_blocks_are_sent_while_the_rest_is_on_its_way(storage: Storage) -> None:
+async def test_parts_are_sent_before_the_upload_is_complete(storage: Storage) -> None:
     sent = body(file("f", "a", b"x" * 5000))
     seen: list[int] = []
 
@@ -117,26 +117,24 @@ async def test_blocks_are_sent_while_the_rest_is_on_its_way(storage: Storage) ->
 @pytest.mark.parametrize(
     ("refused", "status"), [("POST", 502), ("PUT", 502), ("complete", 502), (None, 400)]
 )
-async def test_what_fails_leaves_nothing(
-    storage: Storage, refused: str | None, status: int
-) -> None:
+async def test_failed_upload_is_aborted(storage: Storage, refused: str | None, status: int) -> None:
     storage.refuses = {refused} if refused else set()
     whole = body(file("f", "a", b"x" * 5000))
-    # Without a fault of the storage's, it is the form that is cut short.
+    # If the storage does not fail, the form is truncated.
     answer = await upload(storage, whole if refused else whole[:-3])
 
     assert answer.status_code == status
     assert (storage.stored, storage.begun) == ({}, {})
 
 
-async def test_a_client_that_leaves_leaves_nothing(storage: Storage) -> None:
+async def test_disconnect_aborts_the_upload(storage: Storage) -> None:
     answer = await upload(storage, [file("f", "a", b"x" * 5000)] * 2, disconnect_after=0)
 
     assert answer.messages == []
     assert (storage.stored, storage.begun) == ({}, {})
 
 
-async def test_storage_that_is_away_is_told_of(storage: Storage) -> None:
+async def test_unreachable_storage_is_answered_with_502(storage: Storage) -> None:
     class Away(httpx.AsyncBaseTransport):
         async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
             raise httpx.ConnectError("no", request=request)
@@ -153,5 +151,5 @@ async def test_storage_that_is_away_is_told_of(storage: Storage) -> None:
     assert answer.status_code == 502
 
 
-async def test_a_form_without_a_file_is_refused(storage: Storage) -> None:
+async def test_form_without_file_is_refused(storage: Storage) -> None:
     assert (await upload(storage, body(text("note", b"x")))).status_code == 400

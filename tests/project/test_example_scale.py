@@ -1,4 +1,4 @@
-"""The demo on more than one process: every process answers as the others do."""
+"""The demo on several processes, all of which send the same responses."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ SETUPS = (
     Setup("granian", ("granian",), ("examples.scale.granian_workers", "{port}")),
 )
 
-# Enough new connections that no worker is left out.
+# The number of connections after which each worker has received one.
 TIMES = 12
 
-# It ends with its input, and takes everything that it has started with it.
+# The program ends when its input ends, and ends the processes that it started.
 RAY = """
 import sys
 import ray
@@ -57,7 +57,7 @@ ray.shutdown()
 
 @pytest.fixture(scope="module", params=SETUPS, ids=[setup.name for setup in SETUPS])
 def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Where two workers serve the demo; they leave nothing."""
+    """Return the URL of the demo on two workers, which leave no file."""
     folder = tmp_path_factory.mktemp(request.param.name)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WORKERS", "2")
@@ -66,17 +66,17 @@ def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
             until(lambda: len([*made.glob("asgikit-demo-*/lines.txt")]) == 2, "second worker", 30)
             yield f"http://127.0.0.1:{server.port}"
             assert server.stop()
-    # Gunicorn closes sockets that uvicorn has closed, and says so.
+    # Gunicorn closes sockets that uvicorn has closed, and logs an error.
     assert [line for line in server.problems if "[INFO]" not in line] == []
     assert [*made.glob("asgikit-demo-*")] == []
 
 
-def test_every_process_gives_the_same_tags(url: str) -> None:
+def test_processes_send_equal_etags(url: str) -> None:
     for path in ("/", "/poem", "/tune.wav", "/lines.txt"):
         assert len({httpx.head(url + path).headers["etag"] for _ in range(TIMES)}) == 1
 
 
-def test_a_download_goes_on_in_any_process(url: str) -> None:
+def test_download_resumes_in_any_process(url: str) -> None:
     tag = httpx.head(f"{url}/lines.txt").headers["etag"]
     headers = {"range": "bytes=320-351", "if-range": tag}
     answers = [httpx.get(f"{url}/lines.txt", headers=headers) for _ in range(TIMES)]
@@ -84,7 +84,7 @@ def test_a_download_goes_on_in_any_process(url: str) -> None:
     assert {(answer.status_code, answer.text[:7]) for answer in answers} == {(206, "0000011")}
 
 
-def test_events_go_on_in_any_process(url: str) -> None:
+def test_events_resume_in_any_process(url: str) -> None:
     check_events(url)
 
 
@@ -99,7 +99,7 @@ def check_events(url: str) -> None:
     assert httpx.get(f"{url}/events", headers={"last-event-id": "30"}).status_code == 204
 
 
-def test_uploads_at_one_time_are_all_hashed(url: str) -> None:
+def test_concurrent_uploads_are_hashed(url: str) -> None:
     check_uploads(url)
 
 
@@ -115,7 +115,7 @@ def check_uploads(url: str) -> None:
     assert hashes == [hashlib.sha256(data).hexdigest() for data in datas]
 
 
-def test_a_cookie_is_known_to_every_process(url: str) -> None:
+def test_cookie_is_valid_in_each_process(url: str) -> None:
     cookies = dict(httpx.get(f"{url}/cookie?name=Ada").cookies)
     read = [httpx.get(f"{url}/cookie", cookies=cookies).text for _ in range(TIMES)]
 
@@ -131,10 +131,10 @@ def free_port() -> int:
 
 @pytest.fixture
 def ray_url(tmp_path: Path) -> Iterator[str]:
-    """Where two replicas serve the demo."""
+    """Return the URL of the demo on two replicas."""
     pytest.importorskip("ray", reason="Ray is 200 MB: it is installed where it is wanted")
     port = free_port()
-    # The path of a socket has at most 107 bytes, which pytest's folders take up.
+    # The path of a socket has at most 107 bytes, and the folders of pytest are longer.
     with tempfile.TemporaryDirectory(prefix="ray-") as folder:
         environment = {
             **os.environ,
@@ -156,17 +156,17 @@ def ray_url(tmp_path: Path) -> Iterator[str]:
             process.communicate()
 
 
-def test_every_replica_of_ray_serve_answers(ray_url: str) -> None:
+def test_replicas_of_ray_serve_respond(ray_url: str) -> None:
     check_events(ray_url)
     check_uploads(ray_url)
     assert len({httpx.head(f"{ray_url}/tune.wav").headers["etag"] for _ in range(TIMES)}) == 1
     with httpx.stream("GET", f"{ray_url}/stream") as stream:
-        assert len(list(stream.iter_raw())) == 6  # nothing joins them on their way
+        assert len(list(stream.iter_raw())) == 6  # no proxy joins the chunks
 
 
 @pytest.fixture
 def handler() -> Iterator[Any]:
-    """The function, and the loop that it asks for."""
+    """Return the function, with the event loop that it needs."""
     require("mangum")
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
@@ -182,7 +182,7 @@ def handler() -> Iterator[Any]:
 
 
 def event(method: str, path: str, data: bytes = b"", **headers: str) -> dict[str, Any]:
-    """An event of API Gateway's HTTP API, payload format 2.0."""
+    """Return an event of the HTTP API of API Gateway, in payload format 2.0."""
     http = {"method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": "192.0.2.1"}
     return {
         "version": "2.0",
@@ -195,7 +195,7 @@ def event(method: str, path: str, data: bytes = b"", **headers: str) -> dict[str
     }
 
 
-def test_a_lambda_function_answers(handler: Any) -> None:
+def test_lambda_function_responds(handler: Any) -> None:
     poem = handler(event("GET", "/poem"), None)
     again = handler(event("GET", "/poem", if_none_match=poem["headers"]["etag"]), None)
     lines = handler(event("GET", "/lines.txt", range="bytes=0-31"), None)
@@ -210,7 +210,7 @@ def test_a_lambda_function_answers(handler: Any) -> None:
     assert hashlib.sha256(b"data").hexdigest() in upload["body"]
 
 
-def test_the_commands_are_those_of_the_files() -> None:
+def test_commands_equal_those_in_the_files() -> None:
     readme = (SCALE / "README.md").read_text(encoding="utf-8")
     commands = re.findall(r"`((?:gunicorn -|python|serve) ?[^`]+)`", readme)
     sources = [path.read_text(encoding="utf-8") for path in SCALE.glob("*.py")]

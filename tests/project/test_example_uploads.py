@@ -24,7 +24,7 @@ HEADERS = {"content-type": CONTENT_TYPE}
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the example stores what it gets."""
+    """Return the folder in which the example stores uploads."""
     monkeypatch.setattr(upload_to_disk, "FOLDER", tmp_path / "uploads")
     return tmp_path / "uploads"
 
@@ -33,9 +33,7 @@ def names(folder: Path) -> list[str]:
     return [entry.name for entry in folder.iterdir()] if folder.exists() else []
 
 
-async def test_an_upload_is_stored_by_what_is_in_it(
-    folder: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_upload_is_stored_by_its_hash(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "examples")
     data = body(text("note", b"hello"), file("f", "../x\r.bin", DATA).replace(b"\r.", b"."))
     chunks = [data[start : start + 50_000] for start in range(0, len(data), 50_000)]
@@ -54,18 +52,18 @@ async def test_an_upload_is_stored_by_what_is_in_it(
 @pytest.mark.parametrize(
     ("data", "status"),
     [
-        (body(text("note", b"hello"), file("f", "", b"")), 400),  # an input that was left empty
-        (file("f", "x", DATA), 400),  # cut short
+        (body(text("note", b"hello"), file("f", "", b"")), 400),  # an empty file input
+        (file("f", "x", DATA), 400),  # truncated
     ],
 )
-async def test_an_upload_that_is_none_is_refused(folder: Path, data: bytes, status: int) -> None:
+async def test_invalid_upload_is_refused(folder: Path, data: bytes, status: int) -> None:
     answer = await exchange(upload_to_disk.app, "POST", headers=HEADERS, body=data)
 
     assert answer.status_code == status
     assert names(folder) == []
 
 
-async def test_an_upload_that_breaks_off_leaves_nothing(folder: Path) -> None:
+async def test_interrupted_upload_leaves_no_file(folder: Path) -> None:
     chunks = [file("f", "x", DATA)] * 2
     answer = await exchange(
         upload_to_disk.app, "POST", headers=HEADERS, body=chunks, disconnect_after=0

@@ -1,4 +1,4 @@
-"""The examples do what they show, on every event loop."""
+"""The small examples, on both event loops, and the list of all examples."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from examples import demo, hello, middleware_body, structures
 pytestmark = pytest.mark.anyio
 
 
-async def test_the_seed_app_answers_in_both_shapes() -> None:
+async def test_minimal_app_responds_in_both_conventions() -> None:
     scope = {"type": "http", "method": "PUT", "path": "/a b", "query_string": b"c=d"}
     expected = {"method": "PUT", "path": "/a b", "query_params": {"c": "d"}}
 
@@ -36,13 +36,13 @@ async def test_the_seed_app_answers_in_both_shapes() -> None:
         (structures.from_coroutine, b'{"path":"/path"}'),
     ],
 )
-async def test_every_structure_answers(app: ASGIApp, body: bytes) -> None:
+async def test_structure_responds(app: ASGIApp, body: bytes) -> None:
     answer = await exchange(app, "POST", "/path", body=[b"he", b"llo"])
 
     assert (answer.status_code, answer.body) == (200, body)
 
 
-async def test_the_app_behind_a_middleware_reads_the_body_again() -> None:
+async def test_app_behind_middleware_reads_the_body_again() -> None:
     answer = await exchange(middleware_body.app, "POST", body=[b"ab", b"c"])
 
     assert answer.body == b"cba"
@@ -52,7 +52,7 @@ async def test_the_app_behind_a_middleware_reads_the_body_again() -> None:
 EXAMPLES = Path(demo.__file__).parent
 
 
-def test_the_list_of_examples_is_complete() -> None:
+def test_list_of_examples_is_complete() -> None:
     listed = re.findall(r"\]\(([^)]+)\)", (EXAMPLES / "README.md").read_text(encoding="utf-8"))
     files = [path.name for path in EXAMPLES.iterdir() if path.suffix in {".py", ".html"}]
 
@@ -62,7 +62,7 @@ def test_the_list_of_examples_is_complete() -> None:
 @pytest.mark.parametrize(
     "path", sorted(EXAMPLES.glob("[a-z]*.py")), ids=lambda path: str(path.stem)
 )
-def test_an_example_is_short_and_says_how_it_is_run(path: Path) -> None:
+def test_example_is_short_and_has_its_command(path: Path) -> None:
     source = path.read_text(encoding="utf-8")
     docstring = source.split('"""')[1]
     apps = re.findall(rf"\bexamples\.{path.stem}:(\w+)", docstring)

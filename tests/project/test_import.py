@@ -93,8 +93,8 @@ assert statuses == [200, None, 404, None], statuses
 
 
 def run(program: str) -> str:
-    """Run a program in an interpreter of its own, and give what it prints."""
-    # Without `site`, whose files may import anything; so the paths are ours to give.
+    """Run a program in a new interpreter, and return its output."""
+    # The files of `site` may import any module. Without `site`, the paths are arguments.
     program = f"import sys\nsys.path = {sys.path}\n{program}"
     done = subprocess.run(
         [sys.executable, "-W", "error", "-S", "-c", program],

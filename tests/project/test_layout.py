@@ -160,7 +160,7 @@ def find_circle(graph: dict[str, set[str]]) -> list[str]:
 
 
 def module_imports(module: str) -> set[str]:
-    """Return the modules of the package that ``module`` imports, wherever the statement stands."""
+    """Return the modules of the package that ``module`` imports, inside of functions as well."""
     names = {name.removeprefix("asgikit.") for name in imported_names(read(module), module)}
     return names & {*MODULES}
 

@@ -1,4 +1,4 @@
-"""House rules that no linter knows: what client text must never reach, and words we never say."""
+"""Rules of the project that no linter has, such as functions that must not read client text."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ PACKAGE = Path(asgikit.__file__).parent
 
 
 class Hit(NamedTuple):
-    """A broken rule, and the function it stands in."""
+    """A broken rule, and the function in which it is broken."""
 
     rule: str
     where: str
 
 
 class Allowed(NamedTuple):
-    """One function that may break one rule, and why it may."""
+    """A function that may break a rule, and the reason."""
 
     file: str
     function: str
@@ -40,7 +40,9 @@ class Allowed(NamedTuple):
 
 
 ALLOWED = [
-    Allowed("http/grammar.py", "parse_digits", "int()", "the one door: ASCII digits, counted"),
+    Allowed(
+        "http/grammar.py", "parse_digits", "int()", "the only use: ASCII digits of limited number"
+    ),
     Allowed("http/grammar.py", "parse_digits", "isdigit()", "after isascii()"),
     Allowed("http/media_types.py", "", "split()", "of the module's own table"),
     Allowed("_json_parser.py", "_parse_integer", "int()", "digits that json found, counted"),
@@ -52,7 +54,7 @@ ALLOWED = [
     ),
 ]
 
-# Each one is an invitation: digits and spaces of every script, quadratic readers, silent repairs.
+# These accept the digits and spaces of all scripts, take quadratic time, or repair silently.
 FORBIDDEN_CALLS = {
     "int", "isdecimal", "isdigit", "isnumeric", "splitlines", "urlparse", "urlsplit",
 }  # fmt: skip
@@ -64,7 +66,7 @@ FORBIDDEN_IMPORTS = {
 
 
 def lint(tree: ast.AST, where: str = "") -> Iterator[Hit]:
-    """Find what no module of ours does; ``where`` is the dotted function it is in."""
+    """Find broken rules in ``tree``; ``where`` is the dotted name of the function around it."""
     for node in ast.iter_child_nodes(tree):
         inside = where
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
@@ -74,7 +76,7 @@ def lint(tree: ast.AST, where: str = "") -> Iterator[Hit]:
 
 
 def broken_rules(node: ast.AST) -> Iterator[str]:
-    """Name the rules that this one node breaks."""
+    """Return the names of the rules that ``node`` breaks."""
     match node:
         case ast.Call():
             yield from broken_by_call(node)
@@ -94,7 +96,7 @@ def broken_rules(node: ast.AST) -> Iterator[str]:
 def broken_by_call(call: ast.Call) -> Iterator[str]:
     function = call.func
     name = function.attr if isinstance(function, ast.Attribute) else ast.unparse(function)
-    # A constant's own spaces are known.
+    # The spaces in a constant are known.
     bare = not call.args and not call.keywords and not is_constant(function)
     if name in FORBIDDEN_CALLS or (name in BARE_METHODS and bare):
         yield f"{name}()"
@@ -113,15 +115,15 @@ def is_broad(type_: ast.expr | None) -> bool:
     return type_ is None or ast.unparse(type_) in {"Exception", "BaseException"}
 
 
-# An ignore names what it ignores and says why: `S105 - a pattern`.
+# An ignore has the name of a rule and a reason: `S105 - a pattern`.
 IGNORE = re.compile(r"#\s*(?P<kind>type:\s*ignore|noqa|pyright:\s*ignore|pragma)(?P<rest>.*)")
 REASONED = re.compile(r"(?:\[[a-zA-Z, -]+\]|: ?[A-Z]+[0-9]+(?:, ?[A-Z]+[0-9]+)*) +(?:#|-) *\w.*")
-# These have one reason wherever they stand.
+# The reason of these is the same in each place.
 REASONS = {"FBT001": "the flags of a cookie are positional, as in every other library"}
 
 
 def unreasoned_ignores(source: str) -> list[str]:
-    """Give the ignores that do not say what they ignore, or not why; and every pragma."""
+    """Return the ignores without a rule or a reason, and all pragmas."""
     return [
         match.group().strip()
         for match in IGNORE.finditer(source)
@@ -131,15 +133,15 @@ def unreasoned_ignores(source: str) -> list[str]:
 
 
 def backtracking_repeats(pattern: str | bytes) -> list[str]:
-    """Give unbounded repeats right inside unbounded repeats: the shape that backtracks for years.
+    """Return the unbounded repeats inside unbounded repeats, which may take exponential time.
 
-    Possessive repeats and atomic groups never give back what they took, so they are fine.
+    Possessive repeats and atomic groups do not backtrack, and are allowed.
     """
     return list(nested_repeats(re_parser.parse(pattern), repeated=False))
 
 
 def nested_repeats(tree: Iterable[Any], *, repeated: bool) -> Iterator[str]:
-    """Walk a parsed pattern; ``repeated`` tells whether an unbounded repeat stands around it."""
+    """Walk a parsed pattern; ``repeated`` is true if an unbounded repeat is around it."""
     for operator, value in tree:
         inner = repeated
         if operator in UNBOUNDED and value[1] is re_parser.MAXREPEAT:
@@ -153,7 +155,7 @@ def nested_repeats(tree: Iterable[Any], *, repeated: bool) -> Iterator[str]:
 
 
 def subpatterns(value: Any) -> Iterator[Any]:
-    """Give the patterns inside an operator's argument."""
+    """Return the patterns inside the argument of an operator."""
     if isinstance(value, re_parser.SubPattern):
         yield value
     elif isinstance(value, list | tuple):
@@ -162,7 +164,7 @@ def subpatterns(value: Any) -> Iterator[Any]:
 
 
 def compiled_patterns(module: str) -> dict[str, str | bytes]:
-    """Give the regular expressions among a module's globals, bound methods of them as well."""
+    """Return the regular expressions of a module, also those of bound methods such as `match`."""
     patterns = {}
     for name, value in vars(importlib.import_module(module)).items():
         owner = getattr(value, "__self__", value)
@@ -171,7 +173,7 @@ def compiled_patterns(module: str) -> dict[str, str | bytes]:
     return patterns
 
 
-# The other project's name: what follows `pip install` must be another word, or a path.
+# The name of another project on PyPI. `pip install` must name our distribution, or a path.
 WRONG_INSTALL = re.compile(
     r"(?:pip3?|uv|uv pip|pipx|poetry|pdm) +(?:install|add)[^\n|`&;]*[\s'\"]asgikit(?![\w./-])"
 )
@@ -194,13 +196,13 @@ def hits() -> set[tuple[str, str, str]]:
     }
 
 
-def test_nothing_we_avoid_is_in_the_package(hits: set[tuple[str, str, str]]) -> None:
+def test_package_breaks_no_rule(hits: set[tuple[str, str, str]]) -> None:
     allowed = {(entry.file, entry.function, entry.rule) for entry in ALLOWED}
 
     assert sorted(hits - allowed) == []
 
 
-def test_every_exception_to_the_rules_is_still_needed(hits: set[tuple[str, str, str]]) -> None:
+def test_each_exception_to_a_rule_is_needed(hits: set[tuple[str, str, str]]) -> None:
     stale = [entry for entry in ALLOWED if (entry.file, entry.function, entry.rule) not in hits]
 
     assert stale == []
@@ -208,12 +210,12 @@ def test_every_exception_to_the_rules_is_still_needed(hits: set[tuple[str, str, 
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_an_ignore_says_what_and_why_and_there_are_no_pragmas(path: Path) -> None:
+def test_ignore_has_a_rule_and_a_reason(path: Path) -> None:
     assert unreasoned_ignores(path.read_text(encoding="utf-8")) == []
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_no_regular_expression_repeats_a_repeat(path: Path) -> None:
+def test_regular_expression_has_no_nested_repeat(path: Path) -> None:
     module = ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts)
     patterns = compiled_patterns(module.removesuffix(".__init__"))
 
@@ -223,7 +225,7 @@ def test_no_regular_expression_repeats_a_repeat(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", TEXTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_nothing_tells_a_user_to_install_the_other_project(path: Path) -> None:
+def test_install_command_names_our_distribution(path: Path) -> None:
     assert WRONG_INSTALL.findall(path.read_text(encoding="utf-8")) == []
 
 
@@ -234,7 +236,7 @@ def test_nothing_tells_a_user_to_install_the_other_project(path: Path) -> None:
         ("class A:\n def f(self): self.x.strip()", [("strip()", "A.f")]),
         ("x.rstrip()", [("rstrip()", "")]),
         ("x.strip(' \\t')", []),
-        ("x.split()", [("split()", "")]),  # at every space of Unicode
+        ("x.split()", [("split()", "")]),  # splits at all spaces of Unicode
         ("x.split(',')", []),
         ("'GET HEAD'.split()", []),
         ("x.splitlines()", [("splitlines()", "")]),
@@ -263,7 +265,7 @@ def test_nothing_tells_a_user_to_install_the_other_project(path: Path) -> None:
         ("async def f():\n def g(): int(x)", [("int()", "f.g")]),
     ],
 )
-def test_the_lint_sees(source: str, rules: list[tuple[str, str]]) -> None:
+def test_lint_finds_broken_rules(source: str, rules: list[tuple[str, str]]) -> None:
     assert sorted(set(lint(ast.parse(source)))) == sorted(set(rules))
 
 
@@ -282,7 +284,7 @@ def test_the_lint_sees(source: str, rules: list[tuple[str, str]]) -> None:
         ("# pragma: no cover - the code is fine", False),
     ],
 )
-def test_the_lint_of_ignores_sees(comment: str, is_fine: bool) -> None:
+def test_lint_finds_ignores_without_reason(comment: str, is_fine: bool) -> None:
     assert (unreasoned_ignores(f"x = 1  {comment}\n") == []) is is_fine
 
 
@@ -294,13 +296,13 @@ def test_the_lint_of_ignores_sees(comment: str, is_fine: bool) -> None:
         (r"(?:a|b+?)*", False),
         (rb"(?:x(?:a|b{2,}))*", False),
         (r"(?:a++)+", True),
-        (r"(?:a+)++", True),  # takes all there is and gives nothing back
+        (r"(?:a+)++", True),  # possessive: does not backtrack
         (r"(?:(?>a+)b)*", True),
         (r"(?:a{1,9})*", True),
         (r"a*b*", True),
     ],
 )
-def test_the_lint_of_patterns_sees(pattern: str | bytes, is_fine: bool) -> None:
+def test_lint_finds_nested_repeats(pattern: str | bytes, is_fine: bool) -> None:
     assert (backtracking_repeats(pattern) == []) is is_fine
 
 
@@ -316,5 +318,5 @@ def test_the_lint_of_patterns_sees(pattern: str | bytes, is_fine: bool) -> None:
         ("pip install -e '.[demo]' && uvicorn asgikit", False),
     ],
 )
-def test_the_lint_of_install_commands_sees(line: str, is_wrong: bool) -> None:
+def test_lint_finds_wrong_install_commands(line: str, is_wrong: bool) -> None:
     assert (WRONG_INSTALL.search(line) is not None) is is_wrong

@@ -1,7 +1,6 @@
-"""What is built is whole: a wheel that runs in an environment of its own, a source with its tests.
+"""The sdist has the tests and the documentation, and the wheel runs in a new environment.
 
-To build takes a package index, and some ten seconds: it is done in CI, and where it is asked for by
-`PACKAGING=1`.
+A build needs a package index and about ten seconds. It runs in CI, and if `PACKAGING=1` is set.
 """
 
 from __future__ import annotations
@@ -26,13 +25,13 @@ if TYPE_CHECKING:
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
-# The files beside the folders.
+# The files of the sdist outside of folders.
 TOP_LEVEL = (
     ".ci/run", ".gitignore", ".pre-commit-config.yaml", "CHANGELOG.md", "CONTRIBUTING.md",
     "LICENSE", "README.md", "SECURITY.md", "noxfile.py", "pyproject.toml",
 )  # fmt: skip
 
-# Run by the Python of the new environment: the first program of the README, without a server.
+# Runs the first program of the README in the new environment, without a server.
 HELLO = """
 import asyncio
 import asgikit
@@ -45,7 +44,7 @@ print(asgikit.__file__)
 """
 
 
-def test_the_metadata_say_what_it_is() -> None:
+def test_metadata_have_name_classifiers_and_version() -> None:
     classifiers = PROJECT["classifiers"]
 
     assert PROJECT["name"] == DISTRIBUTION
@@ -56,13 +55,13 @@ def test_the_metadata_say_what_it_is() -> None:
     assert f"Programming Language :: Python :: {version}" in classifiers
 
 
-def test_every_dependency_has_both_ends() -> None:
+def test_dependency_has_lower_and_upper_bound() -> None:
     assert [each for each in PROJECT["dependencies"] if ">=" not in each or "<" not in each] == []
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the wheel and of the source; the wheel is built from that source."""
+    """Return the folder with the sdist, and the wheel that was built from it."""
     if not os.environ.get("CI") and not os.environ.get("PACKAGING"):
         pytest.skip("set PACKAGING=1 to build it")
     require("build")
@@ -75,7 +74,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_source_has_its_tests_and_its_documentation(built: Path) -> None:
+def test_sdist_has_tests_and_documentation(built: Path) -> None:
     (path,) = built.glob("*.tar.gz")
     with tarfile.open(path) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
@@ -90,7 +89,7 @@ def test_the_source_has_its_tests_and_its_documentation(built: Path) -> None:
     assert [name for name in names if "__pycache__" in name or name.endswith(".pyc")] == []
 
 
-def test_the_wheel_has_the_package_alone(built: Path) -> None:
+def test_wheel_has_the_package_only(built: Path) -> None:
     (path,) = built.glob("*.whl")
     with zipfile.ZipFile(path) as archive:
         names = archive.namelist()
@@ -102,7 +101,7 @@ def test_the_wheel_has_the_package_alone(built: Path) -> None:
     }
 
 
-def test_the_wheel_runs_in_an_environment_of_its_own(built: Path, tmp_path: Path) -> None:
+def test_wheel_runs_in_a_new_environment(built: Path, tmp_path: Path) -> None:
     (wheel,) = built.glob("*.whl")
     python = tmp_path / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python"
     (tmp_path / "main.py").write_text(blocks((ROOT / "README.md").read_text(), "python")[0])

@@ -59,7 +59,7 @@ def test_readme_has_at_most_400_lines() -> None:
     assert len(README.read_text(encoding="utf-8").splitlines()) <= MAX_README_LINES
 
 
-# The checks find what they are for.
+# The checks themselves.
 
 TABLE = "| a | b |\n|---|---|\n| 1 | 2 |\n"
 BLOCK = f"<!-- x -->\n\n{TABLE}\n<!-- end of x -->\n"

@@ -1,5 +1,5 @@
 # pyright: strict
-"""An app whose response class writes a msgspec.Struct."""
+"""An app with a response class that writes a msgspec.Struct."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # pyright: strict
-"""An app whose request class has the state of its own lifespan, typed."""
+"""An app with a request class that types the state of the lifespan."""
 
 from __future__ import annotations
 
