@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from asgikit.http.response_plan import Selection
 
 __all__ = [
+    "Content",
     "Response",
     "check_utf8",
     "encode_text",

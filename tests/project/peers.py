@@ -204,7 +204,7 @@ FEATURES = [
     ),
     Feature(
         "negotiation by Accept, with weights", "accept", _negotiates,
-        "test_the_best_match_is_the_clients_and_a_tie_the_servers",
+        "test_accept_best_match_prefers_client_then_offer_order",
     ),
     Feature(
         "client address behind proxies, by trusted networks", "client", _finds_client_behind_proxy,
@@ -244,7 +244,7 @@ FEATURES = [
     ),
     Feature(
         "responses in br and zstd", "compress", _compresses,
-        "test_the_coding_is_the_one_that_the_client_would_rather_have",
+        "test_coding_is_the_one_that_the_client_prefers",
     ),
     Feature(
         "errors as problem details (RFC 9457)", "error", _answers_problem,

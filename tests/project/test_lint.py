@@ -175,7 +175,7 @@ def compiled_patterns(module: str) -> dict[str, str | bytes]:
 
 # The name of another project on PyPI. `pip install` must name our distribution, or a path.
 WRONG_INSTALL = re.compile(
-    r"(?:pip3?|uv|uv pip|pipx|poetry|pdm) +(?:install|add)[^\n|`&;]*[\s'\"]asgikit(?![\w./-])"
+    r"(?:pip3?|uv|uv pip|pipx|poetry|pdm) +(?:install|add)[^\n|`&;#]*[\s'\"]asgikit(?![\w./-])"
 )
 
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -315,6 +315,7 @@ def test_lint_finds_nested_repeats(pattern: str | bytes, is_fine: bool) -> None:
         ("uv add asgikit", True),
         ("pip install asgikit-http", False),
         ("pip install ./asgikit", False),
+        ("pip install .  # in a checkout of asgikit", False),
         ("pip install -e '.[demo]' && uvicorn asgikit", False),
     ],
 )
