@@ -1,4 +1,4 @@
-"""The header fields of a request as values."""
+"""Headers of a request as typed values, and the client behind trusted proxies."""
 
 from __future__ import annotations
 
@@ -13,20 +13,22 @@ from asgikit import Address, CacheControl, HTTPError, Limits, Request
 from asgikit.http.conditional import EntityTags, ETag
 from asgikit.http.ranges import RangeSpec, RangesSpecifier
 
-THEN = datetime(1994, 11, 6, 8, 49, 37, tzinfo=UTC)
+DATETIME = datetime(1994, 11, 6, 8, 49, 37, tzinfo=UTC)
 DATE = "Sun, 06 Nov 1994 08:49:37 GMT"
 TRUSTED = ["10.0.0.0/8"]
 
 
-def ask(*fields: tuple[str, str], client: Any = ("10.0.0.1", 5000), **scope: Any) -> Request:
-    headers = [(name.encode(), value.encode("latin-1")) for name, value in fields]
-    return Request({"type": "http", "headers": headers, "client": client, **scope})
+def make_request(
+    *headers: tuple[str, str], client: Any = ("10.0.0.1", 5000), **scope: Any
+) -> Request:
+    raw_headers = [(name.encode(), value.encode("latin-1")) for name, value in headers]
+    return Request({"type": "http", "headers": raw_headers, "client": client, **scope})
 
 
-def test_preferences_are_read() -> None:
-    request = ask(
+def test_accept_headers_select_the_preferred_offer() -> None:
+    request = make_request(
         ("accept", "text/html;q=0.5"),
-        ("accept", "application/json"),  # lines of one field are one list
+        ("accept", "application/json"),  # lines of one header form one list
         ("accept-encoding", "gzip"),
         ("accept-language", "de-CH, en;q=0.5"),
     )
@@ -36,8 +38,8 @@ def test_preferences_are_read() -> None:
     assert request.accept_language.best_match(["en", "de"]) == "de"
 
 
-def test_what_is_absent_refuses_nothing() -> None:
-    for request in (ask(), Request({"type": "http"})):
+def test_absent_headers_accept_any_offer_or_are_none() -> None:
+    for request in (make_request(), Request({"type": "http"})):
         assert request.accept.best_match(["a/b"]) == "a/b"
         assert request.accept_language.best_match(["en"]) == "en"
         assert request.accept_encoding.best_match(["gzip"]) == "gzip"
@@ -48,8 +50,8 @@ def test_what_is_absent_refuses_nothing() -> None:
             assert getattr(request, name.replace("-", "_")) is None
 
 
-def test_a_field_is_read_once() -> None:
-    request = ask(("accept", "text/html"), ("authorization", "Bearer abc"))
+def test_header_property_is_parsed_once() -> None:
+    request = make_request(("accept", "text/html"), ("authorization", "Bearer abc"))
 
     assert request.accept is request.accept
     assert request.authorization is request.authorization
@@ -58,23 +60,23 @@ def test_a_field_is_read_once() -> None:
 
 
 @pytest.mark.parametrize(
-    "fields",
+    "headers",
     [
         [("authorization", "Basic ?")],
         [("authorization", "Bearer a"), ("authorization", "Bearer a")],
-        [("authorization", "X a=b"), ("authorization", "c=d")],  # no list
+        [("authorization", "X a=b"), ("authorization", "c=d")],  # not a list header
         [("authorization", "")],
     ],
 )
-def test_malformed_credentials_are_none(fields: list[tuple[str, str]]) -> None:
-    assert ask(*fields).authorization is None
+def test_authorization_malformed_or_repeated_is_none(headers: list[tuple[str, str]]) -> None:
+    assert make_request(*headers).authorization is None
 
 
-def test_the_request_shows_no_credentials() -> None:
-    request = ask(("authorization", "Bearer s3cret"))
-    shown = f"{request!r} {request.headers!r} {request.authorization!r}"
+def test_request_repr_does_not_show_credentials() -> None:
+    request = make_request(("authorization", "Bearer s3cret"))
+    representations = f"{request!r} {request.headers!r} {request.authorization!r}"
 
-    assert "s3cret" not in shown
+    assert "s3cret" not in representations
 
 
 @pytest.mark.parametrize(
@@ -84,35 +86,40 @@ def test_the_request_shows_no_credentials() -> None:
         ("range", "bytes", None),
         ("if-range", '"1"', ETag("1")),
         ("if-range", 'W/"1"', ETag("1", weak=True)),
-        ("if-range", f" {DATE}", THEN),
+        ("if-range", f" {DATE}", DATETIME),
         ("if-range", "x", None),
         ("if-match", '"1", W/"2"', EntityTags((ETag("1"), ETag("2", weak=True)))),
         ("if-match", "*", EntityTags((), any=True)),
-        ("if-match", "x", EntityTags(())),  # matches nothing
+        ("if-match", "x", EntityTags(())),  # malformed: no entity tag matches
         ("if-none-match", '"1"', EntityTags((ETag("1"),))),
-        ("if-modified-since", DATE, THEN),
-        ("if-modified-since", "Sunday, 06-Nov-94 08:49:37 GMT", THEN),
+        ("if-modified-since", DATE, DATETIME),
+        ("if-modified-since", "Sunday, 06-Nov-94 08:49:37 GMT", DATETIME),
         ("if-modified-since", "yesterday", None),
-        ("if-unmodified-since", DATE, THEN),
+        ("if-unmodified-since", DATE, DATETIME),
         ("if-unmodified-since", f"{DATE}, {DATE}", None),
         ("cache-control", "no-cache, max-age=0", CacheControl(no_cache=True, max_age=0)),
     ],
 )
-def test_conditions_are_values(name: str, value: str, expected: object) -> None:
-    assert getattr(ask((name, value)), name.replace("-", "_")) == expected
+def test_range_precondition_and_cache_headers_are_parsed(
+    name: str, value: str, expected: object
+) -> None:
+    assert getattr(make_request((name, value)), name.replace("-", "_")) == expected
 
 
-def test_two_lines_of_what_is_no_list_are_malformed() -> None:
-    assert ask(("range", "bytes=0-0"), ("range", "bytes=1-1")).range is None
-    assert ask(("if-modified-since", DATE), ("if-modified-since", DATE)).if_modified_since is None
-    assert ask(("if-range", '"1"'), ("if-range", '"2"')).if_range is None
-    assert ask(("if-match", '"1"'), ("if-match", '"2"')).if_match == EntityTags(
+def test_repeated_header_is_malformed_unless_it_is_a_list() -> None:
+    assert make_request(("range", "bytes=0-0"), ("range", "bytes=1-1")).range is None
+    assert (
+        make_request(("if-modified-since", DATE), ("if-modified-since", DATE)).if_modified_since
+        is None
+    )
+    assert make_request(("if-range", '"1"'), ("if-range", '"2"')).if_range is None
+    assert make_request(("if-match", '"1"'), ("if-match", '"2"')).if_match == EntityTags(
         (ETag("1"), ETag("2"))
     )
 
 
 @pytest.mark.parametrize(
-    ("fields", "address"),
+    ("headers", "address"),
     [
         ([], ("10.0.0.1", 5000)),
         ([("x-forwarded-for", "192.0.2.1")], ("192.0.2.1", None)),
@@ -120,22 +127,24 @@ def test_two_lines_of_what_is_no_list_are_malformed() -> None:
         ([("forwarded", 'for="192.0.2.1:80"')], ("192.0.2.1", 80)),
         ([("forwarded", "for=_hidden")], ("10.0.0.1", 5000)),
         ([("forwarded", "for=192.0.2.1"), ("x-forwarded-for", "192.0.2.1")], ("192.0.2.1", None)),
-        # One of them is a client's, and nobody knows which.
+        # The client wrote one of the two, and the proxy does not say which.
         ([("forwarded", "for=6.6.6.6"), ("x-forwarded-for", "192.0.2.1")], ("10.0.0.1", 5000)),
         ([("forwarded", "for=6.6.6.6"), ("x-forwarded-proto", "https")], ("10.0.0.1", 5000)),
     ],
 )
-def test_the_client_is_found_behind_trusted_proxies(
-    fields: list[tuple[str, str]], address: tuple[str, int | None]
+def test_client_address_is_read_from_headers_of_trusted_proxies(
+    headers: list[tuple[str, str]], address: tuple[str, int | None]
 ) -> None:
-    assert ask(*fields).client_address(trusted=TRUSTED) == Address(*address)
-    assert ask(*fields, client=("192.0.2.9", 1)).client_address(trusted=TRUSTED) == Address(
-        "192.0.2.9", 1
+    assert make_request(*headers).client_address(trusted=TRUSTED) == Address(*address)
+    assert make_request(*headers, client=("192.0.2.9", 1)).client_address(
+        trusted=TRUSTED
+    ) == Address("192.0.2.9", 1)
+
+
+def test_proxy_header_argument_selects_the_header_to_trust() -> None:
+    request = make_request(
+        ("forwarded", "for=6.6.6.6;proto=https"), ("x-forwarded-for", "192.0.2.1")
     )
-
-
-def test_who_knows_the_proxy_says_which_field_it_writes() -> None:
-    request = ask(("forwarded", "for=6.6.6.6;proto=https"), ("x-forwarded-for", "192.0.2.1"))
 
     assert request.client_address(trusted=TRUSTED, header="x-forwarded") == ("192.0.2.1", None)
     assert request.client_address(trusted=TRUSTED, header="forwarded") == ("6.6.6.6", None)
@@ -143,16 +152,16 @@ def test_who_knows_the_proxy_says_which_field_it_writes() -> None:
     assert request.client_scheme(trusted=TRUSTED, header="forwarded") == "https"
 
 
-def test_a_unix_socket_has_no_address() -> None:
-    request = ask(("x-forwarded-for", "192.0.2.1"), client=None)
+def test_client_address_over_unix_socket_requires_trusted_unix() -> None:
+    request = make_request(("x-forwarded-for", "192.0.2.1"), client=None)
 
     assert request.client_address(trusted=TRUSTED) is None
     assert request.client_address(trusted=["unix"]) == ("192.0.2.1", None)
-    assert ask(client=None).client_address(trusted=["unix"]) is None
+    assert make_request(client=None).client_address(trusted=["unix"]) is None
 
 
 @pytest.mark.parametrize(
-    ("fields", "scheme", "host"),
+    ("headers", "scheme", "host"),
     [
         ([], "http", "own.example"),
         (
@@ -171,26 +180,26 @@ def test_a_unix_socket_has_no_address() -> None:
         ),
     ],
 )
-def test_scheme_and_host_are_those_the_client_used(
-    fields: list[tuple[str, str]], scheme: str, host: str
+def test_client_scheme_and_host_come_from_trusted_proxies_only(
+    headers: list[tuple[str, str]], scheme: str, host: str
 ) -> None:
-    request = ask(("host", "own.example"), *fields)
-    stranger = ask(("host", "own.example"), *fields, client=("192.0.2.9", 1))
+    request = make_request(("host", "own.example"), *headers)
+    untrusted = make_request(("host", "own.example"), *headers, client=("192.0.2.9", 1))
 
     assert request.client_scheme(trusted=TRUSTED) == scheme
     assert request.client_host(trusted=TRUSTED) == host
-    assert stranger.client_scheme(trusted=TRUSTED) == "http"
-    assert stranger.client_host(trusted=TRUSTED) == "own.example"
+    assert untrusted.client_scheme(trusted=TRUSTED) == "http"
+    assert untrusted.client_host(trusted=TRUSTED) == "own.example"
 
 
 @pytest.mark.parametrize("trusted", ["10.0.0.0/8", ["proxy"]])
-def test_what_is_no_network_is_told_by_any_request(trusted: Any) -> None:
+def test_invalid_trusted_networks_raise_without_proxy_headers(trusted: Any) -> None:
     with pytest.raises((TypeError, ValueError), match="network"):
-        ask().client_address(trusted=trusted)
+        make_request().client_address(trusted=trusted)
 
 
-def test_networks_may_come_from_a_generator() -> None:
-    request = ask(("forwarded", "for=192.0.2.1"), ("x-forwarded-for", "192.0.2.1"))
+def test_trusted_networks_are_accepted_as_an_iterator() -> None:
+    request = make_request(("forwarded", "for=192.0.2.1"), ("x-forwarded-for", "192.0.2.1"))
 
     assert request.client_address(trusted=iter(TRUSTED)) == ("192.0.2.1", None)
 
@@ -199,15 +208,17 @@ NAMES = [
     "accept", "accept-encoding", "accept-language", "authorization", "cache-control", "range",
     "if-range", "if-match", "if-none-match", "if-modified-since", "if-unmodified-since",
 ]  # fmt: skip
-PROXIES = ["forwarded", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "host"]
+PROXY_NAMES = ["forwarded", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "host"]
 
 
 @pytest.mark.property
 @given(
-    st.lists(st.tuples(st.sampled_from([*NAMES, *PROXIES]).map(str.encode), st.binary())),
+    st.lists(st.tuples(st.sampled_from([*NAMES, *PROXY_NAMES]).map(str.encode), st.binary())),
     st.sampled_from([None, ("10.0.0.1", 1), ("x", None), "nonsense"]),
 )
-def test_no_field_raises(headers: list[tuple[bytes, bytes]], client: Any) -> None:
+def test_header_properties_never_raise_on_arbitrary_bytes(
+    headers: list[tuple[bytes, bytes]], client: Any
+) -> None:
     request = Request({"type": "http", "headers": headers, "client": client})
 
     for name in NAMES:
@@ -218,7 +229,7 @@ def test_no_field_raises(headers: list[tuple[bytes, bytes]], client: Any) -> Non
 
 
 # The typed accessors, with the header that each one parses.
-SIZED = [
+PROPERTIES = [
     ("accept", "accept"),
     ("accept_encoding", "accept-encoding"),
     ("accept_language", "accept-language"),
@@ -234,24 +245,24 @@ SIZED = [
 ]
 
 
-@pytest.mark.parametrize(("name", "header"), SIZED)
-def test_header_over_the_limit_is_431_from_its_property(name: str, header: str) -> None:
+@pytest.mark.parametrize(("name", "header"), PROPERTIES)
+def test_property_of_header_over_the_limit_raises_431(name: str, header: str) -> None:
     with pytest.raises(HTTPError, match=f"{header} is over 8192 bytes") as caught:
-        getattr(ask((header, "a" * 8193)), name)
+        getattr(make_request((header, "a" * 8193)), name)
 
     assert caught.value.status_code == 431
-    getattr(ask((header, "a" * 8192)), name)  # within the limit, whatever it means
+    getattr(make_request((header, "a" * 8192)), name)  # at the limit, and possibly malformed
 
 
-@pytest.mark.parametrize(("name", "header"), SIZED[:5])
-def test_header_size_is_that_of_all_its_lines(name: str, header: str) -> None:
+@pytest.mark.parametrize(("name", "header"), PROPERTIES[:5])
+def test_header_size_limit_counts_all_lines_of_a_header(name: str, header: str) -> None:
     with pytest.raises(HTTPError, match="is over 8192 bytes"):
-        getattr(ask(*[(header, "a" * 1024)] * 8), name)
+        getattr(make_request(*[(header, "a" * 1024)] * 8), name)
 
 
-@pytest.mark.parametrize(("name", "header"), SIZED)
-def test_header_limit_is_the_requests_own(name: str, header: str) -> None:
-    scope = ask((header, "a" * 10_000)).scope
+@pytest.mark.parametrize(("name", "header"), PROPERTIES)
+def test_header_size_limit_is_taken_from_request_limits(name: str, header: str) -> None:
+    scope = make_request((header, "a" * 10_000)).scope
 
     getattr(Request(scope, limits=Limits(max_header_size=None)), name)
     getattr(Request(scope, limits=Limits(max_header_size=10_000)), name)
@@ -262,15 +273,15 @@ def test_header_limit_is_the_requests_own(name: str, header: str) -> None:
 @pytest.mark.parametrize(
     "header", ["if-match", "if-none-match", "if-modified-since", "if-unmodified-since"]
 )
-def test_preconditions_over_the_limit_are_431(header: str) -> None:
-    # To ignore a long If-Match would overwrite a resource that the client did not mean.
+def test_check_preconditions_with_header_over_the_limit_raises_431(header: str) -> None:
+    # If a long If-Match were ignored, the request could overwrite a newer version.
     with pytest.raises(HTTPError, match=f"{header} is over 8192 bytes"):
-        ask((header, '"a",' * 3000), method="PUT").check_preconditions(etag="b")
+        make_request((header, '"a",' * 3000), method="PUT").check_preconditions(etag="b")
 
 
 @pytest.mark.parametrize("header", ["forwarded", "x-forwarded-for", "x-forwarded-host"])
-def test_proxy_headers_over_the_limit_are_431(header: str) -> None:
-    request = ask((header, "for=192.0.2.1," * 1000))
+def test_client_methods_with_proxy_header_over_the_limit_raise_431(header: str) -> None:
+    request = make_request((header, "for=192.0.2.1," * 1000))
 
     for method in (request.client_address, request.client_scheme, request.client_host):
         with pytest.raises(HTTPError, match=f"{header} is over 8192 bytes"):
@@ -278,9 +289,11 @@ def test_proxy_headers_over_the_limit_are_431(header: str) -> None:
 
 
 @pytest.mark.anyio
-async def test_content_type_of_a_form_over_the_limit_is_431() -> None:
+async def test_form_and_parts_with_long_content_type_raise_431() -> None:
     content_type = (b"content-type", b"multipart/form-data; " + b"a=b; " * 2000 + b"boundary=X")
-    request = Request({"type": "http", "method": "POST", "headers": [content_type]}, never_called)
+    request = Request(
+        {"type": "http", "method": "POST", "headers": [content_type]}, receive_never_called
+    )
 
     with pytest.raises(HTTPError, match="content-type is over 8192 bytes"):
         await request.form()
@@ -288,5 +301,5 @@ async def test_content_type_of_a_form_over_the_limit_is_431() -> None:
         request.parts()
 
 
-async def never_called() -> Any:
+async def receive_never_called() -> Any:
     raise AssertionError("the body was received")
