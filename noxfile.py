@@ -1,7 +1,6 @@
 """The checks of asgikit: `nox -l` lists them, `nox -s ruff mypy` runs two of them.
 
-A session installs what it needs into an environment of its own, from the requirements in
-pyproject.toml. With `--no-venv` it uses the environment that nox runs in, and installs nothing:
+A session installs its requirements, which pyproject.toml lists, into its own environment. With `--no-venv` it uses the environment that nox runs in, and installs nothing:
 that environment needs `pip install -e '.[test,docs,peers,bench]'`. `.ci/run` calls every session
 in this way. Arguments after `--` replace the default arguments of a session.
 """
@@ -20,14 +19,14 @@ from packaging.requirements import Requirement
 
 PROJECT = load_toml("pyproject.toml")["project"]
 DEPENDENCIES: list[str] = PROJECT["dependencies"]
-#: What the tests import, and the peers that they compare with.
+#: The requirements of the tests, and the peers that they compare with.
 TESTED = ".[test,docs,peers]"
-#: What type checkers read.
+#: The requirements of all code that type checkers read.
 EVERYTHING = ".[test,docs,peers,bench]"
 
 #: Python versions beside the one that runs all tests.
 OTHER_VERSIONS = ["3.12", "3.13", "3.14"]
-#: Tests that run on them: no timings, and of the server tests those that depend on the event loop.
+#: The tests that run on them: unit tests without timings, and some server tests.
 BRIEF_TESTS = (
     "tests/unit", "--ignore=tests/unit/test_attacks.py", "--ignore=tests/unit/http/test_growth.py",
     *("-m", "not property", "tests/servers/test_minimal_app.py", "tests/servers/test_exchanges.py"),
@@ -57,7 +56,7 @@ def install(session: nox.Session, *arguments: str) -> None:
 
 
 def requirement(name: str) -> str:
-    """Return what the ``test`` extra requires of the distribution ``name``."""
+    """Return the requirement of the distribution ``name`` in the ``test`` extra."""
     extra: list[str] = PROJECT["optional-dependencies"]["test"]
     return next(each for each in extra if Requirement(each).name == name)
 
@@ -140,7 +139,7 @@ def coverage(session: nox.Session) -> None:
 
 @nox.session
 def ruff(session: nox.Session) -> None:
-    """Lint; `-- --fix` repairs what ruff can repair."""
+    """Lint; `-- --fix` applies the fixes of ruff."""
     install(session, requirement("ruff"))
     run_module(session, "ruff", "check", ".", *session.posargs)
 
@@ -174,7 +173,7 @@ def public_types(session: nox.Session) -> None:
     with tempfile.TemporaryDirectory() as folder:
         # pyright reads the types of an installed package only, not those of an editable one.
         run_module(session, "pip", "install", "--quiet", "--no-deps", "--target", folder, ".")
-        # Here it takes the first Python on the path, whatever --pythonpath says.
+        # With --verifytypes, pyright ignores --pythonpath and takes the first Python on the path.
         path = os.pathsep.join([str(Path(find_python(session)).parent), os.environ["PATH"]])
         arguments = ("--verifytypes", "asgikit", "--ignoreexternal")
         with session.chdir(folder):
