@@ -1,8 +1,9 @@
 """The checks of asgikit: `nox -l` lists them, `nox -s ruff mypy` runs two of them.
 
-A session installs its requirements, which pyproject.toml lists, into its own environment. With `--no-venv` it uses the environment that nox runs in, and installs nothing:
-that environment needs `pip install -e '.[test,docs,peers,bench]'`. `.ci/run` calls every session
-in this way. Arguments after `--` replace the default arguments of a session.
+A session installs its requirements, which pyproject.toml lists, into its own environment. With
+`--no-venv` it uses the environment of nox and installs nothing. That environment needs
+`pip install -e '.[test,docs,peers,bench]'`. `.ci/run` calls the sessions in this way. Arguments
+after `--` replace the default arguments of a session.
 """
 
 from __future__ import annotations
