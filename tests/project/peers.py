@@ -208,7 +208,7 @@ FEATURES = [
     ),
     Feature(
         "client address behind proxies, by trusted networks", "client", _finds_client_behind_proxy,
-        "test_the_client_is_found_behind_trusted_proxies",
+        "test_client_address_is_read_from_headers_of_trusted_proxies",
     ),
     Feature(
         "a line break in a header is a `ValueError`", "field", _refuses_line_break,
