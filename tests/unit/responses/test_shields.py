@@ -310,11 +310,16 @@ async def test_task_cancel_in_the_same_iteration_is_not_swallowed(cause: str) ->
 @every_cause
 async def test_asyncio_timeout_around_response_raises_timeout_error(cause: str) -> None:
     stage = Stage(cause)
-    stage.is_inside.set = lambda: None  # type: ignore[method-assign] # no event happens
+
+    def expire() -> None:  # once the generator waits; no event happens
+        if timeout.when() is None:
+            timeout.reschedule(0)
+
+    stage.is_inside.set = expire  # type: ignore[method-assign]
     chunks = in_a_finally(stage)
     stage.has_ended = True
     with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.01):
+        async with asyncio.timeout(None) as timeout:
             await stage.run(chunks)
 
     assert stage.log == ["committed", "closed"]
@@ -324,10 +329,14 @@ async def test_asyncio_timeout_around_response_raises_timeout_error(cause: str) 
 @every_cause
 async def test_move_on_after_around_response_ends_it(cause: str) -> None:
     stage = Stage(cause)
-    stage.is_inside.set = lambda: None  # type: ignore[method-assign] # no event happens
+
+    def expire() -> None:  # once the generator waits; no event happens
+        outside.deadline = anyio.current_time()
+
+    stage.is_inside.set = expire  # type: ignore[method-assign]
     chunks = in_a_finally(stage)
     stage.has_ended = True
-    with anyio.move_on_after(0.01) as outside:
+    with anyio.move_on_after(BOUND) as outside:
         await stage.run(chunks)
 
     assert outside.cancelled_caught
