@@ -19,6 +19,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias, overload
 
 from asgikit.datastructures.mutable_headers import MutableHeaders
@@ -429,13 +430,18 @@ def has_plain_call(response: Response) -> bool:
 
 def find_charset(headers: RawHeaders) -> str | None:
     """Return the charset that Content-Type announces, in lower case."""
+    for name, value in headers:
+        if name == b"content-type":
+            return _parse_charset(value)
+    return None
+
+
+@lru_cache(maxsize=256)
+def _parse_charset(value: bytes) -> str | None:
     from asgikit.http.media_types import parse_media_type
 
-    for name, value in headers:
-        if name == b"content-type" and b"charset=" in value.lower():
-            media_type = parse_media_type(value.decode("latin-1"))
-            return None if media_type is None else media_type.charset
-    return None
+    media_type = parse_media_type(value.decode("latin-1"))
+    return None if media_type is None else media_type.charset
 
 
 def encode_text(text: str, charset: str) -> bytes:

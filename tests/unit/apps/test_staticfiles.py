@@ -1,4 +1,4 @@
-"""A folder as an app: what it serves, and that it serves nothing else."""
+"""A folder as an app: the files that it serves, and the paths that it must not serve."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ async def get(app: Any, target: str, method: str = "GET", **fields: str) -> Exch
     ],
 )
 @pytest.mark.usefixtures("walks")
-async def test_a_file_is_served_by_its_name(
+async def test_file_in_folder_is_served(
     folder: Path, target: str, content_type: str, body: bytes
 ) -> None:
     answer = await get(StaticFiles(folder), target)
@@ -168,7 +168,7 @@ HOSTILE = [
 @pytest.mark.parametrize("target", HOSTILE, ids=lambda target: repr(target[:40]))
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.usefixtures("walks")
-async def test_anything_else_is_a_404(folder: Path, target: str, method: str) -> None:
+async def test_hostile_target_is_404(folder: Path, target: str, method: str) -> None:
     answer = await get(StaticFiles(folder), target, method)
 
     assert answer.status_code == 404
@@ -184,14 +184,14 @@ async def test_anything_else_is_a_404(folder: Path, target: str, method: str) ->
     ids=repr,
 )
 @pytest.mark.usefixtures("walks")
-async def test_odd_paths_of_a_scope_are_a_404(folder: Path, path: str) -> None:
+async def test_malformed_scope_path_is_404(folder: Path, path: str) -> None:
     scope = {"path": path, "raw_path": None, "root_path": None}
 
     assert (await exchange(StaticFiles(folder), scope=scope)).status_code == 404
 
 
 @pytest.mark.usefixtures("walks")
-async def test_hostile_paths_are_no_way_around_a_fallback(folder: Path) -> None:
+async def test_hostile_target_gets_no_fallback(folder: Path) -> None:
     app = StaticFiles(folder, html=True, fallback="index.html")
     for target in HOSTILE[:14]:
         answer = await get(app, target)
@@ -208,7 +208,9 @@ async def test_hostile_paths_are_no_way_around_a_fallback(folder: Path) -> None:
         ("/app.js", SCRIPT),
     ],
 )
-async def test_links_can_be_followed(folder: Path, target: str, body: bytes) -> None:
+async def test_follow_symlinks_serves_links_out_of_the_folder(
+    folder: Path, target: str, body: bytes
+) -> None:
     app = StaticFiles(folder, follow_symlinks=True)
 
     answer = await get(app, target)
@@ -218,7 +220,7 @@ async def test_links_can_be_followed(folder: Path, target: str, body: bytes) -> 
 
 
 @pytest.mark.parametrize("target", ["/.env", "/.git/config", "/docs/.hidden/a.txt"])
-async def test_names_with_a_dot_can_be_served(folder: Path, target: str) -> None:
+async def test_dotfiles_serves_names_with_a_dot(folder: Path, target: str) -> None:
     app = StaticFiles(folder, dotfiles=True)
 
     assert (await get(app, target)).body == b"SECRET"
@@ -226,7 +228,7 @@ async def test_names_with_a_dot_can_be_served(folder: Path, target: str) -> None
         assert (await get(app, escape)).status_code == 404
 
 
-async def test_a_link_put_in_the_way_is_not_followed(
+async def test_link_put_into_a_resolved_path_is_not_followed(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The folder is swapped for a link once the real path is known."""
@@ -279,7 +281,7 @@ LONG_PATHS = [
 
 @pytest.mark.parametrize(("target", "status"), LONG_PATHS, ids=range(len(LONG_PATHS)))
 @pytest.mark.parametrize("options", [{}, {"html": True}, {"fallback": "index.html"}])
-async def test_path_too_long_for_a_file_system_is_404_without_a_look_at_the_disk(
+async def test_path_too_long_is_404_without_disk_access(
     folder: Path,
     monkeypatch: pytest.MonkeyPatch,
     target: str,
@@ -320,7 +322,9 @@ async def test_longest_path_below_the_limit_is_looked_up_once(
     assert len([path for path in calls if path != str(folder)]) <= 3
 
 
-async def test_an_unreadable_file_is_a_403(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_unreadable_file_in_folder_is_403(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     open_ = os.open
 
     def refuse(path: Any, *arguments: Any, **named: Any) -> int:
@@ -335,7 +339,7 @@ async def test_an_unreadable_file_is_a_403(folder: Path, monkeypatch: pytest.Mon
     assert answer.json()["title"] == "Forbidden"
 
 
-async def test_a_folder_that_is_gone_is_a_404(folder: Path) -> None:
+async def test_deleted_folder_is_404(folder: Path) -> None:
     app = StaticFiles(folder)
     os.rename(folder, folder.with_name("gone"))
 
@@ -346,14 +350,14 @@ async def test_a_folder_that_is_gone_is_a_404(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "PROPFIND"])
-async def test_other_methods_are_not_allowed(folder: Path, method: str) -> None:
+async def test_method_other_than_get_and_head_is_405(folder: Path, method: str) -> None:
     answer = await get(StaticFiles(folder), "/app.js", method)
 
     assert answer.status_code == 405
     assert answer.headers["allow"] == "GET, HEAD"
 
 
-async def test_head_has_the_fields_of_get(folder: Path) -> None:
+async def test_head_of_folder_file_has_headers_of_get(folder: Path) -> None:
     app = StaticFiles(folder)
     get_answer, head = await get(app, "/app.js"), await get(app, "/app.js", "HEAD")
 
@@ -361,7 +365,7 @@ async def test_head_has_the_fields_of_get(folder: Path) -> None:
     assert head.headers == get_answer.headers
 
 
-async def test_conditions_and_ranges_are_those_of_a_file(folder: Path) -> None:
+async def test_folder_file_obeys_preconditions_and_ranges(folder: Path) -> None:
     app = StaticFiles(folder, cache_control="max-age=60")
     first = await get(app, "/app.js")
 
@@ -480,7 +484,7 @@ async def test_send_timeout_of_a_folder_ends_a_stalled_download(folder: Path) ->
     ],
 )
 @pytest.mark.usefixtures("walks")
-async def test_html_serves_the_page_of_a_folder(
+async def test_html_serves_index_and_404_pages(
     folder: Path, target: str, status_code: int, body: bytes
 ) -> None:
     answer = await get(StaticFiles(folder, html=True), target)
@@ -490,7 +494,7 @@ async def test_html_serves_the_page_of_a_folder(
     assert open_paths_below(folder) == []
 
 
-async def test_the_page_of_a_404_is_not_kept_and_not_compared(folder: Path) -> None:
+async def test_404_page_has_no_validators_and_no_cache_control(folder: Path) -> None:
     app = StaticFiles(folder, html=True, cache_control="max-age=60", immutable=".")
     answer = await get(app, "/nothing", if_none_match="*", range="bytes=0-1")
 
@@ -500,7 +504,7 @@ async def test_the_page_of_a_404_is_not_kept_and_not_compared(folder: Path) -> N
     assert (await get(app, "/nothing", "HEAD")).headers["content-length"] == str(len(NOT_HERE))
 
 
-async def test_without_html_a_folder_is_a_404(folder: Path) -> None:
+async def test_folder_without_html_is_404(folder: Path) -> None:
     for target in ("/", "/docs/", "/docs"):
         assert (await get(StaticFiles(folder), target)).status_code == 404
 
@@ -519,7 +523,7 @@ async def test_without_html_a_folder_is_a_404(folder: Path) -> None:
     ],
 )
 @pytest.mark.usefixtures("walks")
-async def test_a_folder_is_redirected_to_its_slash(
+async def test_folder_path_is_redirected_to_its_slash(
     folder: Path, scope: dict[str, Any], target: str, location: str
 ) -> None:
     answer = await exchange(StaticFiles(folder, html=True), target=target, scope=scope)
@@ -529,7 +533,7 @@ async def test_a_folder_is_redirected_to_its_slash(
     assert open_paths_below(folder) == []
 
 
-async def test_a_redirect_stays_on_the_host(folder: Path) -> None:
+async def test_slash_redirect_stays_on_the_host(folder: Path) -> None:
     for target in ("//docs", "//evil.example/..", "/%2fdocs", "/\\docs"):
         answer = await get(StaticFiles(folder, html=True), target)
         assert "location" not in answer.headers
@@ -549,7 +553,7 @@ async def test_a_redirect_stays_on_the_host(folder: Path) -> None:
         ("/empty/", 200, PAGE),
     ],
 )
-async def test_a_fallback_is_the_page_of_every_route(
+async def test_fallback_answers_unknown_routes(
     folder: Path, target: str, status_code: int, body: bytes
 ) -> None:
     answer = await get(StaticFiles(folder, html=True, fallback="index.html"), target)
@@ -557,7 +561,7 @@ async def test_a_fallback_is_the_page_of_every_route(
     assert (answer.status_code, answer.body) == (status_code, body)
 
 
-async def test_a_fallback_needs_no_html(folder: Path) -> None:
+async def test_fallback_works_without_html(folder: Path) -> None:
     app = StaticFiles(folder, fallback="docs/index.html")
 
     assert (await get(app, "/")).body == b"docs"
@@ -595,7 +599,7 @@ async def test_a_fallback_needs_no_html(folder: Path) -> None:
     ],
 )
 @pytest.mark.usefixtures("walks")
-async def test_a_sibling_is_served_to_who_accepts_it(
+async def test_compressed_copy_is_served_if_accepted(
     folder: Path, accept: str | None, coding: str | None, body: bytes
 ) -> None:
     fields = {} if accept is None else {"accept_encoding": accept}
@@ -609,7 +613,7 @@ async def test_a_sibling_is_served_to_who_accepts_it(
     assert open_paths_below(folder) == []
 
 
-async def test_every_coding_has_a_tag_of_its_own(folder: Path) -> None:
+async def test_each_coding_has_its_own_etag(folder: Path) -> None:
     app = StaticFiles(folder)
     # Of one size and time, as if somebody wanted to know.
     for name in ("app.js", "app.js.br", "app.js.gz"):
@@ -628,14 +632,14 @@ async def test_every_coding_has_a_tag_of_its_own(folder: Path) -> None:
             assert answer.status_code == (304 if other == coding else 200)
 
 
-async def test_what_has_no_siblings_does_not_vary(folder: Path) -> None:
+async def test_file_without_compressed_copies_has_no_vary(folder: Path) -> None:
     answer = await get(StaticFiles(folder), "/docs/guide.txt", accept_encoding="gzip")
 
     assert answer.body == b"guide"
     assert "vary" not in answer.headers
 
 
-async def test_siblings_can_be_left_alone(folder: Path) -> None:
+async def test_precompressed_empty_ignores_compressed_copies(folder: Path) -> None:
     answer = await get(StaticFiles(folder, precompressed=()), "/app.js", accept_encoding="br")
     assert answer.body == SCRIPT
     assert "vary" not in answer.headers
@@ -645,7 +649,7 @@ async def test_siblings_can_be_left_alone(folder: Path) -> None:
 
 
 @pytest.mark.usefixtures("walks")
-async def test_a_sibling_is_held_to_the_same_rules(folder: Path) -> None:
+async def test_compressed_copy_out_of_the_folder_is_not_served(folder: Path) -> None:
     app = StaticFiles(folder)
     os.remove(folder / "app.js.br")
     os.symlink("../secret.txt", folder / "app.js.br")
@@ -666,7 +670,7 @@ async def test_a_sibling_is_held_to_the_same_rules(folder: Path) -> None:
     "immutable",
     [r"\.[0-9a-f]{8}\.", re.compile("[0-9a-f]{8}"), lambda name: name == "docs/a.12345678.js"],
 )
-async def test_what_never_changes_is_kept_for_a_year(
+async def test_immutable_file_is_cached_for_a_year(
     folder: Path, immutable: str | re.Pattern[str] | Callable[[str], object]
 ) -> None:
     (folder / "docs/a.12345678.js").touch()
@@ -679,7 +683,7 @@ async def test_what_never_changes_is_kept_for_a_year(
     assert (await get(app, "/a.12345678.x")).headers["cache-control"] == "no-cache"
 
 
-async def test_by_default_nothing_is_said_of_caching(folder: Path) -> None:
+async def test_cache_control_is_absent_by_default(folder: Path) -> None:
     assert "cache-control" not in (await get(StaticFiles(folder), "/app.js")).headers
 
 
@@ -707,14 +711,12 @@ async def test_by_default_nothing_is_said_of_caching(folder: Path) -> None:
         {"media_types": {".js": "text/plain\r\nx: y"}},
     ],
 )
-async def test_what_cannot_be_is_refused_where_it_is_made(
-    folder: Path, arguments: dict[str, Any]
-) -> None:
+async def test_invalid_folder_argument_is_refused(folder: Path, arguments: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"."):
         StaticFiles(**{"directory": folder, **arguments})
 
 
-async def test_it_is_mounted_by_starlette(folder: Path) -> None:
+async def test_folder_mounted_by_starlette_is_served(folder: Path) -> None:
     app = Starlette(routes=[Mount("/static", StaticFiles(folder, html=True))])
 
     assert (await get(app, "/static/app.js")).body == SCRIPT
@@ -724,27 +726,27 @@ async def test_it_is_mounted_by_starlette(folder: Path) -> None:
     assert (await get(app, "/static/../secret.txt")).status_code == 404
 
 
-async def test_it_is_wrapped_and_answered_with(folder: Path) -> None:
+async def test_folder_returned_by_a_handler_is_served(folder: Path) -> None:
     static = StaticFiles(folder)
 
     assert (await get(to_asgi(static), "/app.js")).body == SCRIPT
     assert (await get(to_asgi(lambda scope: static), "/app.js")).body == SCRIPT
 
 
-async def test_it_answers_other_scopes(folder: Path) -> None:
+async def test_folder_answers_lifespan_and_websocket_scopes(folder: Path) -> None:
     app = StaticFiles(folder)
     async with lifespan(app):
         assert (await exchange(app, scope={"type": "websocket"})).status_code == 403
 
 
-async def test_it_has_a_name_and_can_be_pickled(folder: Path) -> None:
+async def test_folder_has_a_repr_and_can_be_pickled(folder: Path) -> None:
     app = pickle.loads(pickle.dumps(StaticFiles(folder, immutable="a")))
 
     assert (await get(app, "/app.js")).body == SCRIPT
     assert repr(app) == f"<StaticFiles {str(folder)!r}>"
 
 
-async def test_the_folder_stays_when_the_process_goes_elsewhere(
+async def test_folder_is_independent_of_the_working_directory(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(folder.parent)
@@ -754,7 +756,7 @@ async def test_the_folder_stays_when_the_process_goes_elsewhere(
     assert (await get(app, "/app.js")).body == SCRIPT
 
 
-async def test_a_folder_behind_a_link_may_be_swapped(folder: Path) -> None:
+async def test_folder_behind_a_swapped_link_is_followed(folder: Path) -> None:
     """As deployments do it: a link to the current release."""
     current = folder.with_name("current")
     current.symlink_to("www")

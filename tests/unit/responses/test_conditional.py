@@ -44,7 +44,7 @@ MAKES: list[Callable[..., Response]] = [
 
 
 @pytest.mark.parametrize("make", MAKES)
-async def test_a_body_has_a_tag_that_a_client_can_ask_by(make: Callable[..., Response]) -> None:
+async def test_conditional_response_has_an_etag_of_its_body(make: Callable[..., Response]) -> None:
     response = make(conditional=True, headers={"cache-control": "no-cache"})
     first = await ask(response)
 
@@ -63,7 +63,7 @@ async def test_a_body_has_a_tag_that_a_client_can_ask_by(make: Callable[..., Res
 
 
 @pytest.mark.parametrize("make", MAKES)
-async def test_without_conditional_nothing_is_added_and_nothing_obeyed(
+async def test_unconditional_response_ignores_preconditions(
     make: Callable[..., Response],
 ) -> None:
     response = make(headers={"etag": '"1"'})
@@ -72,7 +72,7 @@ async def test_without_conditional_nothing_is_added_and_nothing_obeyed(
     assert "etag" not in (await ask(make())).headers
 
 
-async def test_the_same_bytes_have_the_same_tag_and_others_another() -> None:
+async def test_etag_of_a_body_depends_on_its_bytes() -> None:
     tags = [
         (await ask(Response(body, conditional=True))).headers["etag"]
         for body in (b"tea", b"tea", b"tee", b"")
@@ -82,7 +82,7 @@ async def test_the_same_bytes_have_the_same_tag_and_others_another() -> None:
     assert len(set(tags)) == 3
 
 
-async def test_a_body_that_is_set_has_a_tag_of_its_own() -> None:
+async def test_changed_body_has_another_etag() -> None:
     response = Response("tea", conditional=True)
     tag = (await ask(response)).headers["etag"]
     response.body = b"coffee"
@@ -91,7 +91,7 @@ async def test_a_body_that_is_set_has_a_tag_of_its_own() -> None:
     assert "etag" not in response.headers
 
 
-async def test_own_validators_are_gone_by() -> None:
+async def test_validators_in_headers_decide_preconditions() -> None:
     own = {"etag": 'W/"1"', "last-modified": DATE}
     response = Response("tea", headers=own, conditional=True)
 
@@ -105,7 +105,7 @@ async def test_own_validators_are_gone_by() -> None:
     assert (await ask(response, range="bytes=0-0")).body == b"tea"
 
 
-async def test_set_etag_writes_the_quotes() -> None:
+async def test_set_etag_adds_the_quotes() -> None:
     response = Response("tea", conditional=True)
     response.set_etag("v7")
     assert (await ask(response, if_none_match='"v7"')).status_code == 304
@@ -116,7 +116,7 @@ async def test_set_etag_writes_the_quotes() -> None:
 
 
 @pytest.mark.parametrize("status_code", [200, 304, 412])
-async def test_head_is_answered_like_get_without_a_body(status_code: int) -> None:
+async def test_conditional_head_is_answered_as_get(status_code: int) -> None:
     response = Response("tea", headers={"etag": '"1"'}, conditional=True)
     fields = {200: {}, 304: {"if_none_match": '"1"'}, 412: {"if_match": '"2"'}}[status_code]
     get, head = await ask(response, **fields), await ask(response, "HEAD", **fields)
@@ -128,7 +128,7 @@ async def test_head_is_answered_like_get_without_a_body(status_code: int) -> Non
 @pytest.mark.parametrize(
     ("method", "status_code"), [("POST", 200), ("PUT", 200), ("GET", 201), ("GET", 404)]
 )
-async def test_what_was_done_is_told_whatever_the_condition(method: str, status_code: int) -> None:
+async def test_response_to_post_ignores_preconditions(method: str, status_code: int) -> None:
     response = Response("tea", status_code, headers={"etag": '"1"'}, conditional=True)
 
     for fields in ({"if_match": '"2"'}, {"if_none_match": "*"}):
@@ -144,7 +144,7 @@ async def test_response_to_query_obeys_preconditions() -> None:
     assert (await ask(response, "QUERY", if_none_match='"2"')).status_code == 200
 
 
-async def test_without_the_scope_the_answer_is_whole() -> None:
+async def test_conditional_response_without_scope_is_sent_whole() -> None:
     response = Response("tea", conditional=True)
     answer = await exchange(lambda scope: response, headers={"if-none-match": "*"})
 
@@ -152,7 +152,7 @@ async def test_without_the_scope_the_answer_is_whole() -> None:
     assert "etag" in answer.headers
 
 
-async def test_a_cookie_comes_with_a_304_and_the_background_runs() -> None:
+async def test_304_keeps_cookies_and_runs_background() -> None:
     ran: list[bool] = []
     response = Response("tea", conditional=True, background=lambda: ran.append(True))
     response.set_cookie("a", "b")
@@ -163,7 +163,7 @@ async def test_a_cookie_comes_with_a_304_and_the_background_runs() -> None:
     assert ran == [True]
 
 
-async def test_a_stream_is_not_drawn_for_a_304() -> None:
+async def test_stream_is_not_iterated_for_a_304() -> None:
     drawn: list[bool] = []
 
     async def chunks() -> AsyncIterator[bytes]:
@@ -216,13 +216,13 @@ def request_of(method: str, **fields: str) -> Request[Any]:
         ("GET", {"if_modified_since": DATE}, {}, None),
     ],
 )
-async def test_preconditions_are_checked_ahead_of_the_work(
+async def test_check_preconditions_returns_the_status(
     method: str, fields: dict[str, str], current: dict[str, Any], answer: int | None
 ) -> None:
     assert request_of(method, **fields).check_preconditions(**current) == answer
 
 
-async def test_a_tag_is_given_without_its_quotes() -> None:
+async def test_check_preconditions_takes_an_etag_without_quotes() -> None:
     with pytest.raises(ValueError, match="without quotes"):
         request_of("GET").check_preconditions(etag='"1"')
     with pytest.raises(ValueError, match="time zone"):

@@ -1,4 +1,4 @@
-"""What threads do to a file, and the hops between them and the event loop."""
+"""Blocking reads of files, and calls in worker threads."""
 
 from __future__ import annotations
 
@@ -57,20 +57,20 @@ def recorded(patches: pytest.MonkeyPatch, name: str) -> list[tuple[Any, ...]]:
     return calls
 
 
-def test_a_small_file_is_read_and_closed_at_once(tea: Path) -> None:
+def test_small_file_is_closed_after_the_first_read(tea: Path) -> None:
     reader, chunks = begin(tea, [Span(0, 10)])
 
     assert chunks == [b"0123", b"4567", b"89"]
     assert reader.descriptor is None
 
 
-def test_pieces_come_in_their_order(tea: Path) -> None:
+def test_segments_are_read_in_order(tea: Path) -> None:
     _, chunks = begin(tea, [b"<", Span(7, 9), b"|", Span(0, 5), b">"])
 
     assert chunks == [b"<", b"78", b"|", b"0123", b"4", b">"]
 
 
-def test_nothing_to_read_closes_the_file(tea: Path) -> None:
+def test_selection_without_segments_closes_the_file(tea: Path) -> None:
     reader, chunks = begin(tea, [])
 
     assert (reader.descriptor, chunks) == (None, [])
@@ -164,14 +164,14 @@ def test_many_readers_share_the_bytes_that_are_read_ahead(
     readers[0].close()
 
 
-def test_a_file_that_is_shorter_than_it_was_raises(tea: Path) -> None:
+def test_read_of_a_shortened_file_raises(tea: Path) -> None:
     with pytest.raises(ContentLengthMismatch, match="shorter while it was sent: 2 bytes"):
         begin(tea, [Span(0, 12)], 100)
     with pytest.raises(ContentLengthMismatch):
         begin(tea, [Span(20, 30)])
 
 
-def test_a_failure_closes_the_file(tea: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_read_closes_the_file(tea: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     closed = recorded(monkeypatch, "close")
 
     with pytest.raises(ContentLengthMismatch):
@@ -179,7 +179,7 @@ def test_a_failure_closes_the_file(tea: Path, monkeypatch: pytest.MonkeyPatch) -
     assert len(closed) == 1
 
 
-def test_no_read_asks_for_more_than_there_is(tea: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_read_asks_for_no_more_than_the_segment(tea: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = recorded(monkeypatch, "read")
 
     begin(tea, [Span(0, 10)], 1000)
@@ -187,14 +187,14 @@ def test_no_read_asks_for_more_than_there_is(tea: Path, monkeypatch: pytest.Monk
     assert [size for _, size in asked] == [10]
 
 
-def test_a_short_read_is_read_on(tea: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_short_read_is_continued(tea: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read = os.read
     monkeypatch.setattr(os, "read", lambda file, size: read(file, min(size, 3)))
 
     assert begin(tea, [Span(1, 9)], 100)[1] == [b"123", b"456", b"78"]
 
 
-def test_reading_without_an_open_file_is_an_error() -> None:
+def test_read_without_open_file_raises() -> None:
     reader = FileReader(4)
     reader.segments = [Span(0, 1)]
 
@@ -202,7 +202,7 @@ def test_reading_without_an_open_file_is_an_error() -> None:
         reader.read()
 
 
-def test_closing_twice_closes_once(tea: Path) -> None:
+def test_second_close_does_nothing(tea: Path) -> None:
     reader = FileReader(4)
     reader.open(str(tea))
     reader.close()
@@ -211,7 +211,7 @@ def test_closing_twice_closes_once(tea: Path) -> None:
     assert reader.descriptor is None
 
 
-def test_another_file_takes_the_place_of_the_open_one(tea: Path) -> None:
+def test_replace_opens_another_file(tea: Path) -> None:
     other = tea.with_name("other")
     other.write_bytes(b"abc")
     reader = FileReader(4)
@@ -269,7 +269,7 @@ def unservable(folder: Path) -> dict[str, str]:
     ],
 )
 @pytest.mark.parametrize("look", [FileReader(1).open, stat_file], ids=["open", "look"])
-def test_what_is_no_regular_file_is_a_404(look: Any, kind: str, tmp_path: Path) -> None:
+def test_open_of_no_regular_file_is_404(look: Any, kind: str, tmp_path: Path) -> None:
     path = unservable(tmp_path)[kind]
 
     with pytest.raises(HTTPError) as caught:
@@ -280,7 +280,7 @@ def test_what_is_no_regular_file_is_a_404(look: Any, kind: str, tmp_path: Path) 
     assert caught.value.detail is None
 
 
-def test_what_is_no_regular_file_is_closed_again(tmp_path: Path) -> None:
+def test_open_folder_is_closed_again(tmp_path: Path) -> None:
     reader = FileReader(1)
     with pytest.raises(HTTPError):
         reader.open(str(tmp_path))
@@ -288,7 +288,7 @@ def test_what_is_no_regular_file_is_closed_again(tmp_path: Path) -> None:
     assert reader.descriptor is None
 
 
-def test_a_look_does_not_open_the_file(tea: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stat_file_does_not_open_the_file(tea: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened = recorded(monkeypatch, "open")
 
     assert stat_file(str(tea)).st_size == 10
@@ -307,7 +307,7 @@ def test_a_look_does_not_open_the_file(tea: Path, monkeypatch: pytest.MonkeyPatc
     ],
 )
 @pytest.mark.parametrize("look", [FileReader(1).open, stat_file], ids=["open", "look"])
-def test_an_error_of_ours_is_raised_and_one_of_the_name_answered(
+def test_open_error_is_answered_if_the_name_is_at_fault(
     look: Any, number: int, status_code: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     error = OSError(number, os.strerror(number))
@@ -331,18 +331,18 @@ def test_an_error_of_ours_is_raised_and_one_of_the_name_answered(
 
 
 @on_both_loops
-async def test_a_hop_gives_what_the_function_gives() -> None:
+async def test_run_blocking_io_returns_the_result() -> None:
     assert await run_blocking_io(threading.get_ident) != threading.get_ident()
 
 
 @on_both_loops
-async def test_a_hop_raises_what_the_function_raises() -> None:
+async def test_run_blocking_io_raises_the_error() -> None:
     with pytest.raises(ZeroDivisionError):
         await run_blocking_io(lambda: 1 // 0)
 
 
 @on_both_loops
-async def test_many_hops_at_once_all_come_back() -> None:
+async def test_many_blocking_calls_at_once_all_return() -> None:
     results: list[int] = []
 
     async def one(number: int) -> None:
@@ -356,7 +356,7 @@ async def test_many_hops_at_once_all_come_back() -> None:
 
 
 @on_both_loops
-async def test_cancelling_waits_for_the_thread() -> None:
+async def test_cancelled_blocking_call_waits_for_its_thread() -> None:
     started, release = threading.Event(), threading.Event()
     ended: list[bool] = []
 
@@ -385,7 +385,7 @@ async def test_cancelling_waits_for_the_thread() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_a_child_process_has_threads_of_its_own() -> None:
+def test_forked_process_starts_its_own_threads() -> None:
     async def work() -> int:
         with anyio.fail_after(20):
             return await run_blocking_io(lambda: 7)
@@ -401,7 +401,7 @@ def test_a_child_process_has_threads_of_its_own() -> None:
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
 
 
-def test_a_task_that_is_cancelled_twice_waits_as_well() -> None:
+def test_task_cancelled_repeatedly_waits_for_its_thread() -> None:
     started, release = threading.Event(), threading.Event()
     ended: list[bool] = []
 
@@ -427,7 +427,7 @@ def test_a_task_that_is_cancelled_twice_waits_as_well() -> None:
     asyncio.run(main())
 
 
-def test_a_task_cancelled_after_the_thread_has_ended_is_cancelled_all_the_same() -> None:
+def test_task_cancelled_after_its_thread_ended_is_cancelled() -> None:
     async def main() -> None:
         ended = threading.Event()
         task = asyncio.get_running_loop().create_task(run_blocking_io(ended.set))

@@ -1,4 +1,4 @@
-"""Files as responses: what is answered, and what is said of the file."""
+"""File responses: validators, preconditions, ranges and headers."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ WHOLE = b"0123456789"
     ],
 )
 @pytest.mark.parametrize("offered", [{}, PATHSEND], ids=["", "pathsend"])
-async def test_what_a_get_gets(
+async def test_get_obeys_preconditions_and_ranges(
     digits: Path,
     fields: dict[str, str],
     status_code: int,
@@ -106,7 +106,7 @@ async def test_what_a_get_gets(
 
 @pytest.mark.parametrize("value", ["bytes=-0", "bytes=10-"])
 @pytest.mark.parametrize("offered", [{}, PATHSEND], ids=["", "pathsend"])
-async def test_a_range_beyond_the_end_is_a_416(
+async def test_range_beyond_the_end_is_416(
     digits: Path, value: str, offered: dict[str, Any]
 ) -> None:
     response = FileResponse(digits, headers={"cache-control": "max-age=60", "x-own": "1"})
@@ -121,9 +121,7 @@ async def test_a_range_beyond_the_end_is_a_416(
 
 
 @pytest.mark.parametrize("offered", [{}, PATHSEND], ids=["", "pathsend"])
-async def test_several_ranges_are_parts_that_the_file_does_not_hold(
-    digits: Path, offered: dict[str, Any]
-) -> None:
+async def test_several_ranges_have_a_random_boundary(digits: Path, offered: dict[str, Any]) -> None:
     response = FileResponse(digits)
     first, second = [
         await exchange(response, headers={"range": "bytes=0-1,8-"}, scope=offered) for _ in "12"
@@ -150,7 +148,7 @@ async def test_several_ranges_are_parts_that_the_file_does_not_hold(
         ({"if-match": '"other"'}, 412),
     ],
 )
-async def test_head_gets_the_fields_and_reads_nothing(
+async def test_head_has_the_headers_of_get_and_reads_no_content(
     digits: Path,
     fields: dict[str, str],
     status_code: int,
@@ -166,7 +164,7 @@ async def test_head_gets_the_fields_and_reads_nothing(
         assert answer.headers["accept-ranges"] == "bytes"
 
 
-async def test_without_the_scope_it_answers_a_get_in_full(digits: Path) -> None:
+async def test_file_without_scope_is_sent_whole(digits: Path) -> None:
     response = FileResponse(digits)
     asked = {"range": "bytes=0-0", "if-none-match": "*"}
     answer = await exchange(lambda scope: response, headers=asked, scope=PATHSEND)
@@ -178,7 +176,7 @@ async def test_without_the_scope_it_answers_a_get_in_full(digits: Path) -> None:
 
 
 @pytest.mark.parametrize(("method", "status_code"), [("POST", 200), ("GET", 404), ("GET", 201)])
-async def test_another_method_or_status_has_neither_ranges_nor_conditions(
+async def test_other_method_or_status_ignores_ranges_and_conditions(
     digits: Path, method: str, status_code: int
 ) -> None:
     answer = await ask(
@@ -190,7 +188,7 @@ async def test_another_method_or_status_has_neither_ranges_nor_conditions(
 
 
 @pytest.mark.parametrize(("status_code", "length"), [(204, None), (304, None), (205, "0")])
-async def test_a_status_without_content_has_none(
+async def test_file_with_status_without_content_sends_no_body(
     digits: Path, status_code: int, length: str | None
 ) -> None:
     answer = await ask(FileResponse(digits, status_code))
@@ -199,7 +197,7 @@ async def test_a_status_without_content_has_none(
     assert answer.headers.get("content-length") == length
 
 
-async def test_an_empty_file_is_sent_whole(tmp_path: Path) -> None:
+async def test_empty_file_is_sent_with_length_zero(tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
     for offered in ({}, PATHSEND):
         answer = await exchange(
@@ -209,10 +207,10 @@ async def test_an_empty_file_is_sent_whole(tmp_path: Path) -> None:
         assert answer.headers["content-length"] == "0"
 
 
-# What it says of the file.
+# Headers of the file.
 
 
-async def test_own_validators_take_the_place_of_the_files(digits: Path) -> None:
+async def test_validators_in_headers_replace_those_of_the_file(digits: Path) -> None:
     own = {"etag": '"v1"', "last-modified": BEFORE}
     response = FileResponse(digits, headers=own)
 
@@ -226,7 +224,7 @@ async def test_own_validators_take_the_place_of_the_files(digits: Path) -> None:
     assert (await ask(response, range="bytes=0-0", if_range=MODIFIED)).status_code == 200
 
 
-async def test_validators_can_be_left_out(digits: Path) -> None:
+async def test_validators_are_omitted_on_request(digits: Path) -> None:
     answer = await ask(FileResponse(digits, etag=None), if_none_match=ETAG)
     assert answer.status_code == 200
     assert "etag" not in answer.headers
@@ -238,7 +236,7 @@ async def test_validators_can_be_left_out(digits: Path) -> None:
     assert "etag" in answer.headers
 
 
-async def test_preconditions_can_be_left_out(digits: Path) -> None:
+async def test_conditional_false_ignores_preconditions(digits: Path) -> None:
     response = FileResponse(digits, conditional=False)
 
     assert (await ask(response, if_none_match="*")).status_code == 200
@@ -246,7 +244,7 @@ async def test_preconditions_can_be_left_out(digits: Path) -> None:
     assert (await ask(response, range="bytes=0-0")).status_code == 206
 
 
-async def test_more_ranges_than_allowed_get_the_whole(digits: Path) -> None:
+async def test_more_ranges_than_max_ranges_get_the_whole_file(digits: Path) -> None:
     response = FileResponse(digits, max_ranges=2)
 
     assert (await ask(response, range="bytes=0-0,2-2")).status_code == 206
@@ -257,7 +255,7 @@ async def test_more_ranges_than_allowed_get_the_whole(digits: Path) -> None:
 
 
 @pytest.mark.parametrize("change", [b"0123456789!", b"9876543210"], ids=["size", "time"])
-async def test_another_content_has_another_tag(digits: Path, change: bytes) -> None:
+async def test_changed_file_has_another_etag(digits: Path, change: bytes) -> None:
     rewrite(digits, change)
 
     assert (await ask(FileResponse(digits), if_none_match=ETAG)).body == change
@@ -310,13 +308,13 @@ async def test_last_modified_is_sent_if_the_time_is_trusted(
         (Path("a.png"), {}, "image/png"),
     ],
 )
-async def test_the_media_type_is_told_or_known_by_the_extension(
+async def test_media_type_is_given_or_guessed_by_extension(
     path: Any, arguments: dict[str, Any], expected: str
 ) -> None:
     assert FileResponse(path, **arguments).headers.getall("content-type") == [expected]
 
 
-async def test_a_subclass_has_a_media_type_and_a_charset() -> None:
+async def test_file_subclass_sets_media_type_and_charset() -> None:
     class Page(FileResponse):
         media_type = "text/html"
         charset = "latin-1"
@@ -341,7 +339,7 @@ async def test_a_subclass_has_a_media_type_and_a_charset() -> None:
         ({"filename": "a.txt", "headers": {"Content-Disposition": "inline"}}, "inline"),
     ],
 )
-async def test_content_disposition_names_the_file(
+async def test_filename_sets_content_disposition(
     digits: Path, arguments: dict[str, Any], expected: str | None
 ) -> None:
     answer = await ask(FileResponse(digits, **arguments))
@@ -366,12 +364,12 @@ async def test_content_disposition_names_the_file(
         {"send_timeout": -1},
     ],
 )
-async def test_what_cannot_be_is_refused_where_it_is_made(arguments: dict[str, Any]) -> None:
+async def test_invalid_file_argument_is_refused(arguments: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"."):
         FileResponse("a", **arguments)
 
 
-async def test_a_content_length_is_a_promise(digits: Path) -> None:
+async def test_content_length_of_a_file_must_equal_its_size(digits: Path) -> None:
     kept = await ask(FileResponse(digits, headers={"content-length": "10"}))
     assert kept.headers.getall("content-length") == ["10"]
     part = await ask(FileResponse(digits, headers={"content-length": "10"}), range="bytes=0-1")
@@ -383,7 +381,7 @@ async def test_a_content_length_is_a_promise(digits: Path) -> None:
     assert open_paths_below(digits) == []
 
 
-async def test_fields_set_later_are_sent_and_looked_at(digits: Path) -> None:
+async def test_headers_set_later_are_sent_and_checked(digits: Path) -> None:
     response = FileResponse(digits)
     response.set_cookie("a", "b")
     response.headers["cache-control"] = "no-cache"
@@ -402,7 +400,7 @@ async def test_fields_set_later_are_sent_and_looked_at(digits: Path) -> None:
         await ask(response)
 
 
-async def test_sending_changes_nothing_and_many_may_send_at_once(digits: Path) -> None:
+async def test_concurrent_sends_do_not_change_a_file_response(digits: Path) -> None:
     response = FileResponse(digits)
     before = [*response._list()]
     answers: list[Exchange] = []
@@ -418,7 +416,7 @@ async def test_sending_changes_nothing_and_many_may_send_at_once(digits: Path) -
     assert response._list() == before
 
 
-async def test_a_copy_has_its_own_fields(digits: Path) -> None:
+async def test_copied_file_response_has_its_own_headers(digits: Path) -> None:
     response = FileResponse(digits)
     other = copy.copy(response)
     other.set_cookie("a", "b")
@@ -428,7 +426,7 @@ async def test_a_copy_has_its_own_fields(digits: Path) -> None:
     assert repr(other) == "<FileResponse 200>"
 
 
-async def test_there_is_no_body_to_look_at(digits: Path) -> None:
+async def test_body_of_a_file_response_raises_attribute_error(digits: Path) -> None:
     response = FileResponse(digits)
 
     with pytest.raises(AttributeError, match="no body before"):
@@ -440,17 +438,19 @@ async def test_there_is_no_body_to_look_at(digits: Path) -> None:
 @pytest.mark.parametrize(
     ("scope", "status_code"), [({"type": "websocket"}, 403), ({"type": "http"}, 200)]
 )
-async def test_a_websocket_is_denied(digits: Path, scope: dict[str, Any], status_code: int) -> None:
+async def test_file_response_denies_a_websocket(
+    digits: Path, scope: dict[str, Any], status_code: int
+) -> None:
     assert (await exchange(FileResponse(digits), scope=scope)).status_code == status_code
 
 
-async def test_an_app_that_is_pickled_may_hold_one(digits: Path) -> None:
+async def test_file_response_can_be_pickled(digits: Path) -> None:
     response = pickle.loads(pickle.dumps(FileResponse(digits)))
 
     assert (await ask(response)).body == WHOLE
 
 
-async def test_a_file_of_tomorrow_is_dated_today(digits: Path) -> None:
+async def test_last_modified_is_never_in_the_future(digits: Path) -> None:
     later = time.time() + 1e6
     os.utime(digits, (later, later))
     answer = await ask(FileResponse(digits))

@@ -1,4 +1,4 @@
-"""Sending files: what is no file, what goes wrong on the way, and that nothing is left open."""
+"""Sending files: unusual files, faults, disconnects, and descriptors that must be closed."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def long(tmp_path: Path) -> Path:
     return path
 
 
-# What is no file to send.
+# Paths that lead to no regular file.
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def unservable(tmp_path: Path) -> dict[str, str]:
 )
 @pytest.mark.parametrize("offered", [{}, PATHSEND], ids=["", "pathsend"])
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-async def test_what_is_no_regular_file_is_a_404_at_once(
+async def test_path_to_no_regular_file_is_404_without_blocking(
     unservable: dict[str, str], kind: str, method: str, offered: dict[str, Any]
 ) -> None:
     ran: list[bool] = []
@@ -119,7 +119,7 @@ async def test_what_is_no_regular_file_is_a_404_at_once(
 
 @pytest.mark.parametrize("offered", [{}, PATHSEND], ids=["", "pathsend"])
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM])
-async def test_what_must_not_be_read_is_a_403(
+async def test_unreadable_file_response_is_403(
     digits: Path, number: int, offered: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patches:
@@ -136,7 +136,7 @@ def fail(number: int, *_: Any, **__: Any) -> Any:
 
 
 @pytest.mark.parametrize("broken", ["open", "fstat", "read"])
-async def test_a_fault_of_the_disk_is_raised_before_anything_is_sent(
+async def test_disk_error_is_raised_before_the_start(
     digits: Path, broken: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ran: list[bool] = []
@@ -161,7 +161,7 @@ async def never() -> Message:
     raise AssertionError
 
 
-async def test_a_file_given_another_name_while_it_is_sent_goes_on(long: Path) -> None:
+async def test_file_renamed_while_sent_is_sent_to_its_end(long: Path) -> None:
     def replace() -> None:
         long.rename(long.with_name("old"))
         long.write_bytes(b"y")
@@ -172,14 +172,14 @@ async def test_a_file_given_another_name_while_it_is_sent_goes_on(long: Path) ->
     assert body == b"x" * (3 * MOST_MESSAGES)
 
 
-async def test_a_file_deleted_before_it_is_sent_is_a_404(digits: Path) -> None:
+async def test_file_deleted_before_sending_is_404(digits: Path) -> None:
     response = FileResponse(digits)
     os.unlink(digits)
 
     assert (await exchange(response)).status_code == 404
 
 
-async def test_a_file_that_grows_sends_what_was_promised(long: Path) -> None:
+async def test_growing_file_sends_its_content_length(long: Path) -> None:
     def grow() -> None:
         with long.open("ab") as file:
             file.write(b"y" * 1000)
@@ -190,7 +190,7 @@ async def test_a_file_that_grows_sends_what_was_promised(long: Path) -> None:
     assert body == b"x" * (3 * MOST_MESSAGES)
 
 
-async def test_a_file_that_shrinks_breaks_the_answer(long: Path) -> None:
+async def test_shrinking_file_raises_content_length_mismatch(long: Path) -> None:
     body, error = await send_and(long, lambda: os.truncate(long, MOST_MESSAGES + 1))
 
     assert isinstance(error, ContentLengthMismatch)
@@ -218,7 +218,7 @@ async def send_and(path: Path, interfere: Callable[[], object]) -> tuple[bytes, 
 # Threads and messages.
 
 
-async def test_nothing_on_disk_is_done_on_the_event_loop(
+async def test_disk_calls_run_in_worker_threads(
     long: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[str] = []
@@ -244,7 +244,7 @@ async def test_nothing_on_disk_is_done_on_the_event_loop(
     assert seen == []
 
 
-async def test_messages_are_of_the_chunk_size_and_the_last_one_says_so(digits: Path) -> None:
+async def test_messages_have_chunk_size_and_more_body(digits: Path) -> None:
     answer = await exchange(FileResponse(digits, chunk_size=4))
     bodies = [(m["body"], m["more_body"]) for m in answer.messages[1:]]
 
@@ -428,9 +428,7 @@ anyio.run(main, backend=sys.argv[2])
 """
 
 
-async def test_a_gibibyte_takes_no_more_memory_than_a_mebibyte(
-    tmp_path: Path, anyio_backend: str
-) -> None:
+async def test_memory_does_not_grow_with_file_size(tmp_path: Path, anyio_backend: str) -> None:
     path = tmp_path / "huge"
     path.touch()
     os.truncate(path, 1 << 30)
@@ -446,7 +444,7 @@ async def test_a_gibibyte_takes_no_more_memory_than_a_mebibyte(
 
 @pytest.mark.parametrize("after", [0, 1, 2, 70])
 @pytest.mark.parametrize("version", ["2.3", "2.4"])
-async def test_a_client_that_leaves_ends_the_reading(long: Path, after: int, version: str) -> None:
+async def test_disconnect_ends_reads_of_a_file(long: Path, after: int, version: str) -> None:
     ran: list[bool] = []
     response = FileResponse(long, chunk_size=1, background=lambda: ran.append(True))
     with anyio.fail_after(20):
@@ -463,7 +461,7 @@ async def test_a_client_that_leaves_ends_the_reading(long: Path, after: int, ver
 
 @pytest.mark.parametrize("offered", [{}, PATHSEND], ids=["", "pathsend"])
 @pytest.mark.parametrize("after", [0, 1])
-async def test_a_send_that_fails_is_a_client_that_left(
+async def test_oserror_of_send_counts_as_disconnect(
     digits: Path, after: int, offered: dict[str, Any]
 ) -> None:
     ran: list[bool] = []
@@ -478,7 +476,7 @@ async def test_a_send_that_fails_is_a_client_that_left(
     assert ran == [True]
 
 
-async def test_a_client_that_leaves_while_nothing_is_sent_ends_it_too(long: Path) -> None:
+async def test_disconnect_while_send_waits_ends_the_response(long: Path) -> None:
     stalled = anyio.Event()
 
     async def send(message: Message) -> None:
@@ -500,7 +498,7 @@ async def test_a_client_that_leaves_while_nothing_is_sent_ends_it_too(long: Path
 
 
 @pytest.mark.parametrize("name", ["open", "fstat", "read", "close"])
-async def test_a_cancelled_task_leaves_nothing_open(
+async def test_cancelled_send_closes_the_file(
     long: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is cancelled while a thread is in each of the calls; the thread is waited for."""
@@ -536,7 +534,7 @@ async def test_a_cancelled_task_leaves_nothing_open(
     assert ran == []
 
 
-async def test_a_failed_send_is_raised_and_nothing_left_open(long: Path) -> None:
+async def test_error_of_send_is_raised_and_file_closed(long: Path) -> None:
     async def send(message: Message) -> None:
         if message["type"] == "http.response.body":
             raise ZeroDivisionError
@@ -551,7 +549,7 @@ async def test_a_failed_send_is_raised_and_nothing_left_open(long: Path) -> None
 
 
 @pytest.mark.parametrize("offered", [{}, PATHSEND], ids=["", "pathsend"])
-async def test_an_error_of_a_middleware_comes_too_late_to_be_answered(
+async def test_http_error_after_start_of_a_file_is_marked(
     digits: Path, offered: dict[str, Any]
 ) -> None:
     async def send(message: Message) -> None:
@@ -565,7 +563,7 @@ async def test_an_error_of_a_middleware_comes_too_late_to_be_answered(
     assert caught.value.response_started
 
 
-async def test_the_background_runs_once_after_the_last_message(digits: Path) -> None:
+async def test_background_of_a_file_runs_after_the_last_message(digits: Path) -> None:
     order: list[str] = []
 
     async def send(message: Message) -> None:
@@ -690,7 +688,7 @@ async def test_leased_file_of_another_system_is_an_error(
 # Handed to the server.
 
 
-async def test_a_server_that_offers_to_sends_the_file_itself(
+async def test_pathsend_is_used_if_the_server_offers_it(
     digits: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened: list[object] = []
@@ -706,18 +704,14 @@ async def test_a_server_that_offers_to_sends_the_file_itself(
     assert ran == [True]
 
 
-async def test_the_path_for_the_server_is_absolute(
-    digits: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_pathsend_path_is_absolute(digits: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(digits.parent)
     answer = await exchange(FileResponse("digits.txt"), scope=PATHSEND)
 
     assert answer.messages[1]["path"] == str(digits)
 
 
-async def test_a_name_that_is_no_text_is_not_handed_to_the_server(
-    tmp_path: Path, digits: Path
-) -> None:
+async def test_path_that_is_not_utf8_is_not_sent_by_pathsend(tmp_path: Path, digits: Path) -> None:
     path = os.fsencode(tmp_path) + b"/\xff.txt"
     for name in (os.fsdecode(path), tmp_path / "ż.txt"):
         shutil.copy(digits, name)
@@ -740,27 +734,29 @@ async def test_a_name_that_is_no_text_is_not_handed_to_the_server(
         (None, "http.response.body"),
     ],
 )
-async def test_extensions_may_be_any_mapping(digits: Path, extensions: object, kind: str) -> None:
+async def test_pathsend_extensions_may_be_any_mapping(
+    digits: Path, extensions: object, kind: str
+) -> None:
     answer = await exchange(FileResponse(digits), scope={"extensions": extensions})
 
     assert answer.messages[1]["type"] == kind
     assert answer.body == WHOLE
 
 
-async def test_a_part_is_not_handed_to_the_server(digits: Path) -> None:
+async def test_range_is_not_sent_by_pathsend(digits: Path) -> None:
     for value in ("bytes=0-1", "bytes=0-9"):
         answer = await exchange(FileResponse(digits), headers={"range": value}, scope=PATHSEND)
         assert answer.status_code == 206
         assert answer.messages[1]["type"] == "http.response.body"
 
 
-async def test_a_server_that_says_goodbye_at_the_last_message_may_take_its_time(
+async def test_disconnect_reported_at_last_message_is_no_error(
     long: Path,
 ) -> None:
     assert await completes_after_early_disconnect(FileResponse(long, chunk_size=1))
 
 
-async def test_without_the_scope_what_is_missing_is_a_problem_all_the_same(tmp_path: Path) -> None:
+async def test_missing_file_without_scope_is_404(tmp_path: Path) -> None:
     response = FileResponse(tmp_path / "missing")
     answer = await exchange(lambda scope: response)
 

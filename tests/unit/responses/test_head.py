@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 
-async def test_cache_control_is_set() -> None:
+async def test_cache_control_sets_the_header() -> None:
     response = Response("tea", headers={"cache-control": "no-store"})
     response.cache_control(max_age=60, private=("set-cookie",))
 
@@ -34,7 +34,7 @@ async def test_cache_control_is_set() -> None:
     assert response.headers["cache-control"] == "no-cache"
 
 
-def test_cache_control_says_something_and_no_nonsense() -> None:
+def test_cache_control_without_or_with_conflicting_directives_raises() -> None:
     response = Response()
 
     with pytest.raises(ValueError, match="one directive or more"):
@@ -46,7 +46,7 @@ def test_cache_control_says_something_and_no_nonsense() -> None:
     assert "cache-control" not in response.headers
 
 
-async def test_links_are_added() -> None:
+async def test_add_link_adds_a_header() -> None:
     response = Response()
     response.add_link("/2", "next")
     response.add_link("/a.css", ["preload"], title="\xe9", as_="style")

@@ -65,7 +65,7 @@ def app(request: Request) -> ProblemResponse:
         ("nonsense", JSON),
     ],
 )
-async def test_accept_decides_between_a_document_and_a_page(
+async def test_accept_decides_between_problem_json_and_page(
     accept: str | None, media_type: str
 ) -> None:
     headers = [] if accept is None else [("accept", accept)]
@@ -80,7 +80,7 @@ async def test_accept_decides_between_a_document_and_a_page(
     assert (head.headers, head.body) == (answer.headers, b"")
 
 
-async def test_a_page_has_all_members_and_no_elements_of_theirs() -> None:
+async def test_problem_page_shows_all_members_escaped() -> None:
     answer = await exchange(app, headers=[("accept", FIREFOX)])
     page = Page(answer.body)
 
@@ -108,7 +108,9 @@ async def test_a_page_has_all_members_and_no_elements_of_theirs() -> None:
         (ProblemResponse(400, extensions={"type_": "\xe9\u65e5"}), ["\xe9\u65e5"]),
     ],
 )
-async def test_a_page_shows_what_there_is(problem: ProblemResponse, texts: list[str]) -> None:
+async def test_problem_page_omits_absent_members(
+    problem: ProblemResponse, texts: list[str]
+) -> None:
     answer = await exchange(problem, headers=[("accept", FIREFOX)])
     page = Page(answer.body)
 
@@ -117,7 +119,7 @@ async def test_a_page_shows_what_there_is(problem: ProblemResponse, texts: list[
     assert "about:blank" not in page.texts
 
 
-async def test_without_the_scope_it_is_json() -> None:
+async def test_problem_without_scope_is_json() -> None:
     problem = ProblemResponse(404)
 
     async def closure(receive: Any, send: Any) -> None:
@@ -128,7 +130,7 @@ async def test_without_the_scope_it_is_json() -> None:
     assert answer.headers["content-type"] == JSON
 
 
-async def test_sending_a_page_leaves_the_document() -> None:
+async def test_sending_a_problem_page_keeps_the_json_body() -> None:
     problem = ProblemResponse(404, detail="a")
     for one in (problem, copy.copy(problem), pickle.loads(pickle.dumps(problem))):
         answer = await exchange(one, headers=[("accept", FIREFOX)])
@@ -138,7 +140,7 @@ async def test_sending_a_page_leaves_the_document() -> None:
         assert answer.json() == {"type": "about:blank", "status": 404, "detail": "a"}
 
 
-async def test_what_somebody_else_has_written_is_sent_as_it_is() -> None:
+async def test_problem_with_another_body_is_sent_unchanged() -> None:
     other_body = ProblemResponse(404)
     other_body.body = b"{}"
     other_type = ProblemResponse(404, headers={"content-type": "application/json"})
@@ -149,7 +151,7 @@ async def test_what_somebody_else_has_written_is_sent_as_it_is() -> None:
         assert answer.headers["content-type"] == problem.headers["content-type"]
 
 
-async def test_a_file_that_is_not_there_is_a_page_to_a_browser(tmp_path: Path) -> None:
+async def test_missing_file_is_a_problem_page_for_a_browser(tmp_path: Path) -> None:
     files = StaticFiles(tmp_path)
 
     answer = await exchange(files, target="/a", headers=[("accept", FIREFOX)])
@@ -166,7 +168,9 @@ texts = st.text(st.characters(exclude_categories=["Cs", "Cc"]))
 
 @pytest.mark.property
 @given(texts, texts, st.dictionaries(texts.map(lambda name: f"x{name}"), texts, max_size=3))
-def test_no_text_is_markup(title: str, detail: str, members: dict[str, str]) -> None:
+def test_problem_page_never_contains_markup_of_values(
+    title: str, detail: str, members: dict[str, str]
+) -> None:
     problem = ProblemResponse(400, title=title, detail=detail, extensions=members)
     page = problem.for_scope({"type": "http", "headers": [(b"accept", b"text/html")]})
     elements = Page(page.body).elements
@@ -197,7 +201,7 @@ words = st.sampled_from(
 
 @pytest.mark.property
 @given(st.lists(words, max_size=12).map("".join))
-def test_a_page_is_for_who_weighs_html_above_json(field: str) -> None:
+def test_problem_page_is_sent_if_html_has_more_weight(field: str) -> None:
     accept = parse_accept(field)
     problem = ProblemResponse(400)
     answer = problem.for_scope({"type": "http", "headers": [(b"accept", field.encode())]})

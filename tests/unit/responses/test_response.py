@@ -78,7 +78,7 @@ every_class = pytest.mark.parametrize(("make", "body"), MAKERS.values(), ids=MAK
 
 
 async def converse(app: Callable[..., Any], **options: Any) -> tuple[list[Message], Any]:
-    """Give what ``app`` tried to send, and what it raised."""
+    """Return the messages that ``app`` tried to send, and the error that it raised."""
     tried: list[Message] = []
 
     async def recorded(scope: Scope, receive: Receive, send: Send) -> None:
@@ -96,7 +96,7 @@ async def converse(app: Callable[..., Any], **options: Any) -> tuple[list[Messag
 
 
 def state_of(response: Response) -> Any:
-    """Give all that a response holds, as it is now."""
+    """Return all attributes of a response."""
     state: Any = object.__getstate__(response)
     state = {**(state[0] or {}), **state[1]}
     state["_raw"] = copy.copy(state.get("_raw"))
@@ -104,7 +104,7 @@ def state_of(response: Response) -> Any:
     return state
 
 
-# --- what a response is made of -----------------------------------------------------------------
+# --- body and headers -----------------------------------------------------------------
 
 
 TEXT_PLAIN = (b"content-type", b"text/plain; charset=utf-8")
@@ -166,7 +166,7 @@ TEXT_PLAIN = (b"content-type", b"text/plain; charset=utf-8")
         (Response(b"x" * 1024), b"x" * 1024, [(b"content-length", b"1024")]),
     ],
 )
-async def test_a_response_has_its_body_and_its_fields(
+async def test_response_has_body_and_headers(
     response: Response, body: bytes, raw: list[tuple[bytes, bytes]]
 ) -> None:
     answer = await exchange(response)
@@ -177,7 +177,7 @@ async def test_a_response_has_its_body_and_its_fields(
     assert response.headers.raw == raw
 
 
-async def test_all_arguments_have_starlettes_places() -> None:
+async def test_arguments_have_the_positions_of_starlette() -> None:
     done: list[str] = []
 
     response = Response("a", 201, {"x-a": "1"}, "text/plain", lambda: done.append("background"))
@@ -188,7 +188,7 @@ async def test_all_arguments_have_starlettes_places() -> None:
     assert repr(response) == "<Response 201>"
 
 
-async def test_a_class_has_its_charset_and_its_media_type() -> None:
+async def test_subclass_sets_charset_and_media_type() -> None:
     class Latin(PlainTextResponse):
         charset = "latin-1"
 
@@ -209,7 +209,7 @@ async def test_a_class_has_its_charset_and_its_media_type() -> None:
     assert (await exchange(upper)).body == b"A"
 
 
-def test_a_class_that_cannot_be_sent_is_not_made() -> None:
+def test_subclass_with_invalid_media_type_is_refused() -> None:
     with pytest.raises(ValueError, match="control character"):
         type("Split", (Response,), {"media_type": "a/b\r\nx: y"})
 
@@ -221,7 +221,7 @@ def test_content_of_a_wrong_type_names_the_fix(make: Make, content: object) -> N
         make(content)
 
 
-def test_text_that_no_encoding_holds_is_refused() -> None:
+def test_text_with_lone_surrogate_is_refused() -> None:
     with pytest.raises(ValueError, match="surrogates"):
         Response("\ud800")
 
@@ -474,7 +474,7 @@ def assert_keeps_within_its_promise(messages: list[Message]) -> None:
     value=VALUES | OTHERS,
     as_bytes=st.booleans(),
 )
-def test_what_is_sent_is_a_field_or_nothing_is_sent(
+def test_each_sent_header_is_valid_or_nothing_is_sent(
     maker: str, way: str, name: Any, value: Any, as_bytes: bool
 ) -> None:
     if as_bytes and isinstance(name, str) and isinstance(value, str):
@@ -506,7 +506,7 @@ def test_what_is_sent_is_a_field_or_nothing_is_sent(
 
 @pytest.mark.property
 @given(maker=st.sampled_from(HAS_MEDIA_TYPE), value=VALUES | OTHERS)
-def test_a_media_type_splits_no_message(maker: str, value: Any) -> None:
+def test_media_type_with_line_break_is_refused(maker: str, value: Any) -> None:
     try:
         response = MAKERS[maker][0](media_type=value)
     except (ValueError, TypeError, AttributeError):
@@ -529,7 +529,7 @@ def test_a_media_type_splits_no_message(maker: str, value: Any) -> None:
     ],
 )
 @every_class
-async def test_what_was_put_into_the_raw_list_is_checked_when_it_is_sent(
+async def test_header_appended_to_raw_headers_is_checked_when_sent(
     make: Make, body: bytes, change: Callable[[list[Any]], None]
 ) -> None:
     response = make()
@@ -551,7 +551,7 @@ async def test_raw_headers_can_be_assigned() -> None:
     assert response.raw_headers == [(b"x-b", b"2")]
 
 
-async def test_vary_names_each_field_once() -> None:
+async def test_add_vary_adds_each_name_once() -> None:
     response = Response(headers={"vary": "Accept"})
     response.add_vary("accept", "Cookie")
 
@@ -581,7 +581,7 @@ async def test_vary_names_each_field_once() -> None:
         ),
     ],
 )
-def test_a_cookie_is_set(options: dict[str, Any], field: str) -> None:
+def test_set_cookie_adds_a_header(options: dict[str, Any], field: str) -> None:
     response = Response()
     response.set_cookie("a", **options)
 
@@ -589,7 +589,7 @@ def test_a_cookie_is_set(options: dict[str, Any], field: str) -> None:
 
 
 @pytest.mark.parametrize("seconds", [0, 60, -60])
-def test_expires_may_be_seconds_from_now(seconds: int) -> None:
+def test_cookie_expires_may_be_seconds_from_now(seconds: int) -> None:
     response = Response()
     before = datetime.now(UTC).timestamp()
     response.set_cookie("a", expires=seconds)
@@ -612,7 +612,7 @@ def test_expires_may_be_seconds_from_now(seconds: int) -> None:
         {"key": "a", "value": "a\0b"},
     ],
 )
-def test_a_cookie_that_no_client_would_keep_is_refused(options: dict[str, Any]) -> None:
+def test_invalid_cookie_is_refused(options: dict[str, Any]) -> None:
     response = Response()
 
     with pytest.raises(ValueError, match=r"."):
@@ -628,7 +628,7 @@ def test_a_cookie_that_no_client_would_keep_is_refused(options: dict[str, Any]) 
         {"secure": True, "samesite": "none", "partitioned": True},
     ],
 )
-def test_a_cookie_is_deleted_by_the_attributes_it_was_set_with(options: dict[str, Any]) -> None:
+def test_delete_cookie_sends_the_same_attributes(options: dict[str, Any]) -> None:
     made, deleted = Response(), Response()
     made.set_cookie("a", **options)
     deleted.delete_cookie("a", **options)
@@ -666,7 +666,7 @@ ATTRIBUTES = re.compile(
         },
     ),
 )
-def test_a_cookie_has_the_attributes_asked_for_and_reads_back(
+def test_cookie_with_any_attributes_reads_back(
     key: str, value: str, options: dict[str, Any]
 ) -> None:
     response = Response()
@@ -705,7 +705,7 @@ def test_a_cookie_has_the_attributes_asked_for_and_reads_back(
          "http://e.com/%C3%A9"),
     ],
 )  # fmt: skip
-async def test_a_redirect_is_encoded(url: object, location: str) -> None:
+async def test_redirect_url_is_percent_encoded(url: object, location: str) -> None:
     answer = await exchange(RedirectResponse(url, headers={"location": "/other", "x-a": "1"}))
 
     assert (answer.status_code, answer.body) == (307, b"")
@@ -716,7 +716,7 @@ async def test_a_redirect_is_encoded(url: object, location: str) -> None:
 @pytest.mark.property
 @pytest.mark.promise
 @given(url=st.text() | st.text(st.sampled_from("/\\\t\r\n\0 :@?#%é€.a1[]")))
-def test_a_location_is_visible_ascii_and_the_same_target(url: str) -> None:
+def test_location_is_visible_ascii_and_decodes_to_the_url(url: str) -> None:
     try:
         target = url.encode()
     except UnicodeEncodeError:
@@ -734,18 +734,18 @@ def test_a_location_is_visible_ascii_and_the_same_target(url: str) -> None:
 
 
 @pytest.mark.parametrize("url", [None, b"/", bytearray(b"/"), 1, True, 1.5])
-def test_a_redirect_leads_to_text(url: object) -> None:
+def test_redirect_url_of_wrong_type_is_refused(url: object) -> None:
     with pytest.raises(TypeError, match="must be a str"):
         RedirectResponse(url)
 
 
 @pytest.mark.parametrize("status_code", [200, 299, 304, 400])
-def test_a_redirect_has_the_status_of_one(status_code: int) -> None:
+def test_redirect_status_out_of_range_is_refused(status_code: int) -> None:
     with pytest.raises(ValueError, match="300 to 399"):
         RedirectResponse("/", status_code)
 
 
-# --- D7 and D8: what Content-Length promises, and where no content may be -----------------------
+# --- Content-Length, and responses without content -----------------------
 
 
 @pytest.mark.parametrize(
@@ -763,7 +763,7 @@ def test_a_redirect_has_the_status_of_one(status_code: int) -> None:
         ([("content-length", "3"), ("Content-Length", "3")], None),  # equal or not
     ],
 )
-async def test_a_content_length_is_a_promise(headers: Any, lengths: list[str] | None) -> None:
+async def test_content_length_must_equal_the_body(headers: Any, lengths: list[str] | None) -> None:
     response = Response("abc", headers=headers)
 
     tried, error = await converse(response)
@@ -775,7 +775,7 @@ async def test_a_content_length_is_a_promise(headers: Any, lengths: list[str] | 
         assert (await exchange(response)).headers.getall("content-length") == lengths
 
 
-async def test_a_promise_set_later_is_held_and_one_taken_back_is_none() -> None:
+async def test_content_length_set_later_must_equal_the_body() -> None:
     response = Response("abc")
     response.headers["content-length"] = "4"
     tried, error = await converse(response)
@@ -796,14 +796,14 @@ async def test_a_promise_set_later_is_held_and_one_taken_back_is_none() -> None:
 
 
 @pytest.mark.parametrize("length", ["12345", "03"])
-async def test_a_handler_of_head_may_tell_the_length_of_what_it_did_not_make(length: str) -> None:
+async def test_head_may_have_the_length_of_another_body(length: str) -> None:
     answer = await exchange(Response(headers={"content-length": length}), "HEAD")
 
     assert (answer.body, answer.headers["content-length"]) == (b"", length)
 
 
 @every_class
-async def test_no_number_is_promised_to_head_either(make: Make, body: bytes) -> None:
+async def test_malformed_content_length_is_refused_for_head(make: Make, body: bytes) -> None:
     for lengths in (["abc"], ["3", "3"], [""], ["-1"]):
         response = make(headers=[("content-length", length) for length in lengths])
 
@@ -822,7 +822,9 @@ def awaited_without_scope(response: Response) -> Callable[..., Any]:
 
 @pytest.mark.parametrize("touched", [False, True])
 @every_class
-async def test_no_content_where_http_has_none(make: Make, body: bytes, touched: bool) -> None:
+async def test_status_or_method_without_content_sends_no_body(
+    make: Make, body: bytes, touched: bool
+) -> None:
     for status_code, how in product(STATUSES, ["GET", "HEAD", "no scope"]):
         response = make()
         response.status_code = status_code
@@ -852,7 +854,7 @@ async def test_no_content_where_http_has_none(make: Make, body: bytes, touched: 
 
 
 @every_class
-async def test_a_response_is_awaited_with_and_without_its_scope(make: Make, body: bytes) -> None:
+async def test_response_is_callable_with_and_without_scope(make: Make, body: bytes) -> None:
     for response in (make(), make(headers={"x-a": "1"})):
         with_scope = await exchange(response)
         without = await exchange(awaited_without_scope(response))
@@ -866,7 +868,9 @@ async def test_a_response_is_awaited_with_and_without_its_scope(make: Make, body
 
 @pytest.mark.parametrize("count", [0, 1, 4])
 @every_class
-async def test_a_wrong_number_of_arguments_is_an_error(make: Make, body: bytes, count: int) -> None:
+async def test_call_with_wrong_number_of_arguments_raises(
+    make: Make, body: bytes, count: int
+) -> None:
     response: Any = make()
 
     # By their names, "scope_or_receive" and "receive_or_send", or by how many there may be.
@@ -875,7 +879,7 @@ async def test_a_wrong_number_of_arguments_is_an_error(make: Make, body: bytes, 
 
 
 @every_class
-async def test_a_bare_response_answers_a_lifespan_and_a_websocket(make: Make, body: bytes) -> None:
+async def test_response_answers_lifespan_and_websocket_scopes(make: Make, body: bytes) -> None:
     ran: list[str] = []
     response = make(background=lambda: ran.append("background"))
 
@@ -918,7 +922,9 @@ async def vandalise(response: Response, method: str = "GET") -> None:
 
 @pytest.mark.parametrize("status_code", [200, 205, 304])
 @every_class
-async def test_sending_changes_nothing(make: Make, body: bytes, status_code: int) -> None:
+async def test_sending_does_not_change_a_response(
+    make: Make, body: bytes, status_code: int
+) -> None:
     responses = [make(), make(headers={"x-a": "1"}), make(), make(), make()]
     for response in responses:
         response.status_code = status_code
@@ -937,7 +943,7 @@ async def test_sending_changes_nothing(make: Make, body: bytes, status_code: int
 
 
 @pytest.mark.parametrize("name", ["JSONResponse", "StreamingResponse"])
-async def test_a_thousand_requests_are_answered_by_one_object_at_once(name: str) -> None:
+async def test_one_response_answers_many_requests_at_once(name: str) -> None:
     make, body = MAKERS[name]
     response = make(headers={"x-a": "1"})
     response.set_cookie("a", "1")
@@ -981,7 +987,7 @@ class Open(PlainTextResponse):
     "make", [*(maker for maker, _ in MAKERS.values()), lambda: Sealed([1]), lambda: Open("a")]
 )
 @pytest.mark.parametrize("touched", ["not", "headers", "cookie"])
-async def test_a_copy_owns_its_headers_and_cookies(make: Make, touched: str) -> None:
+async def test_copied_response_has_its_own_headers_and_cookies(make: Make, touched: str) -> None:
     shared = make()
     if touched == "headers":
         shared.headers["x-a"] = "1"
@@ -1004,7 +1010,7 @@ async def test_a_copy_owns_its_headers_and_cookies(make: Make, touched: str) -> 
     assert (await exchange(shared)).messages == before.messages
 
 
-async def test_a_copy_owns_its_body_and_keeps_the_attributes_of_a_subclass() -> None:
+async def test_copied_response_keeps_attributes_of_a_subclass() -> None:
     sealed, opened = Sealed([1]), Open("a")
     copies = copy.copy(sealed), copy.copy(opened), copy.deepcopy(opened)
     for response in copies:
@@ -1016,7 +1022,7 @@ async def test_a_copy_owns_its_body_and_keeps_the_attributes_of_a_subclass() -> 
     assert (sealed.body, opened.body) == (b"[1]", b"a")
 
 
-async def test_a_response_pickles() -> None:
+async def test_response_can_be_pickled() -> None:
     response = PlainTextResponse("a", 201, {"x-a": "1"})
     response.headers["x-b"] = "2"
 
@@ -1030,7 +1036,7 @@ async def test_a_response_pickles() -> None:
 SHARED = PlainTextResponse("Hello!")
 
 
-async def test_a_cookie_on_a_copy_of_a_shared_response_leaks_to_nobody() -> None:
+async def test_cookie_on_a_copied_response_stays_on_the_copy() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         response = copy.copy(SHARED)
         user = scope["path"].removeprefix("/")
@@ -1077,7 +1083,9 @@ async def test_a_cookie_on_a_copy_of_a_shared_response_leaks_to_nobody() -> None
         (1, {"dumps": lambda content: b"2", "default": str}, b"2"),
     ],
 )
-async def test_json_is_written(content: Any, options: dict[str, Any], body: bytes) -> None:
+async def test_json_response_writes_json(
+    content: Any, options: dict[str, Any], body: bytes
+) -> None:
     answer = await exchange(JSONResponse(content, **options))
 
     assert answer.body == body
@@ -1094,7 +1102,7 @@ class Indented(JSONResponse):
         return json.dumps(content, indent=1).encode()
 
 
-async def test_a_subclass_writes_json_in_its_own_way() -> None:
+async def test_json_subclass_overrides_render() -> None:
     response = Indented([1], 201, {"x-a": "1"})
     response.body = b"[2]"
 
@@ -1117,14 +1125,14 @@ class Wrapped(JSONResponse):
         ({"dumps": msgspec.msgpack.encode}, msgspec.msgpack.encode({"data": [1]})),
     ],
 )
-async def test_a_subclass_writes_json_in_ours(options: dict[str, Any], body: bytes) -> None:
+async def test_json_subclass_calls_inherited_render(options: dict[str, Any], body: bytes) -> None:
     content = {1} if "default" in options else [1]
 
     assert (await exchange(Wrapped(content, **options))).body == body
 
 
 @pytest.mark.parametrize("content", [{1, 2}, object(), {b"a": 1}, [1j]])
-def test_what_json_cannot_hold_is_refused_where_it_is_made(content: object) -> None:
+def test_json_of_an_unsupported_value_is_refused(content: object) -> None:
     with pytest.raises(TypeError):
         JSONResponse(content)
 
@@ -1142,7 +1150,7 @@ class Texts(Response):
         lambda: Texts({"a": "é"}),
     ],
 )
-def test_text_where_bytes_are_due_is_refused_where_it_is_made(make: Callable[[], object]) -> None:
+def test_render_that_returns_text_is_refused(make: Callable[[], object]) -> None:
     with pytest.raises(TypeError, match="bytes"):
         make()
 
@@ -1185,7 +1193,9 @@ def test_text_where_bytes_are_due_is_refused_where_it_is_made(make: Callable[[],
         ),
     ],
 )
-async def test_a_problem_is_a_document(problem: ProblemResponse, document: dict[str, Any]) -> None:
+async def test_problem_response_is_a_json_document(
+    problem: ProblemResponse, document: dict[str, Any]
+) -> None:
     answer = await exchange(problem)
 
     assert answer.status_code == document["status"]
@@ -1193,7 +1203,7 @@ async def test_a_problem_is_a_document(problem: ProblemResponse, document: dict[
     assert answer.json() == document
 
 
-async def test_a_problem_has_the_fields_of_its_error() -> None:
+async def test_problem_response_has_the_headers_of_its_error() -> None:
     class Own(ProblemResponse):
         pass
 
@@ -1204,7 +1214,7 @@ async def test_a_problem_has_the_fields_of_its_error() -> None:
 
 
 @pytest.mark.parametrize("name", ["type", "title", "status", "detail", "instance"])
-def test_an_extension_takes_no_members_place(name: str) -> None:
+def test_problem_extension_with_a_members_name_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match=f"must not contain '{name}': use the argument {name}="):
         ProblemResponse(400, extensions={name: "x"})
 
@@ -1257,13 +1267,13 @@ BACKGROUNDS: dict[str, tuple[Callable[[Call], Callable[[], Any]], bool]] = {
 @pytest.mark.parametrize(("make", "on_loop"), BACKGROUNDS.values(), ids=BACKGROUNDS)
 @pytest.mark.parametrize("leaves", [False, True])
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-async def test_background_runs_once_where_it_belongs(
+async def test_background_runs_once_on_loop_or_in_thread(
     make: Callable[[Call], Callable[[], Any]], on_loop: bool, leaves: bool, method: str
 ) -> None:
     call = Call()
     response = Response("a", background=make(call))
 
-    # From 2.4 on, send raises an OSError once the client has left.
+    # From 2.4 on, send raises an OSError after a disconnect.
     await exchange(
         response,
         method,
@@ -1276,7 +1286,7 @@ async def test_background_runs_once_where_it_belongs(
 
 
 @every_class
-async def test_background_comes_last_and_once_for_each_sending(make: Make, body: bytes) -> None:
+async def test_background_runs_after_each_send(make: Make, body: bytes) -> None:
     events: list[str] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -1298,7 +1308,7 @@ async def test_background_comes_last_and_once_for_each_sending(make: Make, body:
 
 
 @every_class
-async def test_a_failed_background_is_logged_once_and_not_raised(
+async def test_error_of_background_is_logged_and_not_raised(
     make: Make, body: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail() -> None:
@@ -1314,7 +1324,7 @@ async def test_a_failed_background_is_logged_once_and_not_raised(
 
 
 @every_class
-async def test_nothing_but_a_failed_background_is_logged_above_debug(
+async def test_disconnect_is_logged_at_debug_at_most(
     make: Make, body: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.DEBUG, "asgikit"):
@@ -1329,9 +1339,7 @@ async def test_nothing_but_a_failed_background_is_logged_above_debug(
 
 
 @every_class
-async def test_background_does_not_run_where_the_task_was_cancelled(
-    make: Make, body: bytes
-) -> None:
+async def test_background_does_not_run_in_a_cancelled_scope(make: Make, body: bytes) -> None:
     call = Call()
     response = make(background=call.note)
 
@@ -1352,7 +1360,7 @@ async def test_background_does_not_run_where_the_task_was_cancelled(
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])  # trio has scopes alone
-async def test_background_does_not_run_where_an_asyncio_task_was_cancelled() -> None:
+async def test_background_does_not_run_in_a_cancelled_asyncio_task() -> None:
     call = Call()
     waiting = asyncio.Event()
 
@@ -1373,7 +1381,7 @@ async def test_background_does_not_run_where_an_asyncio_task_was_cancelled() -> 
 
 
 @every_class
-async def test_an_error_of_send_is_raised_unless_the_client_left(make: Make, body: bytes) -> None:
+async def test_error_of_send_is_raised_unless_it_is_a_disconnect(make: Make, body: bytes) -> None:
     call = Call()
     response: Callable[..., Awaitable[None]] = make(background=call.note)
 
@@ -1392,14 +1400,12 @@ async def test_an_error_of_send_is_raised_unless_the_client_left(make: Make, bod
     with pytest.raises(RuntimeError, match="the server's"):
         await response(receive, failing(RuntimeError("the server's own")))
 
-    # It comes last, whatever came before.
+    # It comes last in each case.
     assert len(call.threads) == 4
 
 
 @every_class
-async def test_background_runs_also_where_the_response_could_not_be_sent(
-    make: Make, body: bytes
-) -> None:
+async def test_background_runs_after_a_failed_send(make: Make, body: bytes) -> None:
     call = Call()
     response = make(background=call.note)
     response.raw_headers.append((b"x-a", b"\n"))
@@ -1410,7 +1416,7 @@ async def test_background_runs_also_where_the_response_could_not_be_sent(
     assert (tried, len(call.threads)) == ([], 1)
 
 
-def test_a_subclass_may_build_on_what_json_renders() -> None:
+def test_json_subclass_extends_the_rendered_bytes() -> None:
     class Enveloped(JSONResponse):
         def render(self, content: Any) -> bytes:
             return super().render({"data": content})
@@ -1420,7 +1426,7 @@ def test_a_subclass_may_build_on_what_json_renders() -> None:
 
 
 @pytest.mark.anyio
-async def test_a_bare_response_ends_quietly_where_the_client_has_left() -> None:
+async def test_response_ends_quietly_after_a_disconnect() -> None:
     async def receive() -> Any:
         return {"type": "http.disconnect"}
 
@@ -1431,7 +1437,7 @@ async def test_a_bare_response_ends_quietly_where_the_client_has_left() -> None:
 
 
 @pytest.mark.anyio
-async def test_an_http_error_of_a_middlewares_send_comes_too_late_to_be_answered() -> None:
+async def test_http_error_raised_by_send_is_marked_as_late() -> None:
     async def receive() -> Any:
         return {"type": "http.disconnect"}
 
@@ -1444,7 +1450,7 @@ async def test_an_http_error_of_a_middlewares_send_comes_too_late_to_be_answered
     assert raised.value.response_started
 
 
-def test_response_headers_of_httpx_keep_repeated_ones() -> None:
+def test_httpx_headers_keep_repeated_headers() -> None:
     upstream = httpx.Headers([("set-cookie", "a=1"), ("x-a", "1"), ("set-cookie", "b=2")])
 
     assert Response(headers=upstream).headers.getall("set-cookie") == ["a=1", "b=2"]
