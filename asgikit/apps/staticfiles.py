@@ -303,7 +303,7 @@ class StaticFiles:
         flags = 0 if self._follows else _O_NOFOLLOW
         if not self._follows and not _WALKS and self._resolve(parts) != parts:
             raise HTTPError(404)
-        # perf: static_9k -N %: O_NOFOLLOW is enough for a file in the folder itself.
+        # perf: static_9k -8 %: O_NOFOLLOW is enough for a file in the folder itself.
         if self._follows or not _WALKS or len(parts) == 1:
             return self._open_in(reader, os.path.join(self._root, *parts), None, flags, accept)
         *folders, name = parts

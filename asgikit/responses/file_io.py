@@ -71,7 +71,7 @@ _NOT_FOUND = {
 _FORBIDDEN = {errno.EACCES, errno.EPERM}
 
 # File systems of the Linux kernel whose files are made up when they are read: `st_size` is 0 on
-# procfs and 4096 on sysfs, whatever the length of the content.
+# procfs and 4096 on sysfs, and not the length of the content.
 _VIRTUAL_TYPES = {
     "cgroup",
     "cgroup2",

@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 import orjson
 
 from asgikit._json import format_json
+from asgikit.responses.charsets import check_utf8
 from asgikit.responses.head import HeadersArgument
-from asgikit.responses.response import Response, check_utf8
+from asgikit.responses.response import Response
 
 __all__ = ["JSONResponse"]
 
@@ -54,7 +55,7 @@ class JSONResponse(Response):
     ) -> None:
         self._default = default
         self._dumps = dumps
-        # perf: b_json_small -N %: what `render` does.
+        # perf: b_json_small -4 %: what `render` does.
         if dumps is None and type(self).render is JSONResponse.render:
             try:
                 self._body = orjson.dumps(content)

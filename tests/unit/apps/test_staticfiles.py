@@ -615,7 +615,7 @@ async def test_compressed_copy_is_served_if_accepted(
 
 async def test_each_coding_has_its_own_etag(folder: Path) -> None:
     app = StaticFiles(folder)
-    # Of one size and time, as if somebody wanted to know.
+    # Of one size and time, so that only the coding differs.
     for name in ("app.js", "app.js.br", "app.js.gz"):
         with open(folder / name, "wb") as file:  # noqa: ASYNC230
             file.write(b"123")

@@ -14,7 +14,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from asgikit import ContentLengthMismatch
+from asgikit import ContentLengthMismatch, StaticFiles
 from asgikit.http.dates import parse_http_date
 from asgikit.responses.files import FileResponse
 from asgikit.testing import Exchange, exchange
@@ -475,3 +475,43 @@ async def test_missing_file_is_logged_at_debug_with_its_path(
     assert record.levelname == "DEBUG"
     assert repr(str(path)) in record.getMessage()
     assert "FileNotFoundError" in record.getMessage()
+
+
+FAST_PATHS: list[list[tuple[bytes, bytes]]] = [
+    [],
+    [(b"host", b"a"), (b"accept", b"*/*")],
+    [(b"if-none-match", ETAG.encode())],
+    [(b"if-none-match", b"W/" + ETAG.encode())],
+    [(b"if-none-match", b'"other"')],
+    [(b"if-none-match", b"*")],
+    [(b"if-none-match", ETAG.encode()), (b"if-match", b'"other"')],
+    [(b"if-none-match", ETAG.encode()), (b"if-none-match", b'"other"')],
+    [(b"if-none-match", ETAG.encode()), (b"range", b"bytes=0-0")],
+    [(b"if-none-match", ETAG.encode()), (b"if-modified-since", BEFORE.encode())],
+    [(b"if-match", ETAG.encode())],
+    [(b"range", b"bytes=0-1")],
+    [(b"range", b"bytes=0-1"), (b"if-range", ETAG.encode())],
+]
+
+
+@pytest.mark.parametrize("request_headers", FAST_PATHS, ids=range(len(FAST_PATHS)))
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_fast_path_of_a_file_selects_as_the_general_path(
+    digits: Path,
+    request_headers: list[tuple[bytes, bytes]],
+    method: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    apps: list[Any] = [FileResponse(digits), StaticFiles(digits.parent)]
+    fast = [
+        (await exchange(app, method, "/digits.txt", headers=request_headers)).messages
+        for app in apps
+    ]
+    monkeypatch.setattr("asgikit.responses.files.select_plain", lambda *arguments: None)
+    monkeypatch.setattr("asgikit.apps.staticfiles.select_plain", lambda *arguments: None)
+    general = [
+        (await exchange(app, method, "/digits.txt", headers=request_headers)).messages
+        for app in apps
+    ]
+
+    assert fast == general

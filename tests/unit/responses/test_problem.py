@@ -56,7 +56,7 @@ def app(request: Request) -> ProblemResponse:
         ("text/html", HTML),
         ("text/*", HTML),
         ("text/html;q=0.1", HTML),
-        ("*/*, application/*;q=0.5", HTML),  # by what it says of JSON
+        ("*/*, application/*;q=0.5", HTML),  # JSON is weighed by `application/*`
         ("application/json, text/html;q=0.9", JSON),  # JSON by its common name
         ("application/json, text/html", JSON),
         ("application/problem+json;q=0.5, text/html;q=0.6", HTML),
@@ -103,7 +103,7 @@ async def test_problem_page_shows_all_members_escaped() -> None:
         (ProblemResponse(400, type="https://a.example/<x>"), ["https://a.example/<x>"]),
         (ProblemResponse(400, instance="/1"), ["instance", "/1"]),
         (ProblemResponse(400, extensions={"a": [1, {"b": None}]}), ['[1,{"b":null}]']),
-        # As in JSON, whatever the annotations say: an error page must not fail.
+        # As in JSON, also against the annotations: an error page must not fail.
         (ProblemResponse(400, detail={"a": 1}, extensions={1: 2}), ['{"a":1}', "1", "2"]),  # type: ignore[arg-type, dict-item]
         (ProblemResponse(400, extensions={"type_": "\xe9\u65e5"}), ["\xe9\u65e5"]),
     ],
