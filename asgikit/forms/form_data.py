@@ -35,7 +35,9 @@ class FormData(MultiDictProxy["str | UploadFile"]):
 
     __slots__ = ("_uploads",)
 
-    if not TYPE_CHECKING:
+    if TYPE_CHECKING:
+        pass
+    else:
 
         def __getattr__(self, name: str) -> Any:
             raise explain_attribute(self, name)
@@ -80,7 +82,9 @@ class PendingForm:
         self._read = read
         self._limits = limits
 
-    if not TYPE_CHECKING:
+    if TYPE_CHECKING:
+        pass
+    else:
 
         def __getattr__(self, name: str) -> Any:
             raise AttributeError(_FORGOTTEN_AWAIT, name=name, obj=self)

@@ -120,7 +120,7 @@ class FormParser:
     def _find_end(self, data: bytes, start: int) -> int:
         """Return the position of a delimiter in the data of a part, or of its start at the end.
 
-        perf: i_upload_50m -12 % - python-multipart takes longer to reach its own search.
+        perf: h_multipart -5 % - python-multipart takes longer to reach its own search.
         """
         delimiter = self._delimiter
         end = data.find(delimiter, start)

@@ -1,4 +1,4 @@
-"""The errors: whose fault each one is, and what it carries."""
+"""The errors: their bases, their attributes, and the arguments that they refuse."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ ANSWERS: list[tuple[HTTPError, int, str]] = [
 
 
 @pytest.mark.parametrize(("error", "status_code", "title"), ANSWERS)
-def test_an_answer_has_its_status_and_title(error: HTTPError, status_code: int, title: str) -> None:
+def test_http_error_has_status_and_title(error: HTTPError, status_code: int, title: str) -> None:
     assert error.status_code == status_code
     assert error.title == title
     assert str(error).startswith(f"{status_code} {title}")
@@ -51,13 +51,13 @@ def test_an_answer_has_its_status_and_title(error: HTTPError, status_code: int, 
 @pytest.mark.parametrize(
     "error", [BadRequest("Why."), RequestTimeout("Why."), HTTPError(400, "Why.")]
 )
-def test_the_detail_is_told(error: HTTPError) -> None:
+def test_error_text_has_the_detail(error: HTTPError) -> None:
     assert error.detail == "Why."
     assert str(error).endswith(": Why.")
 
 
 @pytest.mark.parametrize("status_code", [0, 200, 304, 399, 600])
-def test_only_an_error_status_is_an_error(status_code: int) -> None:
+def test_status_that_is_no_error_is_refused(status_code: int) -> None:
     with pytest.raises(ValueError, match="from 400 to 599"):
         HTTPError(status_code)
 
@@ -68,7 +68,7 @@ def test_status_that_is_no_int_is_refused(status_code: Any) -> None:
         HTTPError(status_code)
 
 
-def test_status_of_the_standard_library_is_accepted() -> None:
+def test_status_of_standard_library_is_accepted() -> None:
     assert HTTPError(HTTPStatus.GONE, "Sold.").title == "Gone"
 
 
@@ -89,7 +89,7 @@ def test_text_that_cannot_be_sent_is_refused(name: str, value: Any, error: type[
         HTTPError(404, **{name: value})
 
 
-def test_dict_as_detail_is_refused_with_the_argument_to_use() -> None:
+def test_dict_as_detail_is_refused_with_argument_to_use() -> None:
     with pytest.raises(TypeError, match="extensions="):
         HTTPError(404, {"code": 7})  # type: ignore[arg-type]  # a habit from FastAPI
     with pytest.raises(TypeError, match="detail must be a str"):
@@ -113,7 +113,7 @@ def test_header_that_cannot_be_sent_is_refused(headers: Any, error: type[Excepti
         HTTPError(404, headers=headers)
 
 
-def test_headers_of_an_iterator_are_kept() -> None:
+def test_headers_of_iterator_are_kept() -> None:
     pairs = [("x-a", "1"), ("x-a", "2")]
 
     assert HTTPError(404, headers=iter(pairs)).headers == pairs
@@ -121,7 +121,7 @@ def test_headers_of_an_iterator_are_kept() -> None:
 
 
 @pytest.mark.parametrize("name", ["type", "title", "status", "detail", "instance"])
-def test_extension_with_the_name_of_a_member_is_refused(name: str) -> None:
+def test_extension_with_name_of_member_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match=f"'{name}' is a member"):
         HTTPError(404, extensions={name: "open"})
 
@@ -138,7 +138,7 @@ def test_extension_of_any_json_value_is_accepted() -> None:
     assert HTTPError(402, extensions=extensions).extensions == extensions
 
 
-def test_a_status_without_a_phrase_has_a_title() -> None:
+def test_status_without_phrase_has_title() -> None:
     assert str(HTTPError(499)) == "499 Error"
 
 
@@ -157,14 +157,14 @@ def test_problem_details_are_kept() -> None:
 
 
 @pytest.mark.parametrize("error", [error for error, _, _ in ANSWERS] + [HTTPError(404, "No.")])
-def test_an_answer_survives_pickling_and_copying(error: HTTPError) -> None:
+def test_http_error_is_pickled_and_copied(error: HTTPError) -> None:
     for twin in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
         assert type(twin) is type(error)
         assert vars(twin) == vars(error)
         assert str(twin) == str(error)
 
 
-def test_an_answer_names_what_was_too_much() -> None:
+def test_size_errors_name_the_limit() -> None:
     too_large = ContentTooLarge("max_body_size", 1024)
     unsatisfiable = RangeNotSatisfiable(1000)
 
@@ -174,7 +174,7 @@ def test_an_answer_names_what_was_too_much() -> None:
     assert unsatisfiable.headers == {"content-range": "bytes */1000"}
 
 
-def test_an_unsupported_media_type_names_the_supported_ones() -> None:
+def test_unsupported_media_type_names_supported_ones() -> None:
     assert UnsupportedMediaType().headers is None
     error = UnsupportedMediaType("Send a form.", accepted=["a/b", "c/d"])
     assert error.headers == {"accept": "a/b, c/d"}
@@ -192,13 +192,11 @@ def test_an_unsupported_media_type_names_the_supported_ones() -> None:
         (ResponseStarted, RuntimeError),
     ],
 )
-def test_an_error_s_base_tells_whose_fault_it_is(
-    error: type[Exception], base: type[Exception]
-) -> None:
+def test_error_classes_have_documented_bases(error: type[Exception], base: type[Exception]) -> None:
     assert issubclass(error, base)
     assert not issubclass(error, HTTPError) or base is BadRequest
 
 
-def test_the_tree_in_the_docstring_has_every_error() -> None:
+def test_docstring_tree_has_every_error() -> None:
     assert exceptions.__doc__ is not None
     assert all(name in exceptions.__doc__ for name in exceptions.__all__)

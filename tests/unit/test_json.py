@@ -1,4 +1,4 @@
-"""JSON: what the standard library reads and writes, exact, bounded, and never a crash."""
+"""JSON: parsed and written as by the standard library, with exact integers and limits."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ LONG = 123456789012345678901234567890
 
 
 def reference(text: bytes) -> Any:
-    """Read by the standard library, without what is its own: NaN, infinities, lone surrogates.
+    """Parse by the standard library; refuse NaN, infinities and lone surrogates.
 
     Raises:
-        ValueError: it is no JSON.
+        ValueError: The text is not JSON.
     """
     decoded = text.decode().removeprefix("\ufeff")
     value = json.loads(decoded, parse_constant=refuse, parse_float=finite)
@@ -56,7 +56,7 @@ def finite(text: str) -> float:
 
 
 def nest(depth: int, inner: bytes = b"", kinds: bytes = b"[") -> bytes:
-    """Give ``depth`` levels around ``inner``: arrays and objects, as the letters of ``kinds``."""
+    """Return ``depth`` levels around ``inner``: arrays and objects, as ``kinds`` has them."""
     starts = [b"[" if kinds[at % len(kinds)] == ord("[") else b'{"a":' for at in range(depth)]
     ends = [b"]" if start == b"[" else b"}" for start in reversed(starts)]
     if not inner and starts[-1] != b"[":
@@ -65,7 +65,7 @@ def nest(depth: int, inner: bytes = b"", kinds: bytes = b"[") -> bytes:
 
 
 def walk(value: Any) -> Iterator[Any]:
-    """Give all that a value is made of, in order: ``==`` would recurse too deep for the deepest."""
+    """Return all parts of a value in order, without recursion."""
     levels = [iter([value])]
     while levels:
         for one in levels[-1]:
@@ -116,14 +116,14 @@ def same(one: Any, other: Any) -> bool:
         (b"[%d ,\n%d]" % (LONG, LONG), [LONG, LONG]),
     ],
 )  # fmt: skip
-def test_a_text_is_read(text: bytes, value: object) -> None:
+def test_json_text_is_parsed(text: bytes, value: object) -> None:
     assert repr(parse_json(text)) == repr(value)
 
 
 @pytest.mark.parametrize("sign", [b"", b"-"])
 @pytest.mark.parametrize("digits", [1, 17, 18, 19, 20, 21, 22, 308, 309, 310, 4299, 4300])
 @pytest.mark.parametrize("digit", [b"1", b"9"])
-def test_an_integer_is_exact_and_comes_back(sign: bytes, digits: int, digit: bytes) -> None:
+def test_json_integer_is_exact_and_written_back(sign: bytes, digits: int, digit: bytes) -> None:
     text = sign + digit * digits
 
     for whole in (text, b"[" + text + b"]", b'{"a": [0, ' + text + b'], "b": "\\"" }'):
@@ -135,7 +135,7 @@ def test_an_integer_is_exact_and_comes_back(sign: bytes, digits: int, digit: byt
 @pytest.mark.parametrize(
     "number", [2**53 + 1, 2**63 - 1, 2**63, 2**64 - 1, 2**64, -(2**63), -(2**63) - 1, 10**19]
 )
-def test_where_64_bits_end_an_integer_does_not(number: int) -> None:
+def test_json_integers_beyond_64_bits_are_exact(number: int) -> None:
     assert parse_json(b"%d" % number) == number
     assert parse_json(format_json([number, {"a": number}])) == [number, {"a": number}]
 
@@ -143,7 +143,7 @@ def test_where_64_bits_end_an_integer_does_not(number: int) -> None:
 @pytest.mark.parametrize("depth", [1, 2, 199, 200])
 @pytest.mark.parametrize("kinds", [b"[", b"{", b"[{", b"{["])
 @pytest.mark.parametrize("inner", [b"", b"1", b"%d" % LONG, b'"%d"' % LONG])
-def test_a_nested_text_comes_back(depth: int, kinds: bytes, inner: bytes) -> None:
+def test_nested_json_is_written_back(depth: int, kinds: bytes, inner: bytes) -> None:
     text = nest(depth, inner, kinds)
     value = parse_json(text)
 
@@ -155,20 +155,20 @@ def test_a_nested_text_comes_back(depth: int, kinds: bytes, inner: bytes) -> Non
 @pytest.mark.parametrize("depth", [201, 202, 254, 255, 1024, 1025, 5000, 100_000])
 @pytest.mark.parametrize("kinds", [b"[", b"{", b"[{"])
 @pytest.mark.parametrize("inner", [b"", b"%d" % LONG])
-def test_a_text_that_is_nested_deeper_is_refused(depth: int, kinds: bytes, inner: bytes) -> None:
+def test_json_nested_too_deep_is_refused(depth: int, kinds: bytes, inner: bytes) -> None:
     with pytest.raises(InvalidJSON):
         parse_json(nest(depth, inner, kinds))
 
 
 @pytest.mark.parametrize("digits", [4301, 5000, 1_000_000])
 @pytest.mark.parametrize("sign", [b"", b"-"])
-def test_an_integer_of_more_than_4300_digits_is_refused(digits: int, sign: bytes) -> None:
+def test_integer_of_more_than_4300_digits_is_refused(digits: int, sign: bytes) -> None:
     for text in (sign + b"1" * digits, b'{"a": [1, ' + sign + b"9" * digits + b"]}"):
         with pytest.raises(InvalidJSON, match=f"{digits} digits"):
             parse_json(text)
 
 
-def test_an_interpreter_that_reads_fewer_digits_refuses_the_others() -> None:
+def test_lower_digit_limit_of_the_interpreter_holds() -> None:
     most = sys.get_int_max_str_digits()
     sys.set_int_max_str_digits(640)  # as PYTHONINTMAXSTRDIGITS may say
     try:
@@ -250,7 +250,7 @@ def test_an_interpreter_that_reads_fewer_digits_refuses_the_others() -> None:
         b'[%d,"\\"]' % LONG,
     ],
 )
-def test_what_is_no_json_is_refused(text: bytes) -> None:
+def test_malformed_json_is_refused(text: bytes) -> None:
     with pytest.raises(InvalidJSON):
         parse_json(text)
 
@@ -266,12 +266,12 @@ def test_what_is_no_json_is_refused(text: bytes) -> None:
         (b"", b"%d " % LONG, b"."),
     ],
 )
-def test_a_long_text_that_is_no_json_is_refused(start: bytes, unit: bytes, end: bytes) -> None:
+def test_long_malformed_json_is_refused(start: bytes, unit: bytes, end: bytes) -> None:
     with pytest.raises(InvalidJSON):
         parse_json(start + unit * 100_000 + end)
 
 
-def test_the_answer_to_no_json_says_so() -> None:
+def test_invalid_json_error_names_the_position() -> None:
     with pytest.raises(InvalidJSON, match="Not JSON: ") as info:
         parse_json(b"secret")
 
@@ -310,7 +310,7 @@ LEVELS = st.sampled_from([0, 1, 100, 194, 195, 196, 197, 198, 199, 200, 201])
     separators=st.sampled_from([(",", ":"), (" ,\n", "\t: "), (", ", ": ")]),
     bom=st.sampled_from([b"", BOM]),
 )
-def test_reading_equals_the_standard_library(
+def test_parse_json_equals_the_standard_library(
     value: Any, ascii_only: bool, separators: tuple[str, str], bom: bytes
 ) -> None:
     text = json.dumps(value, ensure_ascii=ascii_only, separators=separators).encode()
@@ -335,7 +335,7 @@ GARBAGE = (
 
 @pytest.mark.property
 @given(text=GARBAGE)
-def test_any_bytes_are_read_as_the_standard_library_does_or_refused_as_invalid(text: bytes) -> None:
+def test_parse_json_of_any_bytes_equals_the_standard_library(text: bytes) -> None:
     try:
         value = reference(text)
     except ValueError:
@@ -347,9 +347,7 @@ def test_any_bytes_are_read_as_the_standard_library_does_or_refused_as_invalid(t
 
 @pytest.mark.property
 @given(value=VALUES, levels=LEVELS, kinds=st.sampled_from([b"[", b"{", b"[{"]))
-def test_whatever_was_read_is_written_and_reads_back_equal(
-    value: Any, levels: int, kinds: bytes
-) -> None:
+def test_parsed_json_is_written_and_parsed_back(value: Any, levels: int, kinds: bytes) -> None:
     text = nest(levels, json.dumps(value).encode(), kinds) if levels else json.dumps(value).encode()
     try:
         read = parse_json(text)
@@ -481,14 +479,12 @@ WRITTEN: list[tuple[Any, bytes]] = [
 
 
 @pytest.mark.parametrize(("content", "text"), WRITTEN)
-def test_a_value_is_written(content: object, text: bytes) -> None:
+def test_json_value_is_written(content: object, text: bytes) -> None:
     assert format_json(content) == text
 
 
 @pytest.mark.parametrize(("content", "text"), WRITTEN)
-def test_a_value_is_written_alike_beside_one_that_orjson_refuses(
-    content: object, text: bytes
-) -> None:
+def test_json_value_is_written_alike_by_both_encoders(content: object, text: bytes) -> None:
     assert format_json([LONG, content]) == b"[%d,%s]" % (LONG, text)
     assert format_json({1: content}) == b'{"1":%s}' % text
 
@@ -504,7 +500,7 @@ class NotATime(dt.datetime):
 @pytest.mark.parametrize(
     "value", [NotATime(2024, 1, 2), Hour(3, tzinfo=dt.UTC), dt.time(3, tzinfo=dt.UTC)]
 )
-def test_subclass_without_a_written_base_is_given_to_default(value: Any) -> None:
+def test_subclass_without_written_base_is_given_to_default(value: Any) -> None:
     with pytest.raises(TypeError, match="JSON cannot hold"):
         format_json([value])
     assert format_json([value], default=lambda _: "x") == b'["x"]'
@@ -517,14 +513,14 @@ def test_subclass_is_written_as_its_base_despite_default() -> None:
 
 
 @pytest.mark.parametrize("digits", [19, 20, 21, 308, 309, MAX_DIGITS])
-def test_an_integer_is_written_up_to_4300_digits(digits: int) -> None:
+def test_integer_is_written_up_to_4300_digits(digits: int) -> None:
     for number in (10**digits - 1, 1 - 10**digits):
         assert format_json([number]) == b"[%d]" % number
         assert format_json({number: 1}) == b'{"%d":1}' % number
 
 
 @pytest.mark.parametrize("sign", [1, -1])
-def test_a_longer_integer_is_not_written(sign: int) -> None:
+def test_longer_integer_is_not_written(sign: int) -> None:
     number = sign * 10**MAX_DIGITS
     for content in (number, {"a": [number]}, {number: 1}):
         with pytest.raises(ValueError, match="4300"):
@@ -549,7 +545,7 @@ def test_parsed_value_is_written_inside_50_levels(kind: type, inner: Any) -> Non
 
 
 @pytest.mark.parametrize("kind", [list, dict])
-def test_value_nested_too_deep_is_a_value_error(kind: type) -> None:
+def test_value_nested_too_deep_is_value_error(kind: type) -> None:
     with pytest.raises(ValueError, match="nested too deep, or contains itself"):
         format_json(deep(1_000_000, kind))
 
@@ -594,7 +590,7 @@ def test_text_is_parsed_up_to_200_levels(text: bytes, is_valid: bool) -> None:
                 parse_json(whole)
 
 
-def test_value_that_contains_itself_is_a_value_error() -> None:
+def test_value_that_contains_itself_is_value_error() -> None:
     endless: list[Any] = [1]
     endless.append({"a": [endless, endless]})
 
@@ -621,7 +617,7 @@ def test_value_that_contains_itself_is_a_value_error() -> None:
         ({"\ud800": 1}, "UTF-8"),
     ],
 )
-def test_what_json_cannot_hold_is_refused_with_the_fix(content: object, message: str) -> None:
+def test_value_that_json_cannot_hold_names_the_fix(content: object, message: str) -> None:
     with pytest.raises(TypeError, match=message):
         format_json(content)
 
@@ -645,12 +641,12 @@ def as_text(value: Any) -> Any:
         (types.MappingProxyType({"a": 1}), b'{"a":1}'),  # it is not asked about mappings
     ],
 )
-def test_default_makes_a_value_one_that_json_holds(content: object, text: bytes) -> None:
+def test_json_default_converts_a_value(content: object, text: bytes) -> None:
     assert format_json(content, as_text) == text
 
 
 @pytest.mark.parametrize("content", [b"a", [LONG, b"a"]])
-def test_an_error_of_default_is_its_own(content: object) -> None:
+def test_json_default_error_propagates(content: object) -> None:
     def refuse_all(value: object) -> NoReturn:
         raise LookupError("not mine")
 
@@ -660,7 +656,7 @@ def test_an_error_of_default_is_its_own(content: object) -> None:
         format_json(content, refuse_all)
 
 
-def test_default_must_come_to_an_end() -> None:
+def test_json_default_that_never_ends_is_refused() -> None:
     with pytest.raises(ValueError, match="Circular reference"):
         format_json(object(), lambda value: value)
     with pytest.raises(ValueError, match="nested too deep, or contains itself"):
@@ -669,7 +665,7 @@ def test_default_must_come_to_an_end() -> None:
 
 @pytest.mark.property
 @given(value=VALUES)
-def test_what_is_written_the_standard_library_reads_back(value: Any) -> None:
+def test_written_json_is_parsed_by_the_standard_library(value: Any) -> None:
     text = format_json(value)
 
     assert same(json.loads(text), value)
@@ -688,7 +684,7 @@ def test_what_is_written_the_standard_library_reads_back(value: Any) -> None:
         max_leaves=12,
     )
 )
-def test_any_value_with_scalar_keys_is_written_as_the_standard_library_does(value: Any) -> None:
+def test_any_value_with_scalar_keys_is_written_as_standard_library_does(value: Any) -> None:
     def null(number: str) -> None:
         return None
 

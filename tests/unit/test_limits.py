@@ -14,7 +14,7 @@ NAMES = [field.name for field in dataclasses.fields(Limits)]
 BOUNDED = {"spool_size"}
 
 
-def test_the_defaults_are_these() -> None:
+def test_default_limits_have_documented_values() -> None:
     assert dataclasses.asdict(DEFAULT_LIMITS) == {
         "max_body_size": 10 * 1024**2,
         "max_form_size": 128 * 1024**2,
@@ -33,14 +33,14 @@ def test_the_defaults_are_these() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_bound_can_be_zero_but_not_negative(name: str) -> None:
+def test_limit_may_be_zero_but_not_negative(name: str) -> None:
     assert getattr(Limits(**{name: 0}), name) == 0
     with pytest.raises(ValueError, match=f"{name} must not be negative, but is -1"):
         Limits(**{name: -1})
 
 
 @pytest.mark.parametrize("name", sorted(set(NAMES) - BOUNDED))
-def test_none_is_no_bound(name: str) -> None:
+def test_limit_of_none_is_accepted(name: str) -> None:
     unbounded: dict[str, Any] = {name: None}
 
     assert getattr(Limits(**unbounded), name) is None
@@ -48,7 +48,7 @@ def test_none_is_no_bound(name: str) -> None:
 
 def test_limits_are_frozen_and_named() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
-        DEFAULT_LIMITS.max_files = 1  # type: ignore[misc]  # what is tested
+        DEFAULT_LIMITS.max_files = 1  # type: ignore[misc]  # tested
     with pytest.raises(TypeError):
-        Limits(1)  # type: ignore[call-arg]  # what is tested
+        Limits(1)  # type: ignore[call-arg]  # tested
     assert dataclasses.replace(DEFAULT_LIMITS, max_files=1).max_files == 1

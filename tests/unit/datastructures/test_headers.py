@@ -1,4 +1,4 @@
-"""Header fields: what the view finds, what the list lets in, and that no secret is shown."""
+"""Headers and MutableHeaders: look-ups, checks, changes, and hidden credentials."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ KEYS = NAMES.map(lambda name: name.decode("latin-1")) | st.sampled_from(["x-" + 
 
 
 def reference(raw: Iterable[Iterable[bytes]], key: str) -> list[str]:
-    """Give the values of ``key`` by the book: one field after the other."""
+    """Return the values of ``key`` by a linear search."""
     try:
         wanted = key.encode("iso-8859-1").lower()
     except UnicodeEncodeError:
@@ -42,14 +42,14 @@ def headers(request: pytest.FixtureRequest) -> Any:
     return request.param(RAW)
 
 
-def test_both_are_multidicts() -> None:
+def test_headers_are_multidicts() -> None:
     assert isinstance(Headers([]), MultiMapping)
     assert not isinstance(Headers([]), MutableMapping)
     assert isinstance(MutableHeaders(), MutableMultiMapping)
 
 
 @pytest.mark.parametrize("key", ["via", "Via", "VIA"])
-def test_the_first_value_wins_in_any_case(headers: Any, key: str) -> None:
+def test_first_value_wins_in_any_case(headers: Any, key: str) -> None:
     assert headers[key] == headers.get(key) == headers.getone(key) == "1.1 a"
     assert headers.getall(key) == ["1.1 a", "1.1 b"]
     assert key in headers
@@ -66,7 +66,7 @@ def test_the_first_value_wins_in_any_case(headers: Any, key: str) -> None:
         1,
     ],
 )
-def test_what_no_field_is_named_is_absent(headers: Any, key: Any) -> None:
+def test_key_that_no_header_can_have_is_absent(headers: Any, key: Any) -> None:
     assert key not in headers
     assert headers.get(key) is None
     assert headers.get(key, "x") == headers.getone(key, "x") == headers.getall(key, "x") == "x"
@@ -77,13 +77,13 @@ def test_what_no_field_is_named_is_absent(headers: Any, key: Any) -> None:
             look_up(key)
 
 
-def test_an_empty_value_is_a_value(headers: Any) -> None:
+def test_empty_value_is_value(headers: Any) -> None:
     assert headers["x-empty"] == ""
     assert headers.get("x-empty", "x") == ""
     assert headers.getall("x-empty", None) == [""]
 
 
-def test_repeated_fields_are_seen_once_each_in_order(headers: Any) -> None:
+def test_repeated_headers_are_iterated_in_order(headers: Any) -> None:
     pairs = [("accept", "a/b"), ("via", "1.1 a"), ("x-empty", ""), ("via", "1.1 b")]
 
     assert list(headers.items()) == pairs
@@ -94,7 +94,7 @@ def test_repeated_fields_are_seen_once_each_in_order(headers: Any) -> None:
     assert headers.raw == RAW
 
 
-def test_the_views_know_what_is_in_them(headers: Any) -> None:
+def test_views_contain_their_items(headers: Any) -> None:
     assert ("via", "1.1 b") in headers.items()
     assert ("Via", "1.1 b") in headers.items()
     assert ("via", "1.1 c") not in headers.items()
@@ -120,14 +120,14 @@ def test_the_views_know_what_is_in_them(headers: Any) -> None:
         ([], {}, True),
     ],
 )
-def test_equal_means_the_same_to_a_recipient(
+def test_headers_with_the_same_meaning_are_equal(
     raw: list[tuple[bytes, bytes]], other: Any, are_equal: bool
 ) -> None:
     assert (Headers(raw) == other) is are_equal
     assert (MutableHeaders(raw) == other) is are_equal
 
 
-def test_like_every_mapping_they_have_no_hash(headers: Any) -> None:
+def test_headers_are_not_hashable(headers: Any) -> None:
     with pytest.raises(TypeError, match="unhashable"):
         hash(headers)
 
@@ -135,7 +135,7 @@ def test_like_every_mapping_they_have_no_hash(headers: Any) -> None:
 @pytest.mark.parametrize(
     "name", ["Authorization", "cookie", "Proxy-Authorization", "set-cookie", "SET-COOKIE"]
 )
-def test_no_repr_shows_a_credential(name: str) -> None:
+def test_headers_repr_hides_credentials(name: str) -> None:
     raw = [(b"host", b"a"), (name.encode(), b"hunter2"), (name.encode(), b"hunter3")]
 
     for headers in (Headers(raw), MutableHeaders(raw)):
@@ -145,11 +145,11 @@ def test_no_repr_shows_a_credential(name: str) -> None:
         )
 
 
-def test_a_repr_has_no_line_of_its_own() -> None:
+def test_headers_repr_escapes_line_breaks() -> None:
     assert repr(Headers([(b"a\n", b"b\r\n")])) == r"<Headers('a\n': 'b\r\n')>"
 
 
-def test_any_byte_is_read_as_iso_8859_1() -> None:
+def test_header_bytes_are_decoded_as_iso_8859_1() -> None:
     every = bytes(range(256))
 
     assert Headers([(b"x", every)])["x"] == every.decode("iso-8859-1")
@@ -173,7 +173,7 @@ def test_any_byte_is_read_as_iso_8859_1() -> None:
         ([(b"1", b"a"), (b"1", b"b")], "1", ["a", "b"]),  # no letter to tell the case of
     ],
 )
-def test_odd_scopes_are_read_too(raw: Any, key: str, values: list[str]) -> None:
+def test_headers_of_nonconforming_scopes_are_read(raw: Any, key: str, values: list[str]) -> None:
     raw = [raw] if raw and isinstance(raw[0], bytes) else raw
     headers = Headers(raw)
 
@@ -184,7 +184,7 @@ def test_odd_scopes_are_read_too(raw: Any, key: str, values: list[str]) -> None:
     assert list(headers) == [name.lower().decode("iso-8859-1") for name, _ in raw]
 
 
-def test_a_list_is_kept_and_anything_else_is_read_once() -> None:
+def test_headers_keep_a_list_and_copy_other_iterables() -> None:
     raw = list(RAW)
 
     assert Headers(raw).raw is raw
@@ -203,9 +203,7 @@ def test_a_list_is_kept_and_anything_else_is_read_once() -> None:
         ((), []),
     ],
 )
-def test_headers_are_made_of_a_mapping_or_pairs(
-    source: Any, raw: list[tuple[bytes, bytes]]
-) -> None:
+def test_headers_are_made_of_mapping_or_pairs(source: Any, raw: list[tuple[bytes, bytes]]) -> None:
     assert Headers(source).raw == raw
 
 
@@ -218,12 +216,12 @@ def test_headers_without_arguments_are_empty() -> None:
     ("source", "error"),
     [({"a b": "c"}, ValueError), ({"a": "b\n"}, ValueError), ({"a": 1}, TypeError)],
 )
-def test_headers_of_a_malformed_mapping_are_refused(source: Any, error: type[Exception]) -> None:
+def test_headers_of_malformed_mapping_are_refused(source: Any, error: type[Exception]) -> None:
     with pytest.raises(error):
         Headers(source)
 
 
-def test_mutable_headers_of_a_message_change_it_in_place() -> None:
+def test_mutable_headers_of_message_change_it_in_place() -> None:
     message: dict[str, Any] = {
         "type": "http.response.start",
         "headers": ((b"Vary", b"a"), [b"x", b"\xff\n"]),
@@ -252,7 +250,7 @@ def test_mutable_headers_of_a_message_change_it_in_place() -> None:
 
 
 @pytest.mark.parametrize("message", [{"headers": None}, {}])
-def test_mutable_headers_of_a_message_without_headers_add_them(message: dict[str, Any]) -> None:
+def test_mutable_headers_of_message_without_headers_add_them(message: dict[str, Any]) -> None:
     MutableHeaders(scope=message)["a"] = "1"
 
     assert message["headers"] == [(b"a", b"1")]
@@ -263,7 +261,7 @@ def test_mutable_headers_take_one_source_only() -> None:
         MutableHeaders({"a": "1"}, scope={"headers": []})
 
 
-def test_values_handed_out_are_the_callers_own() -> None:
+def test_returned_list_of_values_is_a_copy() -> None:
     headers = Headers(RAW)
     headers.getall("via").clear()
 
@@ -273,9 +271,7 @@ def test_values_handed_out_are_the_callers_own() -> None:
 @pytest.mark.property
 @pytest.mark.promise
 @given(raw=st.lists(FIELDS, max_size=8), keys=st.lists(KEYS, min_size=1, max_size=4))
-def test_the_view_equals_a_field_by_field_reading(
-    raw: list[tuple[bytes, bytes]], keys: list[str]
-) -> None:
+def test_headers_equal_a_linear_search(raw: list[tuple[bytes, bytes]], keys: list[str]) -> None:
     headers = Headers(raw)
 
     for key in keys:
@@ -314,7 +310,9 @@ class Keyed:
         (Keyed(), [(b"a", b"AA"), (b"b", b"bb")]),
     ],
 )
-def test_mappings_and_pairs_are_taken(given: Any, raw: list[tuple[bytes, bytes]]) -> None:
+def test_mutable_headers_are_made_of_mapping_or_pairs(
+    given: Any, raw: list[tuple[bytes, bytes]]
+) -> None:
     assert MutableHeaders(given).raw == raw
 
 
@@ -351,7 +349,7 @@ BAD = [
         lambda headers, name, value: MutableHeaders([("x", "y"), (name, value)]),
     ],
 )
-def test_what_would_split_a_message_stays_out_and_changes_nothing(
+def test_malformed_header_is_refused_without_a_change(
     do: Any, name: Any, value: Any, error: type[Exception]
 ) -> None:
     headers = MutableHeaders({"host": "h"})
@@ -363,7 +361,7 @@ def test_what_would_split_a_message_stays_out_and_changes_nothing(
 
 
 @pytest.mark.parametrize("name", ["a\n", "", "a, b", "a b", KELVIN])
-def test_vary_takes_field_names_alone(name: str) -> None:
+def test_add_vary_refuses_malformed_names(name: str) -> None:
     headers = MutableHeaders()
 
     with pytest.raises(ValueError, match="field name"):
@@ -372,7 +370,7 @@ def test_vary_takes_field_names_alone(name: str) -> None:
     assert headers.raw == []
 
 
-# (what is done, what is left of `a: 1, b: 2, a: 3`)
+# (operation, remaining headers of `a: 1, b: 2, a: 3`)
 CHANGES: list[tuple[Any, str]] = [
     (lambda headers: headers.__setitem__("A", "9"), "a: 9, b: 2"),  # where the first one was
     (lambda headers: headers.__setitem__(b"A", b"9"), "a: 9, b: 2"),
@@ -409,7 +407,7 @@ CHANGES: list[tuple[Any, str]] = [
 
 
 @pytest.mark.parametrize(("change", "left"), CHANGES)
-def test_each_change_leaves(change: Any, left: str) -> None:
+def test_mutable_headers_methods_change_the_list(change: Any, left: str) -> None:
     shared = [(b"a", b"1"), (b"b", b"2"), (b"a", b"3")]
     headers = MutableHeaders._over(shared)
 
@@ -421,7 +419,7 @@ def test_each_change_leaves(change: Any, left: str) -> None:
 
 
 @pytest.mark.parametrize("other", [{"A": "9", "c": "8"}, [("A", "9"), ("c", "8")]])
-def test_an_or_is_an_update_of_a_copy_or_of_the_same(other: Any) -> None:
+def test_or_operator_updates_a_copy_or_in_place(other: Any) -> None:
     headers = same = MutableHeaders([("a", "1"), ("b", "2"), ("a", "3")])
     both = headers | other
     headers |= other
@@ -432,7 +430,7 @@ def test_an_or_is_an_update_of_a_copy_or_of_the_same(other: Any) -> None:
 
 
 @pytest.mark.parametrize("other", [1, {"a"}, {"a": 1}, {"a": "b\n"}])
-def test_an_or_with_what_is_no_fields_changes_nothing(other: Any) -> None:
+def test_or_operator_with_malformed_headers_raises(other: Any) -> None:
     headers = MutableHeaders({"a": "1"})
 
     for do in (operator.or_, operator.ior):
@@ -441,7 +439,7 @@ def test_an_or_with_what_is_no_fields_changes_nothing(other: Any) -> None:
     assert headers.raw == [(b"a", b"1")]
 
 
-def test_what_is_taken_out_is_given() -> None:
+def test_pop_methods_return_the_removed_values() -> None:
     headers = MutableHeaders([("a", "1"), ("b", "2"), ("a", "3"), ("c", "4")])
 
     assert headers.setdefault("b", "9") == "2"
@@ -464,7 +462,7 @@ def test_what_is_taken_out_is_given() -> None:
         lambda headers: headers.__delitem__(KELVIN),
     ],
 )
-def test_nothing_can_be_taken_out_of_nothing(take: Any) -> None:
+def test_pop_methods_of_absent_headers_raise_key_error(take: Any) -> None:
     with pytest.raises(KeyError):
         take(MutableHeaders())
 
@@ -489,7 +487,7 @@ def test_vary_is_merged(fields: Any, names: list[str], vary: str | None) -> None
     assert headers.getall("vary", [None]) == [vary]
 
 
-def test_both_survive_pickling(headers: Any) -> None:
+def test_headers_are_pickled(headers: Any) -> None:
     assert pickle.loads(pickle.dumps(headers)) == headers
 
 
@@ -499,7 +497,7 @@ def test_both_survive_pickling(headers: Any) -> None:
     other=st.lists(st.tuples(st.sampled_from("abcC"), st.sampled_from("456")), max_size=4),
     method=st.sampled_from(["extend", "update", "merge"]),
 )
-def test_fields_come_in_as_into_a_multidict(fields: Any, other: Any, method: str) -> None:
+def test_mutable_headers_change_as_a_multidict_does(fields: Any, other: Any, method: str) -> None:
     ours, theirs = MutableHeaders(fields), CIMultiDict(fields)
 
     getattr(ours, method)(other)
@@ -510,7 +508,7 @@ def test_fields_come_in_as_into_a_multidict(fields: Any, other: Any, method: str
     assert ours == theirs
 
 
-def test_a_mapping_of_another_kind_equals_from_either_side() -> None:
+def test_headers_equal_other_mappings_from_either_side() -> None:
     class Other(Mapping[str, str]):
         def __getitem__(self, key: str) -> str:
             return {"a": "1"}[key]

@@ -1,4 +1,4 @@
-"""Query strings and urlencoded bodies, against the URL Standard and its algorithm spelled out."""
+"""Query strings and urlencoded bodies, compared to the algorithm of the URL Standard."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ DATA = st.lists(PIECES, max_size=12).map(b"".join) | st.binary(max_size=40)
 @pytest.mark.property
 @pytest.mark.promise
 @given(data=DATA)
-def test_reading_equals_the_algorithm_of_the_standard(data: bytes) -> None:
+def test_urlencoded_equals_the_algorithm_of_the_standard(data: bytes) -> None:
     assert parse_urlencoded(data, max_fields=None) == reference(data)
     assert parse_urlencoded(data, max_fields=1000) == reference(data)
     assert list(parse_query(data, 1000).items()) == reference(data)
@@ -66,7 +66,7 @@ def test_reading_equals_the_algorithm_of_the_standard(data: bytes) -> None:
     start=st.integers(0, 4),
     unit=st.lists(PIECES.filter(lambda piece: b"&" not in piece), min_size=1, max_size=4),
 )
-def test_no_escape_is_cut_in_two_where_a_long_value_is(start: int, unit: list[bytes]) -> None:
+def test_escapes_of_a_long_value_are_not_split(start: int, unit: list[bytes]) -> None:
     one = b"".join(unit)
     data = b"a=" + b"x" * start + one * (9000 // len(one))
 
@@ -75,7 +75,7 @@ def test_no_escape_is_cut_in_two_where_a_long_value_is(start: int, unit: list[by
 
 @pytest.mark.property
 @given(fields=st.lists(st.tuples(st.text(), st.text()), max_size=6))
-def test_what_is_written_reads_back(fields: list[tuple[str, str]]) -> None:
+def test_formatted_fields_are_parsed_back(fields: list[tuple[str, str]]) -> None:
     text = format_urlencoded(fields)
 
     assert parse_urlencoded(text.encode("ascii"), max_fields=None) == fields
@@ -98,7 +98,7 @@ def test_what_is_written_reads_back(fields: list[tuple[str, str]]) -> None:
         (b"a=%%41%4%31", [("a", "%A%41")]),
         (b"n=caf\xc3\xa9&m=caf%c3%A9", [("n", "caf\xe9"), ("m", "caf\xe9")]),
         (b"n=caf\xc3%A9&m=caf%C3\xa9", [("n", "caf\xe9"), ("m", "caf\xe9")]),  # half raw
-        (b"n=\xe9&m=%E9", [("n", "\ufffd"), ("m", "\ufffd")]),  # ISO-8859-1, which nobody declared
+        (b"n=\xe9&m=%E9", [("n", "\ufffd"), ("m", "\ufffd")]),  # ISO-8859-1 without a declaration
         (b"p=%ED%A0%80", [("p", "\ufffd" * 3)]),  # a surrogate is no UTF-8
         (b"%EF%BB%BFa=1", [("\ufeffa", "1")]),
         (b"a=%00%0d%0a", [("a", "\x00\r\n")]),
@@ -124,7 +124,9 @@ def test_urlencoded_text_is_read(data: bytes, fields: list[tuple[str, str]]) -> 
         (b"a&" * 5000, None, True),
     ],
 )
-def test_fields_are_counted(data: bytes, max_fields: int | None, is_fine: bool) -> None:
+def test_urlencoded_fields_over_the_limit_are_refused(
+    data: bytes, max_fields: int | None, is_fine: bool
+) -> None:
     if is_fine:
         assert parse_urlencoded(data, max_fields=max_fields) == reference(data)
         assert list(parse_query(data, max_fields).items()) == reference(data)
@@ -155,7 +157,7 @@ def test_fields_are_counted(data: bytes, max_fields: int | None, is_fine: bool) 
         (b"&" * 100, True),
     ],
 )
-def test_names_and_values_are_measured(data: bytes, is_fine: bool) -> None:
+def test_urlencoded_names_and_values_over_the_size_are_refused(data: bytes, is_fine: bool) -> None:
     if is_fine:
         assert parse_urlencoded(data, max_fields=10, max_size=8) == reference(data)
         return
@@ -179,7 +181,7 @@ def test_names_and_values_are_measured(data: bytes, is_fine: bool) -> None:
     ],
     ids=lambda data: repr(data[:10]),
 )
-def test_memory_stays_below_eight_times_the_input(data: bytes) -> None:
+def test_memory_stays_below_eight_times_input(data: bytes) -> None:
     tracemalloc.start()
     try:
         parse_urlencoded(data, max_fields=1000)
@@ -190,7 +192,7 @@ def test_memory_stays_below_eight_times_the_input(data: bytes) -> None:
     assert peak < 8 * len(data)
 
 
-def test_a_query_is_a_multidict_that_nobody_can_change() -> None:
+def test_query_params_are_a_read_only_multidict() -> None:
     query = parse_query(b"tag=a&page=2&tag=b", 1000)
 
     assert isinstance(query, MultiDictProxy)
@@ -213,7 +215,7 @@ def test_fields_are_written_as_browsers_do(fields: list[tuple[str, str]], text: 
     assert format_urlencoded(fields) == text
 
 
-def test_half_a_surrogate_pair_cannot_be_written() -> None:
+def test_lone_surrogate_cannot_be_formatted() -> None:
     with pytest.raises(ValueError, match="surrogates not allowed"):
         format_urlencoded([("a", "\ud800")])
 
@@ -250,7 +252,7 @@ def test_query_params_without_arguments_are_empty() -> None:
 
 @pytest.mark.property
 @given(data=DATA)
-def test_query_params_text_is_parsed_to_the_same_fields(data: bytes) -> None:
+def test_query_params_text_is_parsed_to_same_fields(data: bytes) -> None:
     params = parse_query(data, None)
 
     assert type(params) is QueryParams

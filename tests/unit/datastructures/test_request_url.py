@@ -131,7 +131,7 @@ LAYOUTS: dict[str, tuple[str, object, object, dict[str, Any], str, str]] = {
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_url_is_the_requested_one_in_every_layout(layout: str) -> None:
+def test_url_is_requested_one_in_every_layout(layout: str) -> None:
     path, raw_path, root_path, more, expected, _ = LAYOUTS[layout]
 
     url = request_url(scope(path, raw_path, root_path, **more))

@@ -1,4 +1,4 @@
-"""URLs: whatever Host, path and query say, none of them becomes another part."""
+"""URLs: no text of a Host header, path or query becomes another part."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ APPENDIX_B = re.compile(r"^(([^:/?#]+):)?(//([^/?#]*))?([^?#]*)(\?([^#]*))?(#(.*
 
 
 def split(url: URL) -> tuple[str, str, str, str, str]:
-    """Read a URL's text as anybody would: scheme, authority, path, query, fragment."""
+    """Split the text of a URL by appendix B: scheme, authority, path, query, fragment."""
     match = APPENDIX_B.fullmatch(str(url))
     assert match is not None
     scheme, netloc, path, query, fragment = match.group(2, 4, 5, 7, 9)
@@ -51,7 +51,7 @@ def scope(hosts: list[bytes], path: str = "/", query: bytes = b"", **more: Any) 
 
 
 def reference_host(value: bytes) -> tuple[str, int | None] | None:
-    """Read a Host field character by character: a host name or an IP address, then a port."""
+    """Parse a Host header character by character: a host name or an address, then a port."""
     text = value.decode("latin-1").strip(" \t").lower()
     head, bracket, tail = text.rpartition("]")
     name, _, digits = tail.partition(":")
@@ -96,7 +96,7 @@ SERVERS = NOWHERE | st.sampled_from(
 @pytest.mark.property
 @pytest.mark.promise
 @given(path=PATHS, hosts=st.lists(HOSTS, max_size=2), query=QUERIES, with_raw=st.booleans())
-def test_a_request_url_is_its_scope(
+def test_request_url_is_that_of_the_scope(
     path: str, hosts: list[bytes], query: bytes, with_raw: bool
 ) -> None:
     raw = {"raw_path": path.encode()} if with_raw else {}
@@ -123,7 +123,7 @@ def test_a_request_url_is_its_scope(
     server=SERVERS,
     scheme=st.none() | st.sampled_from(["https", "WS", "", "a b", "javascript:", 1]),
 )
-def test_no_path_moves_the_authority(
+def test_path_never_changes_the_authority(
     path: str, raw_path: Any, query: bytes, hosts: list[bytes], server: Any, scheme: Any
 ) -> None:
     more = {"raw_path": raw_path, "server": server, "scheme": scheme, "root_path": path}
@@ -143,7 +143,7 @@ def test_no_path_moves_the_authority(
 
 @pytest.mark.property
 @given(value=HOSTS)
-def test_host_is_read_as_the_reference_reads_it(value: bytes) -> None:
+def test_host_header_equals_the_reference_parser(value: bytes) -> None:
     assert parse_host(value) == reference_host(value)
 
 
@@ -198,7 +198,7 @@ def test_host_is_read_as_the_reference_reads_it(value: bytes) -> None:
         (b"\xe9.com", None),
     ],
 )
-def test_a_host_field_is_a_host_and_a_port(
+def test_host_header_is_parsed_to_host_and_port(
     value: bytes, address: tuple[str, int | None] | None
 ) -> None:
     assert parse_host(value) == address
@@ -216,7 +216,7 @@ def test_a_host_field_is_a_host_and_a_port(
         ([(b"host", b"a b")], None),
     ],
 )
-def test_the_host_of_a_request_is_none_where_it_cannot_be_told(headers: Any, host: str) -> None:
+def test_request_host_is_none_if_absent_or_malformed(headers: Any, host: str) -> None:
     assert request_host(headers) == host
 
 
@@ -261,11 +261,11 @@ def test_the_host_of_a_request_is_none_where_it_cannot_be_told(headers: Any, hos
         ({"query_string": None}, "http://192.0.2.1:8000/"),
     ],
 )
-def test_a_request_url_is_made_of_checked_parts(more: dict[str, Any], url: str) -> None:
+def test_request_url_is_made_of_checked_parts(more: dict[str, Any], url: str) -> None:
     assert str(request_url(scope([], **{"path": "/"} | more))) == url
 
 
-def test_the_least_scope_has_a_url() -> None:
+def test_empty_scope_has_a_url() -> None:
     assert str(request_url({})) == ""
     assert str(base_url({})) == "/"
 
@@ -282,7 +282,7 @@ def test_the_least_scope_has_a_url() -> None:
         ("@evil.example", "http://a.example/@evil.example/"),
     ],
 )
-def test_the_base_is_where_the_app_is_mounted(root_path: str | None, url: str) -> None:
+def test_base_url_is_the_root_path(root_path: str | None, url: str) -> None:
     request = scope([b"a.example"], "/v1/x", b"y=1", root_path=root_path)
 
     assert str(base_url(request)) == url
@@ -300,7 +300,7 @@ def test_the_base_is_where_the_app_is_mounted(root_path: str | None, url: str) -
         ("/\ud800", "/%ED%A0%80"),
     ],
 )
-def test_a_path_is_quoted(path: str, quoted: str) -> None:
+def test_path_is_quoted(path: str, quoted: str) -> None:
     assert quote_path(path) == quoted
 
 
@@ -323,13 +323,13 @@ def test_a_path_is_quoted(path: str, quoted: str) -> None:
         ("mailto:a@b.example", ("mailto", "", "a@b.example", "", "")),
         ("file:///etc/x", ("file", "", "/etc/x", "", "")),
         ("file:////etc/x", ("file", "", "/%2Fetc/x", "", "")),  # no authority starts there
-        ("1a:b/c:d", ("", "", "1a%3Ab/c:d", "", "")),  # no scheme, and nobody must take it for one
+        ("1a:b/c:d", ("", "", "1a%3Ab/c:d", "", "")),  # "1a" is no scheme
         ("//a/\u017c\u00f3\u0142w %20%zz", ("", "a", "/%C5%BC%C3%B3%C5%82w%20%20%zz", "", "")),
         ("/a\\b\t\r\n[", ("", "", "/a%5Cb%09%0D%0A%5B", "", "")),
         ('/?\u20ac "#\n#', ("", "", "/", "%E2%82%AC%20%22", "%0A%23")),
     ],
 )  # fmt: skip
-def test_text_of_the_app_is_split_and_escaped(text: str, expected: tuple[str, ...]) -> None:
+def test_url_text_is_split_and_escaped(text: str, expected: tuple[str, ...]) -> None:
     url = URL(text)
 
     assert parts(url) == expected
@@ -357,13 +357,13 @@ def test_text_of_the_app_is_split_and_escaped(text: str, expected: tuple[str, ..
         "/?\ud800",
     ],
 )
-def test_malformed_text_is_refused(text: str) -> None:
+def test_malformed_url_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"URL|surrogates not allowed"):
         URL(text)
 
 
 @pytest.mark.parametrize("value", [None, 1, b"http://a/"])
-def test_a_url_is_made_of_text(value: Any) -> None:
+def test_url_of_another_type_is_refused(value: Any) -> None:
     with pytest.raises(TypeError, match="str, not"):
         URL(value)
     with pytest.raises(TypeError, match="str, not"):
@@ -380,7 +380,7 @@ def test_a_url_is_made_of_text(value: Any) -> None:
     | st.text("aH/:@?#[]%. \\\n\xe9", max_size=16)
     | st.tuples(st.sampled_from(["http://a", "//a", "a:", "http:", ""]), st.text()).map("".join)
 )
-def test_a_url_reads_back_as_it_was_written(text: str) -> None:
+def test_url_reads_back_as_it_was_written(text: str) -> None:
     try:
         url = URL(text)
     except ValueError:
@@ -399,7 +399,7 @@ def test_a_url_reads_back_as_it_was_written(text: str) -> None:
         st.text(max_size=6) | st.sampled_from(["http", "a.example", "a:b", "//x", "@x", "x"]),
     ),
 )
-def test_what_is_replaced_stays_where_it_was_put(text: str, given: dict[str, Any]) -> None:
+def test_replaced_parts_stay_apart(text: str, given: dict[str, Any]) -> None:
     try:
         url = URL(text).replace(**given)
     except ValueError:
@@ -434,7 +434,7 @@ def test_what_is_replaced_stays_where_it_was_put(text: str, given: dict[str, Any
         ("mailto:a", {"path": "b:c"}, "mailto:b:c"),
     ],
 )
-def test_parts_are_replaced(text: str, changes: dict[str, Any], expected: str) -> None:
+def test_url_replace_changes_parts(text: str, changes: dict[str, Any], expected: str) -> None:
     url = URL(text)
 
     assert str(url.replace(**changes)) == expected
@@ -456,7 +456,7 @@ def test_parts_are_replaced(text: str, changes: dict[str, Any], expected: str) -
         ("/", {"self": 1}, "/?self=1"),
     ],
 )
-def test_include_query_params_replaces_fields_of_the_same_name(
+def test_include_query_params_replaces_fields_of_same_name(
     text: str, params: dict[str, Any], expected: str
 ) -> None:
     assert str(URL(text).include_query_params(**params)) == expected
@@ -521,14 +521,14 @@ def test_included_query_params_are_read_back(query: str, params: dict[str, str])
         ("/a", {"query": "\ud800"}),
     ],
 )
-def test_parts_that_make_no_url_are_refused(text: str, changes: dict[str, Any]) -> None:
+def test_url_replace_refuses_malformed_parts(text: str, changes: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"URL|port|surrogates not allowed"):
         URL(text).replace(**changes)
 
 
-def test_a_part_that_no_url_has_is_a_type_error() -> None:
+def test_url_replace_of_unknown_part_is_type_error() -> None:
     with pytest.raises(TypeError, match="no host, user"):
-        URL("/").replace(user="a", host="b")  # type: ignore[call-arg]  # what is tested
+        URL("/").replace(user="a", host="b")  # type: ignore[call-arg]  # tested
 
 
 def test_urls_compare_and_hash_as_their_text() -> None:
@@ -540,11 +540,11 @@ def test_urls_compare_and_hash_as_their_text() -> None:
     assert {url: 1}[URL("http://a/b")] == {"http://a/b": 1}[url] == 1  # type: ignore[index]  # equal
 
 
-def test_a_url_never_changes() -> None:
+def test_url_never_changes() -> None:
     url = URL("http://a/b")
 
     with pytest.raises(dataclasses.FrozenInstanceError):
-        url.path = "/c"  # type: ignore[misc]  # what is tested
+        url.path = "/c"  # type: ignore[misc]  # tested
     with pytest.raises(dataclasses.FrozenInstanceError):
         del url.path
     assert copy.copy(url) == copy.deepcopy(url) == pickle.loads(pickle.dumps(url)) == url
@@ -560,11 +560,11 @@ def test_a_url_never_changes() -> None:
         ("//@a", "URL('//[...]@a')"),
     ],
 )
-def test_a_repr_shows_no_password(text: str, shown: str) -> None:
+def test_url_repr_hides_the_password(text: str, shown: str) -> None:
     assert repr(URL(text)) == shown
 
 
-def test_an_error_shows_no_password() -> None:
+def test_url_error_hides_the_password() -> None:
     url = URL("http://user:hunter2@a")
 
     with pytest.raises(ValueError, match="URL") as refused:

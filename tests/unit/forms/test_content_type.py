@@ -1,4 +1,4 @@
-"""The media type of a form, its boundary, and the charset of its text."""
+"""Media types of forms, boundaries, and charsets of text fields."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from asgikit.forms.content_type import decode_text, is_urlencoded, parse_boundar
         ("multipart/form-data; boundary=X; boundary=X", "X"),  # both say the same
     ],
 )
-def test_a_boundary_is_read(content_type: str, boundary: str | None) -> None:
+def test_boundary_is_read(content_type: str, boundary: str | None) -> None:
     assert parse_boundary(content_type) == (boundary or content_type.partition("=")[2])
 
 
@@ -39,13 +39,13 @@ def test_a_boundary_is_read(content_type: str, boundary: str | None) -> None:
         "multipart/form-data; boundary=a,b",
     ],
 )
-def test_a_boundary_that_can_not_be_is_refused(content_type: str) -> None:
+def test_malformed_boundary_is_refused(content_type: str) -> None:
     with pytest.raises(InvalidForm, match="one boundary"):
         parse_boundary(content_type)
 
 
 @pytest.mark.parametrize("content_type", [None, "", "text/plain", "multipart/mixed; boundary=X"])
-def test_another_media_type_is_refused_with_those_that_are_not(content_type: str | None) -> None:
+def test_boundary_of_another_media_type_is_415_with_accept(content_type: str | None) -> None:
     with pytest.raises(WrongType, match="sent as multipart/form-data") as error:
         parse_boundary(content_type)
     assert error.value.headers == {"accept": "multipart/form-data"}
@@ -67,9 +67,7 @@ def test_another_media_type_is_refused_with_those_that_are_not(content_type: str
         (None, False),
     ],
 )
-def test_an_urlencoded_form_is_told_by_its_type_alone(
-    content_type: str | None, answer: bool
-) -> None:
+def test_urlencoded_media_type_ignores_parameters(content_type: str | None, answer: bool) -> None:
     assert is_urlencoded(content_type) is answer
 
 
@@ -103,7 +101,7 @@ def test_an_urlencoded_form_is_told_by_its_type_alone(
         (None, b"\0", "\0"),
     ],
 )
-def test_text_is_decoded_by_the_charset_of_its_part(
+def test_text_is_decoded_by_charset_of_its_part(
     content_type: str | None, data: bytes, value: str
 ) -> None:
     assert decode_text("a", content_type, data) == value
@@ -119,7 +117,7 @@ def test_text_is_decoded_by_the_charset_of_its_part(
         (None, b"\xc0\xaf"),  # a slash, overlong
         ("text/plain; charset=us-ascii", b"\xe9"),
         ("text/plain; charset=windows-1252", b"\x81"),
-        # What Python knows and the web does not.
+        # Codecs of Python that are no charsets of the web.
         ("text/plain; charset=utf-7", b"+AD4-"),
         ("text/plain; charset=idna", b"xn--a"),
         ("text/plain; charset=unicode_escape", b"\\x41"),

@@ -1,4 +1,4 @@
-"""What a form gives, without what reads a multipart one."""
+"""FormData, PendingForm, and urlencoded bodies."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 
-async def test_the_fields_of_an_urlencoded_body_are_read() -> None:
+async def test_fields_of_urlencoded_body_are_read() -> None:
     form = await read_fields(b"a=1&b=caf%C3%A9+x&&a=&c", DEFAULT_LIMITS)
 
     assert list(form.items()) == [("a", "1"), ("b", "café x"), ("a", ""), ("c", "")]
@@ -35,7 +35,7 @@ async def test_too_many_fields_are_refused() -> None:
     assert caught.value.limit == "max_fields"
 
 
-async def test_a_large_urlencoded_form_is_parsed_in_a_thread(
+async def test_large_urlencoded_form_is_parsed_in_thread(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     threads = []
@@ -51,7 +51,7 @@ async def test_a_large_urlencoded_form_is_parsed_in_a_thread(
     assert threads[0] != threading.get_ident() == threads[1]
 
 
-async def test_form_data_made_by_hand_is_closed_as_well() -> None:
+async def test_form_data_of_a_multidict_closes_its_files() -> None:
     upload = UploadFile("f", "x", b"v")
     fields: Iterable[tuple[str, str | UploadFile]] = [("a", "1"), ("f", upload)]
     form = FormData(MultiDict(fields))
@@ -68,7 +68,7 @@ async def test_form_data_made_by_hand_is_closed_as_well() -> None:
 @pytest.mark.parametrize(
     "fields", [{"a": "1"}, [("a", "1")], MultiDict(a="1"), iter([("a", "1")]), FormData({"a": "1"})]
 )
-def test_form_data_is_made_of_a_mapping_or_pairs(fields: Any) -> None:
+def test_form_data_is_made_of_mapping_or_pairs(fields: Any) -> None:
     assert list(FormData(fields).items()) == [("a", "1")]
 
 
@@ -82,7 +82,7 @@ def test_form_data_made_of_pairs_keeps_repeated_fields() -> None:
     assert list(FormData()) == []
 
 
-async def test_a_form_is_awaited_or_closed_in_the_end() -> None:
+async def test_pending_form_is_awaited_or_closes_its_files() -> None:
     upload = UploadFile("f", "x", b"v")
 
     async def read(limits: Limits) -> FormData:

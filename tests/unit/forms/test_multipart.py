@@ -33,7 +33,7 @@ MiB = 1024 * 1024
 
 
 def parse(chunks: Iterable[bytes], limits: Limits = DEFAULT_LIMITS) -> Items:
-    """Collect what a parser says of ``chunks``; each event is checked to be in its place."""
+    """Return the fields and files in ``chunks``; check that the events are in order."""
     parser = FormParser(BOUNDARY, limits)
     items: Items = []
     head: PartHead | None = None
@@ -67,14 +67,14 @@ def pieces(data: bytes, size: int) -> list[bytes]:
 
 @pytest.mark.parametrize("name", VALID)
 @pytest.mark.parametrize("size", [1, 2, 7, 64, MiB])
-def test_a_form_is_read_in_chunks_of_any_size(name: str, size: int) -> None:
+def test_form_is_read_in_chunks_of_any_size(name: str, size: int) -> None:
     data, items = VALID[name]
 
     assert parse(pieces(data, size)) == items
 
 
 @pytest.mark.parametrize("name", VALID)
-def test_a_form_is_read_when_cut_in_two_anywhere(name: str) -> None:
+def test_form_in_two_chunks_is_read(name: str) -> None:
     data, items = VALID[name]
 
     for at in range(len(data) + 1):
@@ -83,7 +83,7 @@ def test_a_form_is_read_when_cut_in_two_anywhere(name: str) -> None:
 
 @pytest.mark.parametrize("size", [1000, 4096, 10_000, MiB])
 @pytest.mark.parametrize("end", [b"", b"\r", b"\n", b"\r\n--", b"\r\n--X-"])
-def test_large_parts_are_read_in_chunks_that_end_like_a_delimiter(size: int, end: bytes) -> None:
+def test_large_parts_with_ends_like_a_delimiter_are_read(size: int, end: bytes) -> None:
     data = (b"y" * (1000 - len(end)) + end) * 20
     whole = body(text("a", b"1"), text("b", data), file("f", "x", data), text("c", b"2"))
 
@@ -97,7 +97,7 @@ def test_large_parts_are_read_in_chunks_that_end_like_a_delimiter(size: int, end
 
 
 @pytest.mark.parametrize("name", VALID)
-def test_a_form_that_is_cut_short_is_refused(name: str) -> None:
+def test_truncated_form_is_refused(name: str) -> None:
     data, items = VALID[name]
     stop = complete(data)
 
@@ -165,12 +165,12 @@ def test_padding_that_is_no_white_space_is_refused(padding: bytes, size: int) ->
     ],
 )
 @pytest.mark.parametrize("size", [1, 5, MiB])
-def test_a_malformed_form_is_refused(data: bytes, problem: str, size: int) -> None:
+def test_malformed_form_is_refused(data: bytes, problem: str, size: int) -> None:
     with pytest.raises(InvalidForm, match=problem):
         parse(pieces(data, size))
 
 
-def test_a_name_that_is_not_utf8_has_replacement_characters() -> None:
+def test_name_that_is_not_utf8_has_replacement_characters() -> None:
     data = body(file("f", "x", b"v")).replace(b'"x"', b'"a\xffb.txt"')
 
     assert parse([data]) == [("f", File("a\ufffdb.txt", b"v"))]
@@ -194,7 +194,7 @@ OVER: list[tuple[dict[str, int], bytes, str]] = [
 
 @pytest.mark.parametrize(("limits", "data", "name"), OVER)
 @pytest.mark.parametrize("size", [1, MiB])
-def test_a_form_over_a_limit_is_refused_by_its_name(
+def test_form_over_a_limit_is_413_with_its_name(
     limits: dict[str, int], data: bytes, name: str, size: int
 ) -> None:
     with pytest.raises(ContentTooLarge) as error:
@@ -222,7 +222,7 @@ NO_LIMITS = Limits(
 
 
 @pytest.mark.parametrize("limits", [AT_LIMITS, NO_LIMITS], ids=["at", "none"])
-def test_a_form_within_its_limits_is_read(limits: Limits) -> None:
+def test_form_within_its_limits_is_read(limits: Limits) -> None:
     data = body(text("abc", b"123"), text("b", b"4"), file("f", "longer", b"12345"))
 
     assert parse(pieces(data, 1), limits) == [
@@ -232,7 +232,7 @@ def test_a_form_within_its_limits_is_read(limits: Limits) -> None:
     ]
 
 
-def test_one_limit_without_another_is_enough() -> None:
+def test_text_limit_holds_without_field_limit() -> None:
     limits = Limits(max_field_size=None, max_text_size=2)
 
     with pytest.raises(ContentTooLarge, match="max_text_size"):
@@ -240,7 +240,7 @@ def test_one_limit_without_another_is_enough() -> None:
 
 
 def lines(count: int, size: int) -> list[str]:
-    """``count`` header lines whose names and values have ``size`` bytes together."""
+    """Return ``count`` header lines of ``size`` bytes each, without the separator."""
     return [f"X-{number:04}: {'y' * (size - 6)}" for number in range(count)]
 
 
@@ -257,21 +257,21 @@ def lines(count: int, size: int) -> list[str]:
     ],
 )
 @pytest.mark.parametrize("size", [1, 1000, MiB])
-def test_part_headers_have_bounds_of_their_own(data: bytes, maximum: int, size: int) -> None:
+def test_part_headers_over_their_limits_are_413(data: bytes, maximum: int, size: int) -> None:
     with pytest.raises(ContentTooLarge) as error:
         parse(pieces(data, size))
 
     assert (error.value.limit, error.value.maximum) == ("part headers", maximum)
 
 
-def test_part_headers_at_their_bounds_are_read() -> None:
+def test_part_headers_at_their_limits_are_read() -> None:
     # A name and a value of 20 and 4096 bytes, and 16 fields in all.
     data = body(part(b"v", DISPOSITION, *lines(1, 4 * 1024 + 6), *lines(14, 100)))
 
     assert parse([data]) == [("a", "v")]
 
 
-def test_the_head_of_a_part_has_its_header_fields_in_order() -> None:
+def test_part_head_has_its_headers_in_order() -> None:
     parser = FormParser(BOUNDARY, DEFAULT_LIMITS)
     head = parser.feed(body(part(b"", "X-B: 1", DISPOSITION, "X-b:2")))[0]
 
@@ -283,7 +283,7 @@ def test_the_head_of_a_part_has_its_header_fields_in_order() -> None:
     ]
 
 
-def test_large_data_is_handed_out_without_a_copy() -> None:
+def test_large_data_is_returned_without_a_copy() -> None:
     parser = FormParser(BOUNDARY, DEFAULT_LIMITS)
     start = body(file("f", "x", b"x" * 5000), end=b"")[:-2]
     middle = b"y" * 5000
@@ -294,7 +294,7 @@ def test_large_data_is_handed_out_without_a_copy() -> None:
     assert parser.feed(middle)[0] is middle
 
 
-def test_a_parser_leaves_nothing_for_the_garbage_collector() -> None:
+def test_parser_is_in_no_reference_cycle() -> None:
     gc.collect()
     parser = FormParser(BOUNDARY, DEFAULT_LIMITS)
     parser.feed(body(text("a", b"v")))
@@ -323,7 +323,7 @@ data_bytes = st.binary(max_size=60).filter(lambda data: b"\r\n--X" not in b"\r\n
     ),
     st.lists(st.integers(1, 50), max_size=20),
 )
-def test_whatever_is_sent_arrives(
+def test_generated_form_is_read_in_any_chunks(
     sent: list[tuple[str, str | None, str | bytes]], sizes: list[int]
 ) -> None:
     parts: list[bytes] = []
@@ -348,11 +348,11 @@ def test_whatever_is_sent_arrives(
 
 
 def outcome(chunks: list[bytes]) -> object:
-    """What comes of ``chunks``: the form, or that it is refused; any other error is a fault."""
+    """Return the form in ``chunks``, or ``None`` if it is refused. Other errors are raised."""
     try:
         return parse(chunks, Limits(max_fields=3, max_files=2, max_text_size=50))
     except HTTPError:
-        # Of two faults in one chunk, the later one may be the one that is told.
+        # If a chunk has two errors, the second one may be raised.
         return None
 
 
@@ -362,7 +362,7 @@ def outcome(chunks: list[bytes]) -> object:
     st.lists(st.tuples(st.integers(0), st.integers(0, 12), st.binary(max_size=6)), max_size=4),
     st.integers(1, 9),
 )
-def test_a_form_that_was_tampered_with_is_read_alike_in_any_chunks(
+def test_mutated_form_is_read_alike_in_any_chunks(
     data: bytes, changes: list[tuple[int, int, bytes]], size: int
 ) -> None:
     for at, cut, patch in changes:
@@ -383,7 +383,7 @@ def test_any_run_of_delimiters_is_read_alike_in_any_chunks(tokens: list[bytes]) 
 
 @pytest.mark.parametrize("filename", [b"..", b".", b"C:/fakepath/.."])
 @pytest.mark.parametrize("size", [1, 20_000])  # the common parts are read by one regex
-def test_filename_of_a_folder_is_empty(filename: bytes, size: int) -> None:
+def test_filename_of_folder_is_empty(filename: bytes, size: int) -> None:
     head = b'Content-Disposition: form-data; name="f"; filename="' + filename + b'"'
     parser = FormParser("X", DEFAULT_LIMITS)
     first = parser.feed(b"--X\r\n" + head + b"\r\n\r\n" + b"x" * size + b"\r\n--X--")[0]

@@ -1,4 +1,4 @@
-"""Forms off the wire: collected or handed out, and what is left when it goes wrong."""
+"""Forms read whole or in parts, their limits, and the files that errors leave."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ URLENCODED = "application/x-www-form-urlencoded"
 
 
 class Sent:
-    """What a client sends: chunks, and how it ends; a ``receive``."""
+    """A ``receive()`` of some chunks and an end: complete, disconnect or stall."""
 
     def __init__(self, *chunks: bytes, end: str = "complete") -> None:
         self.chunks = list(chunks)
@@ -66,7 +66,7 @@ class Sent:
 
 
 def no_length(_: int) -> bool:
-    """There is no Content-Length."""
+    """Return ``False``, as without a Content-Length."""
     return False
 
 
@@ -99,7 +99,7 @@ def descriptors() -> int:
 
 @contextmanager
 def nothing_left_open() -> Iterator[None]:
-    """See to it that files are closed inside, and not by the garbage collector."""
+    """Check that the block closes its files, without the garbage collector."""
     gc.collect()
     gc.disable()
     before = descriptors()
@@ -116,7 +116,7 @@ LARGE = [file("f", "x", b"x" * 60_000, "Content-Type: a/b")[:-2], *[b"y" * 60_00
 
 @pytest.mark.parametrize("name", VALID)
 @pytest.mark.parametrize("spool_size", [0, 1024 * 1024])
-async def test_a_form_is_read(name: str, spool_size: int) -> None:
+async def test_form_is_read(name: str, spool_size: int) -> None:
     data, items = VALID[name]
     for size in (1, 50, len(data)):
         chunks = [data[start : start + size] for start in range(0, len(data), size)]
@@ -125,7 +125,7 @@ async def test_a_form_is_read(name: str, spool_size: int) -> None:
         await form.close()
 
 
-async def test_a_form_is_a_multidict_whose_first_value_wins() -> None:
+async def test_form_is_multidict_whose_first_value_wins() -> None:
     form = await read(Sent(body(text("a", b"1"), text("b", b"2"), text("a", b"3"))))
 
     assert form["a"] == "1"
@@ -133,7 +133,7 @@ async def test_a_form_is_a_multidict_whose_first_value_wins() -> None:
     assert repr(form) == "<FormData('a': '1', 'b': '2', 'a': '3')>"
 
 
-async def test_text_in_many_pieces_is_put_together() -> None:
+async def test_text_in_many_chunks_is_joined() -> None:
     value = b"0123456789" * 5000
     data = body(text("a", value), text("b", b"v"))
     whole = await read(Sent(data[:10_000], data[10_000:]))
@@ -142,7 +142,7 @@ async def test_text_in_many_pieces_is_put_together() -> None:
     assert whole["b"] == "v"
 
 
-async def test_an_urlencoded_form_is_read() -> None:
+async def test_urlencoded_form_is_read() -> None:
     form = await read(Sent(b"a=1&b=caf%C3", b"%A9+x&&a=&c"), URLENCODED + ";charset=utf-7")
 
     assert list(form.items()) == [("a", "1"), ("b", "café x"), ("a", ""), ("c", "")]
@@ -160,7 +160,7 @@ async def test_an_urlencoded_form_is_read() -> None:
         (CONTENT_TYPE, body(file("a", "x", b"1234")), {"max_file_size": 3}, "max_file_size"),
     ],
 )
-async def test_a_form_over_a_limit_is_refused_by_its_name(
+async def test_form_over_a_limit_is_413_with_its_name(
     content_type: str, data: bytes, limits: dict[str, int], name: str
 ) -> None:
     with pytest.raises(ContentTooLarge) as error:
@@ -172,7 +172,7 @@ async def test_a_form_over_a_limit_is_refused_by_its_name(
 @pytest.mark.parametrize(
     ("content_type", "name"), [(URLENCODED, "max_text_size"), (CONTENT_TYPE, "max_form_size")]
 )
-async def test_a_length_over_the_limit_is_refused_before_anything_is_received(
+async def test_content_length_over_the_limit_is_413_before_receive(
     content_type: str, name: str
 ) -> None:
     sent = Sent(b"x" * 10)
@@ -186,7 +186,7 @@ async def test_a_length_over_the_limit_is_refused_before_anything_is_received(
     assert sent.received == 0
 
 
-async def test_a_form_in_one_message_is_read_at_once_within_its_limit() -> None:
+async def test_form_in_one_message_is_read_at_once_within_its_limit() -> None:
     async def receive() -> Message:
         return {"type": "http.request", "body": b"a=v&b=", "more_body": False}
 
@@ -197,7 +197,7 @@ async def test_a_form_in_one_message_is_read_at_once_within_its_limit() -> None:
             assert list(form.items()) == [("a", "v"), ("b", "")]
 
 
-async def test_a_length_at_the_limit_or_without_one_is_read() -> None:
+async def test_length_at_limit_or_without_one_is_read() -> None:
     data = body(text("a", b"v"))
     for limit in (len(data), None):
         limits = Limits(max_form_size=limit, max_text_size=limit)
@@ -206,7 +206,7 @@ async def test_a_length_at_the_limit_or_without_one_is_read() -> None:
         assert (await read_form(Body(Sent(b"a=v")), URLENCODED, (3).__gt__, limits))["a"] == "v"
 
 
-async def test_no_more_is_received_than_it_takes_to_refuse() -> None:
+async def test_form_over_a_limit_is_refused_early() -> None:
     sent = Sent(*LARGE)
     with nothing_left_open():
         with pytest.raises(ContentTooLarge):
@@ -264,7 +264,7 @@ async def test_another_media_type_is_refused(content_type: str | None) -> None:
     assert sent.received == 0
 
 
-async def test_a_form_is_read_after_the_body() -> None:
+async def test_form_is_read_after_body() -> None:
     for data, content_type in ((body(text("a", b"v")), CONTENT_TYPE), (b"a=v", URLENCODED)):
         whole = Body(Sent(data[:3], data[3:]))
         assert await whole.read(None, None) == data
@@ -273,7 +273,7 @@ async def test_a_form_is_read_after_the_body() -> None:
             assert form["a"] == "v"
 
 
-async def test_a_multipart_body_is_read_once() -> None:
+async def test_multipart_body_is_read_once() -> None:
     whole = Body(Sent(body(text("a", b"v"))))
     await read_form(whole, CONTENT_TYPE, no_length, DEFAULT_LIMITS)
 
@@ -283,14 +283,14 @@ async def test_a_multipart_body_is_read_once() -> None:
         await read_form(whole, CONTENT_TYPE, no_length, DEFAULT_LIMITS)
 
 
-async def test_an_urlencoded_body_is_there_after_its_form() -> None:
+async def test_urlencoded_body_is_kept_after_its_form() -> None:
     whole = Body(Sent(b"a=v"))
     await read_form(whole, URLENCODED, no_length, DEFAULT_LIMITS)
 
     assert await whole.read(None, None) == b"a=v"
 
 
-async def test_others_get_their_turn_while_a_large_message_is_parsed(
+async def test_parsing_a_large_message_yields_to_other_tasks(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(form_reader, "CHECKPOINT_INTERVAL", -1)
@@ -312,13 +312,13 @@ async def test_others_get_their_turn_while_a_large_message_is_parsed(
     assert form["f"].size == 700_000
 
 
-async def test_no_stretch_of_the_loop_is_long_while_50_mb_are_spooled() -> None:
-    # In CPU time of the loop's thread, to which the neighbours add nothing; the best of three.
+async def test_spooling_50_mb_never_blocks_the_loop_for_50_ms() -> None:
+    # CPU time of the thread of the loop; the best of three runs.
     assert min([await longest_stretch() for _ in range(3)]) < 0.05
 
 
 async def longest_stretch() -> float:
-    """Give the CPU seconds between two turns of a task that asks for one each millisecond."""
+    """Return the longest CPU time between two wake-ups of a task that sleeps 1 ms, in seconds."""
     longest = 0.0
 
     async def probe() -> None:
@@ -338,10 +338,10 @@ async def longest_stretch() -> float:
     return longest
 
 
-# Every way out closes the files.
+# Every exit closes the files.
 
 
-async def test_a_form_closes_its_files_in_the_end_and_keeps_its_text() -> None:
+async def test_form_context_closes_files_and_keeps_text() -> None:
     parts = [*LARGE, b"\r\n", text("a", b"v"), file("g", "y", b"small"), b"--X--"]
     with nothing_left_open():
         async with pending(Sent(*parts)) as form:
@@ -356,13 +356,13 @@ async def test_a_form_closes_its_files_in_the_end_and_keeps_its_text() -> None:
     assert form["a"] == "v"
 
 
-async def test_an_error_in_the_handler_closes_the_files() -> None:
+async def test_error_in_form_context_closes_the_files() -> None:
     with nothing_left_open(), pytest.raises(ZeroDivisionError):
         async with pending(Sent(*LARGE, b"\r\n--X--")):
             raise ZeroDivisionError
 
 
-async def test_a_form_that_is_awaited_is_closed_by_hand() -> None:
+async def test_awaited_form_is_closed_by_close() -> None:
     with nothing_left_open():
         form = await pending(Sent(*LARGE, b"\r\n--X--"))
         kept = form["f"]
@@ -381,17 +381,17 @@ async def test_a_form_that_is_awaited_is_closed_by_hand() -> None:
         ("stall", RequestTimeout),
     ],
 )
-async def test_an_error_while_reading_closes_the_files(end: str, error: type[Exception]) -> None:
+async def test_error_while_reading_closes_files(end: str, error: type[Exception]) -> None:
     with nothing_left_open(), pytest.raises(error):
         await read(Sent(*LARGE, end=end), body_timeout=0.01 if end == "stall" else None)
 
 
-async def test_a_malformed_part_closes_the_files_before_it() -> None:
+async def test_malformed_part_closes_files_before_it() -> None:
     with nothing_left_open(), pytest.raises(InvalidForm):
         await read(Sent(*LARGE, b"\r\n--X\r\n", b"no colon\r\n"))
 
 
-async def test_a_full_disk_closes_the_files(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_full_disk_closes_files(monkeypatch: pytest.MonkeyPatch) -> None:
     write = temporary_file._write_chunks
     written: list[int] = []
 
@@ -406,7 +406,7 @@ async def test_a_full_disk_closes_the_files(monkeypatch: pytest.MonkeyPatch) -> 
         await read(Sent(*LARGE, b"\r\n--X--"))
 
 
-async def test_being_cancelled_closes_the_files() -> None:
+async def test_cancelled_form_closes_its_files() -> None:
     with nothing_left_open():
         async with anyio.create_task_group() as group:
             sent = Sent(*LARGE, end="stall")
@@ -415,7 +415,7 @@ async def test_being_cancelled_closes_the_files() -> None:
             group.cancel_scope.cancel()
 
 
-async def test_being_cancelled_at_any_wait_closes_the_files() -> None:
+async def test_form_cancelled_at_any_await_closes_its_files() -> None:
     """One more turn of the loop each time, until the form is read whole."""
     for turns in range(100):
         done = False
@@ -452,14 +452,14 @@ async def collect(parts: Parts) -> Items:
 
 
 @pytest.mark.parametrize("name", VALID)
-async def test_the_parts_of_a_form_are_handed_out(name: str) -> None:
+async def test_parts_are_iterated_in_order(name: str) -> None:
     data, items = VALID[name]
     for size in (1, 50, len(data)):
         chunks = [data[start : start + size] for start in range(0, len(data), size)]
         assert await collect(parts_of(Sent(*chunks))) == items
 
 
-async def test_a_part_is_handed_out_as_it_arrives() -> None:
+async def test_part_is_read_as_it_arrives() -> None:
     sent = Sent(file("f", "C:\\x", b"12", "X-Other: 1")[:-2], b"34", b"56\r\n--X--\r\n")
     pieces = []
     async for part in parts_of(sent):
@@ -475,7 +475,7 @@ async def test_a_part_is_handed_out_as_it_arrives() -> None:
     assert pieces == [(b"12", 2), (b"34", 1), (b"56", 0)]
 
 
-async def test_a_part_that_is_not_read_is_skipped() -> None:
+async def test_part_that_is_not_read_is_skipped() -> None:
     data = body(file("f", "x", b"x" * 100_000), text("a", b"1"), text("b", b"2"))
     chunks = [data[start : start + 1000] for start in range(0, len(data), 1000)]
 
@@ -507,19 +507,19 @@ async def collect_names(parts: Parts) -> list[str]:
         ([b"--"], "complete", InvalidForm),
     ],
 )
-async def test_parts_that_do_not_arrive_whole_are_an_error(
+async def test_parts_of_a_truncated_body_raise(
     chunks: list[bytes], end: str, error: type[Exception]
 ) -> None:
     with pytest.raises(error):
         await collect(parts_of(Sent(*chunks, end=end)))
 
 
-async def test_the_text_of_a_part_is_decoded_by_its_charset() -> None:
+async def test_text_of_part_is_decoded_by_its_charset() -> None:
     with pytest.raises(InvalidForm):
         await collect(parts_of(Sent(body(text("a", b"\xff")))))
 
 
-async def test_nothing_of_a_part_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_part_keeps_none_of_its_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(spool, "TemporaryFile", None)
     monkeypatch.setattr(form_reader, "Spool", None)
 
@@ -561,7 +561,7 @@ asyncio.run(main())
 
 
 def measure(work: str) -> float:
-    """Give by how many MiB ``work`` makes the process grow."""
+    """Return the growth of the process during ``work`` in MiB."""
     run = subprocess.run(
         [sys.executable, "-W", "error", "-c", MEASURE.replace("{work}", work)],
         cwd=ROOT,
@@ -574,7 +574,7 @@ def measure(work: str) -> float:
     return float(run.stdout)
 
 
-def test_a_hundred_files_just_under_the_spool_take_little_memory() -> None:
+def test_100_files_below_the_spool_size_take_little_memory() -> None:
     work = """
     class Parts:
         def __iter__(self):
@@ -593,7 +593,7 @@ def test_a_hundred_files_just_under_the_spool_take_little_memory() -> None:
     assert measure(work) < 16
 
 
-def test_a_thousand_uploads_that_break_off_leave_nothing() -> None:
+def test_1000_interrupted_uploads_leave_no_memory() -> None:
     work = """
     import os
     chunks = [file("f", "x", b"x" * 60_000)[:-2], *[b"y" * 60_000] * 23]

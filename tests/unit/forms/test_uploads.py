@@ -1,4 +1,4 @@
-"""Uploaded files: what they hold, where it lies, and which thread puts it there."""
+"""Uploads: reading, writing, saving, the spool, and the threads that do it."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def head(name: str = "f", filename: str = "x.txt") -> PartHead:
 
 
 async def receive(*pieces: bytes | memoryview, size: int) -> UploadFile:
-    """Make a file of ``pieces`` as a form does, in memory up to ``size``."""
+    """Return an upload of ``pieces`` as a form makes it, in memory up to ``size`` bytes."""
     spool = Spool(size)
     file = spool.begin(head())
     for piece in pieces:
@@ -69,11 +69,11 @@ def names(folder: Path) -> list[str]:
 
 
 def descriptors() -> int:
-    """How many files are open in this process."""
+    """Return the number of open files of this process."""
     return len(os.listdir("/dev/fd"))
 
 
-async def test_a_file_is_read_in_one_go_and_in_pieces(file: UploadFile) -> None:
+async def test_upload_is_read_whole_and_in_chunks(file: UploadFile) -> None:
     assert (file.size, await file.read()) == (1024, DATA)
     assert await file.read() == await file.read(10) == b""
 
@@ -83,7 +83,7 @@ async def test_a_file_is_read_in_one_go_and_in_pieces(file: UploadFile) -> None:
     await file.close()
 
 
-async def test_a_file_is_an_async_iterator_of_chunks(
+async def test_file_is_async_iterator_of_chunks(
     file: UploadFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(uploads, "CHUNK_SIZE", 500)
@@ -97,7 +97,7 @@ async def test_a_file_is_an_async_iterator_of_chunks(
     ("offset", "whence", "position"),
     [(5, os.SEEK_SET, 5), (-3, os.SEEK_CUR, 7), (-24, os.SEEK_END, 1000), (9, os.SEEK_END, 1033)],
 )
-async def test_a_position_is_counted_from_three_places(
+async def test_seek_is_relative_to_start_position_or_end(
     file: UploadFile, offset: int, whence: int, position: int
 ) -> None:
     await file.read(10)
@@ -108,15 +108,13 @@ async def test_a_position_is_counted_from_three_places(
 
 
 @pytest.mark.parametrize(("offset", "whence"), [(-1, 0), (-1025, 2), (0, 3)])
-async def test_a_position_that_is_none_is_refused(
-    file: UploadFile, offset: int, whence: int
-) -> None:
+async def test_malformed_seek_is_refused(file: UploadFile, offset: int, whence: int) -> None:
     with pytest.raises(ValueError, match=r"before the start|whence is"):
         await file.seek(offset, whence)
     await file.close()
 
 
-async def test_a_file_is_written_where_it_stands(file: UploadFile) -> None:
+async def test_upload_is_written_at_its_position(file: UploadFile) -> None:
     await file.seek(1020)
     assert await file.write(b"abcdefgh") == 8
     assert file.size == 1028
@@ -132,7 +130,7 @@ async def test_a_file_is_written_where_it_stands(file: UploadFile) -> None:
     await file.close()
 
 
-async def test_a_closed_file_says_so(file: UploadFile) -> None:
+async def test_closed_upload_raises_value_error(file: UploadFile) -> None:
     await file.close()
     await file.close()
 
@@ -141,7 +139,7 @@ async def test_a_closed_file_says_so(file: UploadFile) -> None:
             await use
 
 
-async def test_a_file_knows_what_its_part_says() -> None:
+async def test_upload_has_the_headers_of_its_part() -> None:
     file = UploadFile(
         "f",
         "x.txt",
@@ -163,33 +161,31 @@ async def test_a_file_knows_what_its_part_says() -> None:
         (UploadFile("f", "", b"x"), True),
     ],
 )
-def test_a_file_is_false_without_a_name_and_without_bytes(
-    file: UploadFile, *, is_true: bool
-) -> None:
+def test_file_is_false_without_name_and_without_bytes(file: UploadFile, *, is_true: bool) -> None:
     assert bool(file) is is_true
 
 
-def test_what_a_client_sent_is_shown_escaped() -> None:
+def test_upload_repr_escapes_the_names() -> None:
     assert repr(UploadFile("a\n", "\x1b", b"v")) == r"<UploadFile 'a\n': '\x1b', 1 bytes>"
 
 
-async def test_a_file_is_saved_whole_and_beside_nothing(file: UploadFile, tmp_path: Path) -> None:
+async def test_saved_upload_is_complete_and_alone(file: UploadFile, tmp_path: Path) -> None:
     path = tmp_path / "saved"
     await file.read(7)
 
     await file.save(path)
     assert path.read_bytes() == DATA
     assert names(tmp_path) == ["saved"]
-    # Others may read it, as far as the process lets them: it is no temporary file any more.
+    # It has the permissions of a new file, not those of a temporary file.
     plain = tmp_path / "plain"
     plain.touch()
     assert path.stat().st_mode == plain.stat().st_mode
-    # What is read goes on where it was.
+    # The position has not changed.
     assert await file.read(2) == DATA[7:9]
     await file.close()
 
 
-async def test_a_large_file_is_saved_in_steps(tmp_path: Path) -> None:
+async def test_large_upload_is_saved_in_chunks(tmp_path: Path) -> None:
     data = os.urandom(2 * GATHER_SIZE + 5)
     file = await receive(data, size=0)
 
@@ -198,9 +194,7 @@ async def test_a_large_file_is_saved_in_steps(tmp_path: Path) -> None:
     await file.close()
 
 
-async def test_a_saved_file_takes_the_place_of_another_only_when_told(
-    file: UploadFile, tmp_path: Path
-) -> None:
+async def test_save_replaces_a_file_only_with_overwrite(file: UploadFile, tmp_path: Path) -> None:
     path = tmp_path / "there"
     path.write_bytes(b"before")
 
@@ -214,9 +208,7 @@ async def test_a_saved_file_takes_the_place_of_another_only_when_told(
     await file.close()
 
 
-async def test_a_file_that_can_not_be_saved_leaves_nothing(
-    file: UploadFile, tmp_path: Path
-) -> None:
+async def test_failed_save_leaves_no_file(file: UploadFile, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         await file.save(tmp_path / "no folder" / "x")
     (tmp_path / "folder").mkdir()
@@ -248,9 +240,7 @@ def no_links(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.usefixtures("no_links")
-async def test_save_without_hard_links_writes_the_whole_file(
-    file: UploadFile, tmp_path: Path
-) -> None:
+async def test_save_without_hard_links_writes_whole_file(file: UploadFile, tmp_path: Path) -> None:
     await file.save(tmp_path / "saved")
 
     assert (tmp_path / "saved").read_bytes() == DATA
@@ -318,7 +308,7 @@ async def test_concurrent_saves_without_hard_links_have_one_winner(tmp_path: Pat
     assert names(tmp_path) == ["saved"]
 
 
-async def test_a_file_can_be_taken_from_its_form(file: UploadFile) -> None:
+async def test_detached_upload_stays_open(file: UploadFile) -> None:
     other = await receive(DATA, size=0)
     mine = file.detach()
     assert mine is file
@@ -347,7 +337,7 @@ async def test_a_file_can_be_taken_from_its_form(file: UploadFile) -> None:
         ([0, 100, 0, 1], [False, False, False, True]),
     ],
 )
-async def test_files_stay_in_memory_while_together_they_are_small(
+async def test_files_stay_in_memory_below_the_spool_size(
     sizes: list[int], on_disk: list[bool]
 ) -> None:
     spool = Spool(100)
@@ -371,7 +361,7 @@ async def test_files_stay_in_memory_while_together_they_are_small(
     assert descriptors() == before
 
 
-async def test_pieces_of_any_size_are_put_together() -> None:
+async def test_chunks_of_any_size_are_joined() -> None:
     pieces: list[bytes | memoryview] = [
         b"a" * 5,
         b"b" * SMALL,
@@ -388,7 +378,7 @@ async def test_pieces_of_any_size_are_put_together() -> None:
         await file.close()
 
 
-async def test_a_file_that_comes_in_many_trips_is_whole() -> None:
+async def test_upload_flushed_many_times_is_complete() -> None:
     pieces = [os.urandom(300_000) for _ in range(12)]
     file = await receive(*pieces, size=GATHER_SIZE)
 
@@ -396,7 +386,7 @@ async def test_a_file_that_comes_in_many_trips_is_whole() -> None:
     await file.close()
 
 
-async def test_a_file_that_ends_with_a_trip_has_nothing_left_for_the_next_one() -> None:
+async def test_upload_that_ends_with_a_flush_is_complete() -> None:
     spool = Spool(0)
     for _ in range(2):
         spool.add(spool.begin(head()), b"x" * GATHER_SIZE)
@@ -418,7 +408,7 @@ async def receive_three() -> list[UploadFile]:
     return spool.uploads
 
 
-async def test_files_of_a_form_are_parts_of_one_temporary_file(tmp_path: Path) -> None:
+async def test_files_of_form_are_parts_of_one_temporary_file(tmp_path: Path) -> None:
     before = descriptors()
     uploads = await receive_three()
 
@@ -435,7 +425,7 @@ async def test_files_of_a_form_are_parts_of_one_temporary_file(tmp_path: Path) -
     assert descriptors() == before
 
 
-async def test_upload_that_is_written_leaves_the_others_as_they_are() -> None:
+async def test_upload_that_is_written_leaves_others_as_they_are() -> None:
     before = descriptors()
     first, second, third = await receive_three()
 
@@ -453,7 +443,7 @@ async def test_upload_that_is_written_leaves_the_others_as_they_are() -> None:
     assert descriptors() == before
 
 
-async def test_last_upload_of_a_form_is_written_in_place() -> None:
+async def test_last_upload_of_form_is_written_in_place() -> None:
     before = descriptors()
     first, second, third = await receive_three()
 
@@ -467,7 +457,7 @@ async def test_last_upload_of_a_form_is_written_in_place() -> None:
     assert descriptors() == before
 
 
-async def test_detached_upload_is_read_after_the_others_are_closed() -> None:
+async def test_detached_upload_is_read_after_others_are_closed() -> None:
     before = descriptors()
     uploads = await receive_three()
 
@@ -480,7 +470,7 @@ async def test_detached_upload_is_read_after_the_others_are_closed() -> None:
     assert descriptors() == before
 
 
-async def test_what_waits_to_be_written_is_few_objects_however_small_the_pieces() -> None:
+async def test_small_pending_chunks_are_joined() -> None:
     spool = Spool(0)
     file = spool.begin(head())
     for _ in range(1000):
@@ -494,7 +484,7 @@ async def test_what_waits_to_be_written_is_few_objects_however_small_the_pieces(
 
 
 class Recorder:
-    """Which threads touch the files."""
+    """A record of the threads that touch the files."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.threads: dict[str, set[int]] = {}
@@ -515,7 +505,7 @@ class Recorder:
             monkeypatch.setattr(temporary_file, "_write_chunks", recorded)
 
 
-async def test_no_file_is_touched_on_the_event_loop(
+async def test_no_file_is_touched_on_event_loop(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     with monkeypatch.context() as patch:
@@ -534,7 +524,7 @@ async def test_no_file_is_touched_on_the_event_loop(
     assert threading.get_ident() not in set[int]().union(*threads.values())
 
 
-async def test_what_is_in_memory_is_read_without_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_upload_in_memory_is_read_without_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     file = await receive(DATA, size=10_000)
     monkeypatch.setattr(uploads, "run_blocking_io", None)
 
@@ -542,7 +532,7 @@ async def test_what_is_in_memory_is_read_without_a_thread(monkeypatch: pytest.Mo
     await file.close()
 
 
-async def test_a_short_write_is_finished(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_short_write_is_finished(monkeypatch: pytest.MonkeyPatch) -> None:
     def writev(descriptor: int, pieces: Sequence[bytes]) -> int:
         return os.write(descriptor, pieces[0][:3])
 
@@ -553,7 +543,7 @@ async def test_a_short_write_is_finished(monkeypatch: pytest.MonkeyPatch) -> Non
     await file.close()
 
 
-async def test_a_short_read_is_finished(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_short_read_is_finished(monkeypatch: pytest.MonkeyPatch) -> None:
     file = await receive(DATA, size=0)
     read = os.read
     with monkeypatch.context() as patch:
@@ -562,7 +552,7 @@ async def test_a_short_read_is_finished(monkeypatch: pytest.MonkeyPatch) -> None
     await file.close()
 
 
-def test_a_system_without_writev_writes_all_the_same() -> None:
+def test_upload_is_written_without_writev() -> None:
     file = TemporaryFile()
     file.write(0, [b"a"])
     os.lseek(file._descriptor, 0, os.SEEK_END)
@@ -572,7 +562,7 @@ def test_a_system_without_writev_writes_all_the_same() -> None:
     file.close()
 
 
-async def test_what_nobody_closes_is_closed_in_the_end_without_a_word() -> None:
+async def test_unclosed_upload_is_closed_without_a_warning() -> None:
     before = descriptors()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -589,7 +579,7 @@ async def test_what_nobody_closes_is_closed_in_the_end_without_a_word() -> None:
             gc.enable()
 
 
-async def test_a_full_disk_is_an_error_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_full_disk_raises_os_error(monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> int:
         raise OSError(28, "No space left on device")
 
@@ -601,14 +591,14 @@ async def test_a_full_disk_is_an_error_of_ours(monkeypatch: pytest.MonkeyPatch) 
 # The hop.
 
 
-async def test_a_function_runs_in_a_thread_and_gives_its_result_or_error() -> None:
+async def test_blocking_function_returns_or_raises_from_its_thread() -> None:
     assert await run_blocking_io(threading.get_ident) != threading.get_ident()
     with pytest.raises(ZeroDivisionError):
         await run_blocking_io(divmod, 1, 0)
 
 
 @pytest.mark.parametrize("fails", [False, True])
-async def test_a_cancelled_caller_waits_for_the_end_of_the_thread(*, fails: bool) -> None:
+async def test_cancelled_caller_waits_for_end_of_thread(*, fails: bool) -> None:
     started, release = threading.Event(), threading.Event()
     ended = False
 
@@ -618,7 +608,7 @@ async def test_a_cancelled_caller_waits_for_the_end_of_the_thread(*, fails: bool
         release.wait(10)
         ended = True
         if fails:
-            raise ValueError("told to nobody")
+            raise ValueError("not reported")
 
     async def watch() -> None:
         with contextlib.suppress(ValueError):
@@ -638,7 +628,7 @@ async def test_a_cancelled_caller_waits_for_the_end_of_the_thread(*, fails: bool
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
-async def test_a_task_that_is_cancelled_twice_still_waits() -> None:
+async def test_task_that_is_cancelled_twice_still_waits() -> None:
     started, release = threading.Event(), threading.Event()
 
     def work() -> None:
@@ -657,7 +647,7 @@ async def test_a_task_that_is_cancelled_twice_still_waits() -> None:
         await task
 
 
-async def test_a_file_is_closed_by_a_task_that_is_cancelled_already() -> None:
+async def test_file_is_closed_by_task_that_is_cancelled_already() -> None:
     before = descriptors()
     file = await receive(DATA, size=0)
     with anyio.CancelScope() as scope:
@@ -671,7 +661,7 @@ async def test_a_file_is_closed_by_a_task_that_is_cancelled_already() -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"abc"])
-async def test_upload_made_of_a_file_has_its_bytes(content: bytes) -> None:
+async def test_upload_made_of_file_has_its_bytes(content: bytes) -> None:
     upload = UploadFile(
         file=io.BytesIO(content), filename="a.png", headers={"Content-Type": "image/png"}
     )
@@ -682,7 +672,7 @@ async def test_upload_made_of_a_file_has_its_bytes(content: bytes) -> None:
     assert await upload.read() == content
 
 
-def test_upload_made_of_an_open_file_starts_at_its_position(tmp_path: Path) -> None:
+def test_upload_made_of_open_file_starts_at_its_position(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"0123")
     with (tmp_path / "x").open("rb") as file:
         file.seek(2)
@@ -691,12 +681,12 @@ def test_upload_made_of_an_open_file_starts_at_its_position(tmp_path: Path) -> N
     assert upload.file.read() == b"23"
 
 
-def test_upload_made_of_a_text_file_is_refused() -> None:
+def test_upload_made_of_text_file_is_refused() -> None:
     with pytest.raises(TypeError, match="binary file object"):
-        UploadFile(file=io.StringIO("x"))  # type: ignore[arg-type]  # what is tested
+        UploadFile(file=io.StringIO("x"))  # type: ignore[arg-type]  # tested
 
 
-async def test_file_object_shares_its_position_with_the_upload(file: UploadFile) -> None:
+async def test_file_object_shares_its_position_with_upload(file: UploadFile) -> None:
     assert file.file.read(10) == DATA[:10]
     assert await file.read(10) == DATA[10:20]
     assert file.file.tell() == 20
@@ -708,7 +698,7 @@ async def test_file_object_shares_its_position_with_the_upload(file: UploadFile)
     await file.close()
 
 
-async def test_file_object_reads_like_a_file(file: UploadFile) -> None:
+async def test_file_object_reads_like_file(file: UploadFile) -> None:
     expected = io.BytesIO(DATA)
     buffer = bytearray(100)
 
@@ -726,7 +716,7 @@ async def test_file_object_reads_like_a_file(file: UploadFile) -> None:
     await file.close()
 
 
-async def test_file_object_is_read_by_the_standard_library(tmp_path: Path) -> None:
+async def test_file_object_is_read_by_standard_library(tmp_path: Path) -> None:
     table = await receive(b"tea,cups\r\ngreen,2\r\n", size=0)
     rows = list(csv.reader(io.TextIOWrapper(table.file, "utf-8", newline="")))
     assert rows == [["tea", "cups"], ["green", "2"]]
@@ -745,7 +735,7 @@ async def test_file_object_is_read_by_the_standard_library(tmp_path: Path) -> No
         await each.close()
 
 
-async def test_closed_file_object_leaves_the_upload_open(file: UploadFile) -> None:
+async def test_closed_file_object_leaves_upload_open(file: UploadFile) -> None:
     with file.file as reader:
         assert reader.read(1) == DATA[:1]
     with pytest.raises(ValueError, match="closed"):

@@ -1,4 +1,4 @@
-"""Requests: what a scope and a body say, from any server, and never an error but an answer."""
+"""Request: its properties, the readers of the body, and errors that are HTTP errors."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ LEFT: Message = {"type": "http.disconnect"}
 
 
 def scope(*headers: tuple[bytes, bytes], **more: Any) -> dict[str, Any]:
-    """Give a scope with all that ASGI demands of one."""
+    """Return a scope with all entries that ASGI requires."""
     return {
         "type": "http",
         "asgi": {"version": "3.0"},
@@ -81,7 +81,7 @@ def request_of(
 # The mapping.
 
 
-def test_a_request_is_the_scope_read_only() -> None:
+def test_request_is_a_read_only_mapping_of_the_scope() -> None:
     given_ = scope(path="/a")
     request = Request(given_)
 
@@ -100,7 +100,7 @@ def test_a_request_is_the_scope_read_only() -> None:
         request["path"] = "/b"  # type: ignore[index] # that is the point
 
 
-def test_a_request_is_equal_to_itself_alone() -> None:
+def test_request_is_equal_to_itself_alone() -> None:
     given_ = scope()
     one, other = Request(given_), Request(given_)
 
@@ -112,7 +112,7 @@ def test_a_request_is_equal_to_itself_alone() -> None:
     assert hash(one) == hash(one)
 
 
-def test_an_empty_scope_is_one_too() -> None:
+def test_request_of_an_empty_scope_has_defaults() -> None:
     request = Request({"type": "http", "headers": []})
 
     assert (request.path, request.root_path, request.scheme) == ("", "", "http")
@@ -120,7 +120,7 @@ def test_an_empty_scope_is_one_too() -> None:
     assert str(request.base_url) == "/"
 
 
-def test_a_request_takes_its_arguments_by_name_and_keeps_them() -> None:
+def test_request_takes_its_arguments_by_name_and_keeps_them() -> None:
     async def receive() -> Message:
         raise NotImplementedError
 
@@ -145,7 +145,7 @@ def test_a_request_takes_its_arguments_by_name_and_keeps_them() -> None:
     assert weakref.ref(request)() is request
 
 
-def test_a_request_shows_its_method_and_path() -> None:
+def test_request_shows_its_method_and_path() -> None:
     assert repr(Request(scope(path="/a\nb"))) == "<Request GET '/a\\nb'>"
 
 
@@ -153,7 +153,7 @@ class AppState(State):
     pool: int
 
 
-def test_a_request_may_say_what_its_state_is() -> None:
+def test_request_subclass_declares_its_state() -> None:
     request: Request[AppState] = Request(scope(state={"pool": 1}))
 
     assert Request[AppState] is not Request
@@ -196,20 +196,22 @@ def test_a_request_may_say_what_its_state_is() -> None:
         ({}, "cookies", {}),
     ],
 )  # fmt: skip
-def test_what_the_scope_says(more: dict[str, Any], name: str, value: object) -> None:
+def test_request_properties_are_those_of_the_scope(
+    more: dict[str, Any], name: str, value: object
+) -> None:
     got = getattr(Request(scope(**more)), name)
 
     assert (list(got.items()) if name == "query_params" else got) == value
 
 
-def test_a_client_has_a_host_and_a_port() -> None:
+def test_client_has_host_and_port() -> None:
     client = Request(scope(client=("192.0.2.1", 80))).client
 
     assert client is not None
     assert (client.host, client.port) == ("192.0.2.1", 80)
 
 
-def test_what_is_read_of_the_scope_is_read_once() -> None:
+def test_request_properties_are_parsed_once() -> None:
     request = Request(scope((b"cookie", b"a=1"), query_string=b"a=1"))
 
     assert request.url is request.url
@@ -229,7 +231,7 @@ def test_what_is_read_of_the_scope_is_read_once() -> None:
         ([b"\xff"], None, "https://192.0.2.1:8000/v1/a?q=1"),
     ],
 )
-def test_the_url_has_a_host_that_is_one(hosts: list[bytes], host: str | None, url: str) -> None:
+def test_url_has_a_valid_host(hosts: list[bytes], host: str | None, url: str) -> None:
     headers = [(b"host", value) for value in hosts]
     request = Request(
         scope(
@@ -247,7 +249,7 @@ def test_the_url_has_a_host_that_is_one(hosts: list[bytes], host: str | None, ur
     assert str(request.base_url) == url.replace("a?q=1", "")
 
 
-def test_a_query_of_too_many_fields_is_400() -> None:
+def test_query_of_too_many_fields_is_400() -> None:
     request = Request(scope(query_string=b"&".join([b"a"] * 1001)))
     with pytest.raises(BadRequest, match="max_query_fields"):
         request.query_params  # noqa: B018 - it raises
@@ -260,7 +262,7 @@ def test_a_query_of_too_many_fields_is_400() -> None:
 # The header fields.
 
 
-def test_the_headers_are_those_of_the_scope() -> None:
+def test_headers_are_those_of_scope() -> None:
     request = Request(scope((b"via", b"1"), (b"x-a", b"\xff"), (b"via", b"2")))
 
     assert request.headers["X-A"] == "\xff"
@@ -268,14 +270,14 @@ def test_the_headers_are_those_of_the_scope() -> None:
     assert request.headers.raw == request.scope["headers"]
 
 
-def test_the_headers_may_be_lists_as_from_json() -> None:
+def test_headers_may_be_lists_as_from_json() -> None:
     request = Request({**scope(), "headers": [[b"host", b"a"], [b"cookie", b"a=1"]]})
 
     assert (request.host, request.cookies, request.headers["host"]) == ("a", {"a": "1"}, "a")
 
 
 @pytest.mark.parametrize("make", [tuple, iter])
-def test_the_headers_may_be_any_iterable(make: Callable[[Any], Any]) -> None:
+def test_headers_may_be_any_iterable(make: Callable[[Any], Any]) -> None:
     # As the ASGI specification has them: iterables, to be read once perhaps.
     fields = [(b"host", b"a"), (b"cookie", b"a=1"), (b"content-type", b"text/html")]
     request = Request({**scope(), "headers": make(fields)})
@@ -299,7 +301,7 @@ def test_too_many_cookies_are_431() -> None:
     assert info.value.status_code == 431
 
 
-def test_the_content_type_is_read() -> None:
+def test_content_type_is_read() -> None:
     request = Request(scope((b"content-type", b'Text/HTML; charset="UTF-8"')))
 
     assert request.content_type == 'Text/HTML; charset="UTF-8"'
@@ -309,7 +311,7 @@ def test_the_content_type_is_read() -> None:
 
 
 @pytest.mark.parametrize("headers", [[], [(b"content-type", b"")], [(b"content-type", b"text")]])
-def test_a_content_type_that_is_none_is_no_error(headers: list[tuple[bytes, bytes]]) -> None:
+def test_malformed_content_type_is_none(headers: list[tuple[bytes, bytes]]) -> None:
     assert Request(scope(*headers)).media_type is None
 
 
@@ -324,7 +326,7 @@ def test_a_content_type_that_is_none_is_no_error(headers: list[tuple[bytes, byte
         ([b"9" * 19], 10**19 - 1),
     ],
 )
-def test_the_content_length_is_read(values: list[bytes], length: int | None) -> None:
+def test_content_length_is_read(values: list[bytes], length: int | None) -> None:
     request = Request(scope(*[(b"content-length", value) for value in values]))
 
     assert request.content_length == length
@@ -349,7 +351,7 @@ BAD_LENGTHS = [
 
 
 @pytest.mark.parametrize("values", BAD_LENGTHS)
-async def test_a_content_length_that_is_none_is_400(values: list[bytes]) -> None:
+async def test_malformed_content_length_is_400(values: list[bytes]) -> None:
     client = Client(*whole(b"x"))
     headers = [(b"content-length", value) for value in values]
     request = Request(scope(*headers), client.receive)
@@ -363,7 +365,7 @@ async def test_a_content_length_that_is_none_is_400(values: list[bytes]) -> None
 
 
 @pytest.mark.parametrize("values", [[b"5"], [b"x"], [b"1", b"2"], [b"99999999999"]])
-async def test_a_transfer_encoding_overrides_the_content_length(values: list[bytes]) -> None:
+async def test_transfer_encoding_overrides_content_length(values: list[bytes]) -> None:
     headers = [(b"content-length", value) for value in values]
     headers.append((b"transfer-encoding", b"chunked"))
     request = Request(scope(*headers), Client(*whole(b"abc")).receive)
@@ -383,7 +385,7 @@ async def test_a_transfer_encoding_overrides_the_content_length(values: list[byt
         ("GET", (b"accept", b"*/*"), "1", None),
     ],
 )
-def test_preconditions_are_those_of_the_headers(
+def test_preconditions_are_those_of_headers(
     method: str, field: tuple[bytes, bytes], etag: str | None, status: int | None
 ) -> None:
     assert Request(scope(field, method=method)).check_preconditions(etag=etag) == status
@@ -458,14 +460,14 @@ PROPERTIES = [
 ]
 
 
-def test_every_accessor_is_tried() -> None:
+def test_property_lists_name_existing_properties() -> None:
     assert set(NEVER) <= set(PROPERTIES)
     assert "cookies" in PROPERTIES
 
 
 @pytest.mark.property
 @given(given_=SCOPES)
-def test_no_accessor_raises_anything_but_an_answer(given_: dict[str, Any]) -> None:
+def test_request_properties_raise_http_errors_only(given_: dict[str, Any]) -> None:
     request = Request(given_)
 
     for name in NEVER:
@@ -485,7 +487,7 @@ def test_no_accessor_raises_anything_but_an_answer(given_: dict[str, Any]) -> No
 @pytest.mark.property
 @pytest.mark.promise
 @given(path=st.text(max_size=12), hosts=st.lists(VALUES, max_size=2), query=st.binary(max_size=12))
-def test_the_url_is_that_of_the_scope(path: str, hosts: list[bytes], query: bytes) -> None:
+def test_url_is_that_of_scope(path: str, hosts: list[bytes], query: bytes) -> None:
     headers = [(b"host", host) for host in hosts]
     request = Request(
         scope(*headers, path="/" + path, query_string=query, server=("192.0.2.1", 8000))
@@ -501,7 +503,7 @@ def test_the_url_is_that_of_the_scope(path: str, hosts: list[bytes], query: byte
 # The state.
 
 
-def test_the_state_is_that_of_the_scope() -> None:
+def test_state_is_that_of_scope() -> None:
     entries: dict[str, Any] = {"pool": 1}
     request = Request(scope(state=entries))
     request.state.user = "ada"
@@ -515,7 +517,7 @@ def test_the_state_is_that_of_the_scope() -> None:
     assert request.state == entries
 
 
-def test_the_state_is_made_on_demand_and_shared() -> None:
+def test_state_is_made_on_demand_and_shared() -> None:
     for given_ in (scope(), scope(state=None)):
         Request(given_).state.user = "ada"
 
@@ -523,7 +525,7 @@ def test_the_state_is_made_on_demand_and_shared() -> None:
         assert Request(given_).state.user == "ada"
 
 
-def test_the_state_is_a_mapping() -> None:
+def test_state_is_mapping() -> None:
     state = State({"a": 1, "b": 2})
 
     assert isinstance(state, MutableMapping)
@@ -535,7 +537,7 @@ def test_the_state_is_a_mapping() -> None:
     assert repr(state) == "State(['a'])"  # names alone: the values may be anybody's secrets
 
 
-def test_what_the_state_has_not_is_the_error_of_its_kind() -> None:
+def test_absent_state_entry_raises_key_or_attribute_error() -> None:
     state = State({})
 
     with pytest.raises(AttributeError, match="the state has no 'user'"):
@@ -556,7 +558,7 @@ def test_state_without_arguments_is_empty() -> None:
     assert (dict(first), dict(second)) == ({"user": "ada"}, {})
 
 
-def test_the_state_is_copied_and_pickled() -> None:
+def test_state_is_copied_and_pickled() -> None:
     state = State({"a": [1]})
 
     for copied in (copy.copy(state), copy.deepcopy(state), pickle.loads(pickle.dumps(state))):
@@ -584,12 +586,12 @@ async def stream_of(request: Request) -> list[bytes]:
         lambda request: request.replay(),
     ],
 )
-async def test_a_body_needs_a_receive_and_says_so(use: Callable[[Request], Any]) -> None:
+async def test_body_without_receive_names_the_fix(use: Callable[[Request], Any]) -> None:
     with pytest.raises(RuntimeError, match=r"Request\(scope, receive\) has a body"):
         await use(Request(scope()))
 
 
-async def test_a_body_is_read_as_bytes_text_and_json() -> None:
+async def test_body_is_read_as_bytes_text_and_json() -> None:
     request = request_of(b'{"a":', b' "\xc3\xbc"}')
 
     assert await request.body() == b'{"a": "\xc3\xbc"}'
@@ -607,7 +609,7 @@ async def test_text_that_is_no_utf8_is_400() -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"NaN", b"[" * 5000])
-async def test_json_that_is_none_is_400_each_time(body: bytes) -> None:
+async def test_malformed_json_is_400_each_time(body: bytes) -> None:
     request = request_of(body)
 
     for _ in range(2):
@@ -623,7 +625,7 @@ async def test_json_that_is_null_is_read_once() -> None:
     assert await request.json() is None
 
 
-async def test_json_is_read_by_the_reader_given() -> None:
+async def test_json_loads_is_used() -> None:
     request = request_of(b"[1.5]")
 
     assert await request.json(loads=lambda data: json.loads(data, parse_float=str)) == ["1.5"]
@@ -673,7 +675,7 @@ async def test_json_loads_base_exception_propagates() -> None:
         await request_of(b"{").json(loads=loads)
 
 
-# Forms: what they hold is tested with their readers.
+# Forms. Their content is tested with their readers.
 
 URLENCODED = (b"content-type", b"application/x-www-form-urlencoded")
 MULTIPART = (b"content-type", b"multipart/form-data; boundary=B")
@@ -684,7 +686,7 @@ PARTS = (
 
 
 @pytest.mark.parametrize(("field", "body"), [(URLENCODED, b"a=1&f=2"), (MULTIPART, PARTS)])
-async def test_a_form_is_read_once_and_closed_with_the_request(
+async def test_form_is_read_once_and_closed_with_request(
     field: tuple[bytes, bytes], body: bytes
 ) -> None:
     request = request_of(body, headers=(field,))
@@ -695,7 +697,7 @@ async def test_a_form_is_read_once_and_closed_with_the_request(
     await request.close()
 
 
-async def test_the_parts_of_a_form_come_as_they_arrive() -> None:
+async def test_request_parts_are_read_as_they_arrive() -> None:
     request = request_of(*[bytes([byte]) for byte in PARTS], headers=(MULTIPART,))
 
     got = [(part.name, await part.read()) async for part in request.parts()]
@@ -703,7 +705,7 @@ async def test_the_parts_of_a_form_come_as_they_arrive() -> None:
 
 
 @pytest.mark.parametrize(("field", "body"), [(URLENCODED, b"a=1&f=2"), (MULTIPART, PARTS)])
-async def test_a_form_has_limits_of_its_own(field: tuple[bytes, bytes], body: bytes) -> None:
+async def test_form_has_limits_of_its_own(field: tuple[bytes, bytes], body: bytes) -> None:
     with pytest.raises(ContentTooLarge, match="max_fields"):
         await request_of(body, headers=(field,)).form(limits=Limits(max_fields=0))
     with pytest.raises(ContentTooLarge, match="max_fields"):
@@ -715,7 +717,7 @@ async def test_a_form_has_limits_of_its_own(field: tuple[bytes, bytes], body: by
 
 @pytest.mark.parametrize("use", USES)
 @pytest.mark.parametrize("length", [b"4", b" 4", b"004", b"1000000"])
-async def test_a_content_length_over_the_limit_is_413_before_anything_is_received(
+async def test_content_length_over_the_limit_is_413_before_receive(
     use: Callable[[Request], Awaitable[Any]], length: bytes
 ) -> None:
     client = Client(*whole(b"1234"))
@@ -739,7 +741,7 @@ URLENCODED = (b"content-type", b"application/x-www-form-urlencoded")
     [(Request.body, "max_body_size"), (Request.json, "max_body_size"),
      (lambda request: request.form(), "max_text_size")],
 )  # fmt: skip
-async def test_a_body_in_one_message_has_its_limit(
+async def test_body_in_one_message_has_its_limit(
     use: Callable[[Request], Awaitable[Any]], name: str
 ) -> None:
     limits = Limits(max_body_size=SHORT, max_text_size=SHORT, max_field_size=None)
@@ -760,14 +762,14 @@ async def test_a_body_in_one_message_has_its_limit(
 
 
 class Shouted(Request[Any]):
-    """A request whose body is not what was sent."""
+    """A request that changes the body in its own ``body()``."""
 
     async def body(self) -> bytes:
         return (await super().body()).upper()
 
 
 @pytest.mark.parametrize("chunks", [[b'"tea"'], [b'"t', b'ea"']])
-async def test_a_body_of_a_subclass_is_what_all_others_read(chunks: list[bytes]) -> None:
+async def test_body_method_of_a_subclass_is_used_by_all_readers(chunks: list[bytes]) -> None:
     uses: dict[str, Callable[[Request], Awaitable[Any]]] = {
         "text": Request.text,
         "json": Request.json,
@@ -780,7 +782,7 @@ async def test_a_body_of_a_subclass_is_what_all_others_read(chunks: list[bytes])
 
 
 @pytest.mark.parametrize(("limit", "is_over"), [(None, False), (7, False), (6, True)])
-async def test_a_body_of_a_subclass_is_that_of_its_form(limit: int | None, is_over: bool) -> None:
+async def test_body_method_of_a_subclass_is_used_by_form(limit: int | None, is_over: bool) -> None:
     receive = Client(*whole(b"tea=red")).receive
     request = Shouted(scope(URLENCODED), receive, limits=Limits(max_text_size=limit))
 
@@ -791,7 +793,7 @@ async def test_a_body_of_a_subclass_is_that_of_its_form(limit: int | None, is_ov
         assert dict(await request.form()) == {"TEA": "RED"}
 
 
-async def test_a_body_that_is_none_is_empty() -> None:
+async def test_absent_body_is_empty() -> None:
     client = Client({"type": "http.request", "body": None})
 
     assert await Request(scope(), client.receive).body() == b""
@@ -799,7 +801,7 @@ async def test_a_body_that_is_none_is_empty() -> None:
 
 @pytest.mark.parametrize("headers", [[], [(b"content-length", b"2")]])  # and it may be a lie
 @pytest.mark.parametrize("use", USES)
-async def test_a_body_over_the_limit_is_413_as_it_arrives(
+async def test_body_over_limit_is_413_as_it_arrives(
     use: Callable[[Request], Awaitable[Any]], headers: list[tuple[bytes, bytes]]
 ) -> None:
     client = Client(*whole(*[b"12"] * 50))
@@ -813,7 +815,7 @@ async def test_a_body_over_the_limit_is_413_as_it_arrives(
 
 
 @pytest.mark.parametrize("length", [b"3", b"03", b" 3 "])
-async def test_a_body_of_just_the_limit_is_read(length: bytes) -> None:
+async def test_body_of_just_limit_is_read(length: bytes) -> None:
     request = request_of(
         b"123", headers=((b"content-length", length),), limits=Limits(max_body_size=3)
     )
@@ -821,7 +823,7 @@ async def test_a_body_of_just_the_limit_is_read(length: bytes) -> None:
     assert await request.body() == b"123"
 
 
-async def test_no_limit_is_none() -> None:
+async def test_body_without_a_limit_is_read() -> None:
     request = request_of(
         b"1234", headers=((b"content-length", b"4"),), limits=Limits(max_body_size=None)
     )
@@ -829,7 +831,7 @@ async def test_no_limit_is_none() -> None:
     assert await request.body() == b"1234"
 
 
-async def test_a_stream_has_no_limit() -> None:
+async def test_stream_has_no_limit() -> None:
     request = request_of(
         b"12", b"34", headers=((b"content-length", b"4"),), limits=Limits(max_body_size=3)
     )
@@ -837,7 +839,7 @@ async def test_a_stream_has_no_limit() -> None:
     assert await stream_of(request) == [b"12", b"34"]
 
 
-async def test_a_body_that_does_not_come_is_408() -> None:
+async def test_body_that_does_not_arrive_is_408() -> None:
     async def read_json(request: Request) -> None:
         await request.json(loads=json.loads)
 
@@ -860,7 +862,7 @@ async def test_requests_over_one_scope_and_receive_see_one_body() -> None:
     assert client.calls == 2
 
 
-async def test_requests_over_one_scope_and_receive_read_at_the_same_time() -> None:
+async def test_requests_over_one_scope_and_receive_read_at_same_time() -> None:
     given_, client = scope(), Client(*whole(b"ab", b"cd", b"ef"))
     got: list[bytes] = []
 
@@ -884,7 +886,7 @@ async def test_each_request_has_limits_of_its_own() -> None:
         await strict.body()
 
 
-async def test_what_one_request_streamed_is_gone_for_the_other() -> None:
+async def test_body_streamed_by_one_request_is_consumed_for_others() -> None:
     given_, client = scope(), Client(*whole(b"ab", b"cd"))
     one, other = Request(given_, client.receive), Request(given_, client.receive)
     await stream_of(one)
@@ -897,7 +899,7 @@ async def test_what_one_request_streamed_is_gone_for_the_other() -> None:
             await request.replay()()
 
 
-async def test_another_receive_is_read_afresh() -> None:
+async def test_request_with_another_receive_has_its_own_body() -> None:
     given_, client = scope(), Client(*whole(b"ab", b"cd"))
 
     async def receive() -> Message:
@@ -910,10 +912,10 @@ async def test_another_receive_is_read_afresh() -> None:
     await outer.close()
 
 
-# The client leaves.
+# The client disconnects.
 
 
-async def test_a_client_that_left_is_told_by_every_reader() -> None:
+async def test_disconnect_is_raised_by_every_reader() -> None:
     given_ = scope()
     client = Client({"type": "http.request", "body": b"ab", "more_body": True}, LEFT)
     request = Request(given_, client.receive)
@@ -929,7 +931,7 @@ async def test_a_client_that_left_is_told_by_every_reader() -> None:
         await stream_of(request)
 
 
-async def test_polls_lose_no_byte() -> None:
+async def test_disconnect_polls_lose_no_byte() -> None:
     client = Client(*whole(b"ab", b"cd", b"ef"))
     request = Request(scope(), client.receive)
 
@@ -947,7 +949,7 @@ async def test_polls_lose_no_byte() -> None:
     assert await request.is_disconnected()
 
 
-async def test_a_stream_that_is_left_early_is_closed() -> None:
+async def test_stream_left_early_is_closed() -> None:
     request = request_of(b"ab", b"cd")
     async with aclosing(request.stream()) as stream:
         async for _ in stream:
@@ -957,7 +959,7 @@ async def test_a_stream_that_is_left_early_is_closed() -> None:
     await anyio.lowlevel.checkpoint()
 
 
-async def test_a_stream_that_is_broken_off_is_closed_with_the_request() -> None:
+async def test_interrupted_stream_is_closed_with_the_request() -> None:
     request = request_of(b"ab", b"cd")
     async for _ in request.stream():
         break
@@ -967,7 +969,7 @@ async def test_a_stream_that_is_broken_off_is_closed_with_the_request() -> None:
     await anyio.lowlevel.checkpoint()
 
 
-async def test_a_request_that_was_closed_has_its_body_still() -> None:
+async def test_closed_request_keeps_its_body() -> None:
     given_, client = scope(), Client(*whole(b"[1]"))
     request = Request(given_, client.receive)
     await request.body()
@@ -990,7 +992,7 @@ async def starlette_app(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 @pytest.mark.parametrize("read", [True, False])
-async def test_a_body_reaches_the_starlette_app_behind(read: bool) -> None:
+async def test_starlette_app_behind_reads_the_body(read: bool) -> None:
     seen: list[bytes] = []
 
     async def middleware(scope: Scope, receive: Receive, send: Send) -> None:
@@ -1023,7 +1025,7 @@ async def test_two_middlewares_see_one_body() -> None:
     assert seen == [b"[1,2]", b"[1,2]", [1, 2]]
 
 
-def test_the_scope_may_be_any_mapping_as_long_as_nothing_is_written() -> None:
+def test_scope_may_be_a_read_only_mapping() -> None:
     given_: Any = MappingProxyType(scope(path="/a", state={}))
 
     assert Request(given_).path == "/a"
@@ -1041,10 +1043,10 @@ def test_the_scope_may_be_any_mapping_as_long_as_nothing_is_written() -> None:
         ([b""], ""),
         (["é\U0001f375".encode()], "é\U0001f375"),  # in UTF-8, unlike other fields
         ([b"\xff"], None),
-        ([b"7", b"8"], None),  # nobody knows which
+        ([b"7", b"8"], None),  # ambiguous
     ],
 )
-def test_the_last_event_id_is_text_or_nothing(values: list[bytes], last: str | None) -> None:
+def test_last_event_id_is_text_or_none(values: list[bytes], last: str | None) -> None:
     headers = [(b"last-event-id", value) for value in values]
 
     assert Request(scope(headers=headers)).last_event_id == last
@@ -1054,7 +1056,7 @@ HINTS: dict[str, Any] = {"extensions": {"http.response.early_hint": {}}}
 LINK = "</a.css>; rel=preload; as=style"
 
 
-async def test_early_hints_are_sent_where_the_server_can() -> None:
+async def test_early_hints_are_sent_if_the_server_supports_them() -> None:
     outcomes: list[bool] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -1075,19 +1077,19 @@ async def test_early_hints_are_sent_where_the_server_can() -> None:
     assert outcomes == [True, False, False, False]
 
 
-async def test_early_hints_need_a_send_and_say_so() -> None:
+async def test_early_hints_without_send_name_the_fix() -> None:
     assert not await Request(scope()).send_early_hints(LINK)
     with pytest.raises(RuntimeError, match="scope, receive, send"):
         await Request(scope(**HINTS)).send_early_hints(LINK)
 
 
 @pytest.mark.parametrize("link", ["</a>\r\nx-a: 1", b"</a>\0"])
-async def test_a_hint_that_could_not_be_sent_is_an_error_everywhere(link: str | bytes) -> None:
+async def test_malformed_early_hint_is_refused_on_every_server(link: str | bytes) -> None:
     with pytest.raises(ValueError, match="control character"):
         await Request(scope()).send_early_hints(link)
 
 
-async def test_a_client_that_left_gets_no_hints() -> None:
+async def test_early_hints_after_a_disconnect_are_not_sent() -> None:
     async def send(message: Message) -> None:
         raise OSError("the client left")
 
