@@ -34,14 +34,14 @@ FIRST_READ = 256 * 1024
 LARGEST_READ = 1024 * 1024
 # Bytes of a message until this many bytes went out without a wait, if the body is longer than
 # ``chunk_size``. If the client stops reading, one message is in the buffer of the server and one
-# waits in ``send``. The sockets of both sides may take 3 MiB before that.
+# waits in ``send``. The sockets of both sides may take 4 MiB and more before that.
 _SMALL_MESSAGE = 64 * 1024
-_WAIT_FREE = 4 * 1024 * 1024
+_WAIT_FREE = 8 * 1024 * 1024
 # Messages of one call, if they are small.
 MOST_MESSAGES = 64
 
 # Bytes that all readers together read ahead; divided by their number.
-_MOST_AHEAD = 16 * 1024 * 1024
+_MOST_AHEAD = 4 * 1024 * 1024
 _active: set[FileReader] = set()
 
 # The end of a segment that reaches to the end of a file of unknown size.

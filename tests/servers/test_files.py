@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import socket
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -261,3 +261,31 @@ def test_stalled_client_stops_reading_of_file(server: Server) -> None:
         # The socket buffers of both sides, and the bytes of one call in a worker thread.
         assert seen[-1] < 16 * MiB
         assert memory(server) - before < 3 * MiB
+
+
+STALLED_CLIENTS = 200
+KiB = 1024
+
+
+def test_stalled_downloads_hold_little_memory(server: Server) -> None:
+    if not server.setup.name.startswith("uvicorn"):
+        pytest.skip("the buffers of other servers differ; uvicorn has the smallest")
+    name = create(server, 30 * MiB)
+    with server.connect() as connection:
+        # The first response loads modules and fills caches.
+        target = f"/send/{name}?plain"
+        assert connection.request("GET", target, "Range: bytes=0-4000000").status == 206
+    before = memory(server)
+    with ExitStack() as stack:
+        for _ in range(STALLED_CLIENTS):
+            connection = stack.enter_context(server.connect())
+            connection.send_head("GET", target)
+            assert connection.read_head().status == 200
+        sizes = [0]
+
+        def is_steady() -> bool:
+            sizes.append(memory(server))
+            return len(sizes) > 50 and max(sizes[-50:]) - min(sizes[-50:]) < MiB
+
+        until(is_steady, "steady memory")
+        assert memory(server) - before < STALLED_CLIENTS * 300 * KiB
