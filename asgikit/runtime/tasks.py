@@ -9,7 +9,7 @@ from asyncio import (
     current_task,
     get_running_loop,
 )
-from collections.abc import Awaitable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextvars import Context, copy_context
 from typing import Any, Protocol, TypeAlias
 
@@ -86,6 +86,19 @@ async def wait_end(awaitable: Awaitable[Any]) -> None:
         await awaitable
 
 
+def _guard(name: str) -> Callable[[Any], Any]:
+    """Return a method of tasks that returns ``None`` before the task is initialised."""
+    method = getattr(asyncio.Task, name)
+    return lambda task: None if task._loop is None else method(task)
+
+
+# A task that may be inspected in its first step, before it is initialised. Up to Python 3.13, these
+# methods of asyncio's class dereference a null pointer then; 3.11 has no `get_context`.
+_NAMES = [name for name in ("get_coro", "get_context") if hasattr(asyncio.Task, name)]
+_METHODS = {name: _guard(name) for name in _NAMES}
+_Task: Any = type("_Task", (asyncio.Task,), {"__slots__": (), **_METHODS})
+
+
 def take_first_step(steps: Generator[Any, Any, None]) -> FirstStep | None:
     """Run ``steps`` up to the first wait, on asyncio, as a task that does not exist yet.
 
@@ -103,7 +116,7 @@ def take_first_step(steps: Generator[Any, Any, None]) -> FirstStep | None:
     current: Any = current_task(loop)
     # Initialising a task would schedule it. asyncio documents the functions that change the
     # current task, for libraries with tasks of their own.
-    task: asyncio.Task[Any] = asyncio.Task.__new__(asyncio.Task)
+    task: asyncio.Task[Any] = _Task.__new__(_Task)
     context = copy_context()
     _leave_task(loop, current)
     _enter_task(loop, task)
