@@ -140,10 +140,11 @@ def _to_base(value: object) -> object:
                 return _copy_time(time, value)
             case float():
                 return float(value)
+            case _:
+                return None
     except (TypeError, ValueError):
-        # pandas.NaT is a datetime whose year is NaN.
-        pass
-    return None
+        # pandas.NaT is a datetime with NaN as its year.
+        return None
 
 
 def _copy_time(base: type[time], value: datetime | time) -> time:

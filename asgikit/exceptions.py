@@ -57,7 +57,7 @@ class HTTPError(Exception):
 
     Args:
         status_code: From 400 to 599.
-        detail: What went wrong this time, for the client to read.
+        detail: The cause of this error, for the client to read.
         headers: Headers of the response, as a mapping or as pairs.
         title: The problem in general (:rfc:`9457`). If absent, the phrase of the status.
         type: A URI that names the kind of problem.
@@ -136,9 +136,7 @@ def _check_text(name: str, value: object) -> None:
         raise ValueError(f"{name} has a lone surrogate, which cannot be sent: {value!r}") from None
 
 
-def _check_headers(
-    headers: Mapping[str, str] | Iterable[tuple[str, str]],
-) -> Mapping[str, str] | Iterable[tuple[str, str]]:
+def _check_headers(headers: Any) -> Any:
     from asgikit.http.grammar import check_field, header_pairs
 
     if iter(headers) is headers:

@@ -1,4 +1,4 @@
-"""Limits on what a client may send."""
+"""Limits on the size of requests."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MAX_HEADER_SIZE = 8 * KiB
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Limits on what a client may send. Sizes are in bytes, and ``None`` means no limit.
+    """Limits on the size of requests. Sizes are in bytes, and ``None`` means no limit.
 
     A request over a limit raises :class:`~asgikit.ContentTooLarge` (413), which names the limit:
     before anything is received if Content-Length exceeds it, else as soon as the bytes do.

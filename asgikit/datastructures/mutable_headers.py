@@ -66,7 +66,7 @@ class MutableHeaders(HeaderMapping, MutableMultiMapping[str]):
 
     @classmethod
     def _over(cls, raw: RawHeaderList) -> Self:
-        """Return an instance over ``raw`` itself, whose headers were checked, to change it."""
+        """Return an instance that changes ``raw`` itself. Its headers were checked."""
         headers = cls.__new__(cls)
         headers._raw = raw
         return headers
