@@ -170,7 +170,7 @@ class FileResponse(Response):
 
         Returns:
             The message after the start; or ``None`` if asgikit has to send the file: a part of it,
-            one whose length is unknown, or one whose path is no text.
+            a file of unknown length, or a path that is no text.
         """
         status_code, _, segments = selection
         if len(segments) > 1 or status_code == 206:
@@ -385,7 +385,7 @@ def select_error(scope: Scope | None, error: HTTPError, headers: RawHeaders) -> 
     Args:
         scope: of the request, or ``None`` if it is unknown.
         error: to answer.
-        headers: of the response in whose place it is sent.
+        headers: of the response that the document replaces.
     """
     problem = ProblemResponse.from_error(error)
     if scope is not None:

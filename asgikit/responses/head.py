@@ -118,8 +118,8 @@ class ResponseHead:
             partitioned: whether the client keeps one cookie for each top-level site.
 
         Raises:
-            ValueError: the cookie cannot be sent, is longer than 4096 bytes, or lacks what a prefix
-                (``__Host-``, ``__Secure-``) or an attribute requires.
+            ValueError: the cookie cannot be sent, is longer than 4096 bytes, or lacks an attribute
+                that a prefix (``__Host-``, ``__Secure-``) or another attribute requires.
 
         >>> from asgikit import Response
         >>> response = Response()

@@ -45,7 +45,7 @@ from asgikit.types import Message, RawHeaders, Receive, Scope, Send
 if TYPE_CHECKING:
     from asgikit.http.response_plan import Selection
 
-__all__ = ["Content", "Response", "has_plain_call"]
+__all__ = ["Response", "has_plain_call"]
 
 Content: TypeAlias = str | bytes | bytearray | memoryview | None
 
@@ -118,7 +118,7 @@ class Response(ResponseHead):
         *,
         conditional: bool = False,
     ) -> None:
-        # perf: a_plaintext -6 %: what `render` and `_check_rendered` do with text.
+        # perf: a_plaintext -6 % against calls of `render` and `_check_rendered`.
         if type(content) is str and self._traits.has_plain_render:
             self._body = content.encode()
         else:
