@@ -106,7 +106,7 @@ class Response(ResponseHead):
         super().__init_subclass__()
         cls._traits = _find_traits(cls)
         is_sent_whole = cls._traits.has_plain_call and cls._send is Response._send
-        cls._plan_messages = cls._messages if is_sent_whole else _plan_nothing  # type: ignore[method-assign,assignment]
+        cls._plan_messages = cls._messages if is_sent_whole else _plan_nothing  # type: ignore[method-assign,assignment]  # chosen by class
 
     def __init__(
         self,
