@@ -45,7 +45,7 @@ from asgikit.types import Message, RawHeaders, Receive, Scope, Send
 if TYPE_CHECKING:
     from asgikit.http.response_plan import Selection
 
-__all__ = ["Response", "has_plain_call"]
+__all__ = ["Content", "Response", "has_plain_call"]
 
 Content: TypeAlias = str | bytes | bytearray | memoryview | None
 
