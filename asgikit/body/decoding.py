@@ -1,8 +1,7 @@
 """A request's body without its content coding (:rfc:`9110`, section 8.4), decoded as it is read.
 
-Whoever reads has the decoded bytes, and limits count them. Whoever watches for the client to leave,
-or hands the body to another app, has them as they were received: the header fields say how they
-are coded, and stay.
+Readers get the decoded bytes, and limits count them. A disconnect watch and ``replay()`` use the
+coded bytes, because the headers of the scope still name the coding.
 """
 
 from __future__ import annotations
@@ -23,19 +22,19 @@ if TYPE_CHECKING:
 
 __all__ = ["decoded_body"]
 
-#: Seconds of decoding after which others get their turn, also where the whole body is there.
+#: Seconds of decoding after which it yields to the event loop.
 STRETCH = 0.01
 #: Decoded bytes that are kept while more coded bytes are waited for.
 MAX_WAITING_SIZE = 1024 * 1024
 
 
 def decoded_body(scope: Scope, receive: Receive, max_ratio: int | None) -> Body:
-    """Give what the body behind ``receive`` is decoded to: one for all that ask, as of that body.
+    """Return the decoded body of ``receive``, the same for each call with the same scope.
 
     Args:
-        scope: of the request, with Content-Encoding.
-        receive: of the request.
-        max_ratio: decoded bytes for each coded one; the first to ask has the word.
+        scope: the scope of the request, with Content-Encoding.
+        receive: the ``receive()`` of the request.
+        max_ratio: decoded bytes per coded byte; the first call decides.
     """
     received = shared_body(scope, receive)
     bodies: list[Body] = scope[KEY]
@@ -49,10 +48,10 @@ def decoded_body(scope: Scope, receive: Receive, max_ratio: int | None) -> Body:
 
 
 class DecodedBody(Body):
-    """A body that another one is decoded to.
+    """The decoded form of another body.
 
     Attributes:
-        received: the other one.
+        received: the coded body.
     """
 
     __slots__ = ("_decoding", "_scan", "_scanned", "_scanned_size", "received")
@@ -131,7 +130,7 @@ class DecodedBody(Body):
 
 
 class _Decoding:
-    """A ``receive`` that gives what another body is decoded to: a step of it at a time."""
+    """A ``receive()`` whose messages are the decoded bytes of another body, in small steps."""
 
     __slots__ = (
         "_codings",
@@ -147,7 +146,7 @@ class _Decoding:
     )
 
     def __init__(self, received: Body, codings: list[bytes], max_ratio: int | None) -> None:
-        self.keeps: bool = True  # the coded bytes, for who may want to replay them
+        self.keeps: bool = True  # the coded bytes, for replay()
         self._received = received
         self._codings = codings
         self._max_ratio = max_ratio
@@ -159,13 +158,13 @@ class _Decoding:
         self._size = 0  # coded bytes that were taken from the buffer
 
     async def __call__(self) -> Message:
-        """Give a message for each step, and for each message, even if nothing comes of it.
+        """Return a message for each step of decoding and for each coded message, maybe empty.
 
-        So a wait is for one message, which a timeout bounds.
+        Thus a call waits for at most one coded message, as the timeout of a reader expects.
         """
         decoder = self._decoder
         if decoder is None:
-            # Few bodies are coded, and what decodes them takes 4 ms and its libraries.
+            # Few bodies are coded, and the import takes 4 ms.
             from asgikit.http.content_coding import Decoder, parse_content_encoding
 
             values = [value.decode("latin-1") for value in self._codings]

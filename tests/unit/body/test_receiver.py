@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from asgikit import Limits, Request
 from asgikit.body.body import Body
 from asgikit.body.receiver import READ_AHEAD
 from asgikit.body.sharing import KEY, receive_whole, release_bodies, shared_body
@@ -1399,3 +1400,36 @@ async def test_a_body_that_came_whole_is_forgotten_with_its_request() -> None:
     assert receive_whole(scope, Client(*whole(b"tea")).receive) == b"tea"
     assert release_bodies(scope) == []
     assert scope == {}
+
+
+@pytest.mark.parametrize("chunks", [[b"tea"], [b""], [b"te", b"a"]])
+async def test_body_read_before_close_is_returned_after_close(chunks: list[bytes]) -> None:
+    client = Client(*whole(*chunks))
+    scope: Scope = {"type": "http", "method": "POST", "headers": []}
+    request = Request(scope, client.receive)
+    assert await request.body() == b"".join(chunks)
+    await request.close()
+
+    with anyio.fail_after(BOUND):
+        assert await request.body() == b"".join(chunks)
+        assert [chunk async for chunk in request.stream()] == [b"".join(chunks)] * any(chunks)
+    assert client.calls == len(chunks)
+    assert KEY not in scope
+
+
+@pytest.mark.parametrize("checkpoints", [0, 1])  # 0: at once on asyncio; 1: by the shared body
+@pytest.mark.parametrize("limit", [None, 2, 3, 2_000_000])
+async def test_body_at_once_equals_body_that_waits(checkpoints: int, limit: int | None) -> None:
+    client = Client(*whole(b"tea"), checkpoints=checkpoints)
+    scope: Scope = {"type": "http", "method": "POST", "headers": []}
+    request = Request(scope, client.receive, limits=Limits(max_body_size=limit))
+    for _ in range(2):
+        if limit == 2:
+            with pytest.raises(ContentTooLarge):
+                await request.body()
+        else:
+            assert await request.body() == b"tea"
+    other = Request(scope, client.receive)
+    assert await other.body() == b"tea"
+    assert client.calls == 1
+    await request.close()
