@@ -18,6 +18,7 @@ import os
 import queue
 import sys
 import threading
+import time
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager
 from typing import Any, Generic, ParamSpec, TypeVar
@@ -92,6 +93,8 @@ _claim = _anyio_thread_claim()
 
 #: Seconds after which a thread without a job ends.
 IDLE_SECONDS = 60.0
+#: Seconds between two warnings about one full pool.
+WARNING_SECONDS = 60.0
 
 
 class _ThreadPool:
@@ -112,7 +115,7 @@ class _ThreadPool:
         self._thread_count = 0
         self._idle_count = 0  # threads without a job, in the queue or running
         self._backlog = 0  # jobs in the queue without a free thread
-        self._is_saturated = False
+        self._next_warning = 0.0  # by the clock of `time.monotonic`
 
     def set_limit(self, limit: int) -> None:
         """Change the limit; surplus threads end when they are idle."""
@@ -138,7 +141,6 @@ class _ThreadPool:
         Raises:
             RuntimeError: the system starts no thread, and the pool has none.
         """
-        was_saturated = False
         with self._lock:
             if self._idle_count:
                 self._idle_count -= 1
@@ -149,10 +151,9 @@ class _ThreadPool:
                 self._thread_count += 1
             else:
                 self._backlog += 1
-                self._is_saturated, was_saturated = True, self._is_saturated
         if must_start:
             self._start_thread()
-        elif not was_saturated:
+        else:
             self._warn()
         self._jobs.put((job, loop))
 
@@ -196,8 +197,6 @@ class _ThreadPool:
                     break
                 else:
                     self._idle_count += 1
-                    if self._is_saturated:
-                        self._note_busy(self._thread_count - self._idle_count)
         claim.close()
 
     def trio_limiter(self) -> anyio.CapacityLimiter:
@@ -209,20 +208,16 @@ class _ThreadPool:
             self._limiter.set(limiter)
         if limiter.total_tokens != self._limit:
             limiter.total_tokens = self._limit
-        if limiter.borrowed_tokens < self._limit:
-            self._note_busy(limiter.borrowed_tokens)
-        elif not self._is_saturated:
-            self._is_saturated = True
+        if limiter.borrowed_tokens >= self._limit:
             self._warn()
         return limiter
 
-    def _note_busy(self, count: float) -> None:
-        # Only if half of the threads are idle: a pool that is full for a moment, many times a
-        # second, would log a warning each time.
-        if count * 2 <= self._limit:
-            self._is_saturated = False
-
     def _warn(self) -> None:
+        """Log that the pool is full, at most once in ``WARNING_SECONDS``."""
+        now = time.monotonic()
+        if now < self._next_warning:
+            return
+        self._next_warning = now + WARNING_SECONDS
         logger.warning(
             "all %d threads for %s are busy, and further calls wait; "
             "asgikit.runtime.threads.set_thread_limits(%s=...) raises the limit",
