@@ -30,6 +30,7 @@ BLOCKS: dict[Path, tuple[str, ...]] = {
     README: ("works-with", "peers"),
     DOCS / "works-with.md": ("works-with",),
     DOCS / "comparison.md": ("peers",),
+    DOCS / "architecture.md": ("fast-paths",),
 }
 
 # A longer line that occurs twice in a page is a copy.
