@@ -142,7 +142,7 @@ def any_arguments(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def wrap_handler(handler: Callable[[Request[Any]], Response]) -> Callable[..., Any]:
-    # As frameworks do it: what is wrapped has other parameters.
+    # As in frameworks, the wrapped function has other parameters.
     @functools.wraps(handler)
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await handler(Request(scope, receive, send))(scope, receive, send)

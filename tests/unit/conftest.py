@@ -1,4 +1,4 @@
-"""What the unit tests share."""
+"""Fixtures of the unit tests."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def one_thread_each() -> Iterator[None]:
-    """Let each pool have one thread, and log again when it is full."""
+    """Limit each pool to one thread, and forget that it has logged a warning."""
     limits = {pool._name: pool._limit for pool in (threads._handlers, threads._streams)}
-    threads._handlers.reset()  # what is idle from other tests must not count
+    threads._handlers.reset()  # idle threads of other tests must not count
     threads._streams.reset()
     threads.set_thread_limits(**dict.fromkeys(limits, 1))
     yield

@@ -104,7 +104,7 @@ def same(one: Any, other: Any) -> bool:
         (b"%d" % LONG, LONG),
         (b"[%d,%d]" % (LONG, -LONG), [LONG, -LONG]),
         (b'{"%d":%d}' % (LONG, LONG), {str(LONG): LONG}),  # a name is text
-        (b'[%d,"\\"%d"]' % (LONG, LONG), [LONG, f'"{LONG}']),  # so is what an escape is in
+        (b'[%d,"\\"%d"]' % (LONG, LONG), [LONG, f'"{LONG}']),  # so is a value with an escape
         (b'[%d,"\\\\",%d]' % (LONG, LONG), [LONG, "\\", LONG]),  # and this DQUOTE is not escaped
         (b'[%d,"[]{},:\\u005d"]' % LONG, [LONG, "[]{},:]"]),
         (b'{"n":%d,"n":1}' % LONG, {"n": 1}),
@@ -635,7 +635,7 @@ def as_text(value: Any) -> Any:
     [
         (decimal.Decimal("1.5"), b'"1.5"'),
         ({"a": {2, 1}}, b'{"a":[1,2]}'),
-        ([{LONG, 1}], b"[[1,%d]]" % LONG),  # what it gives is written as anything else is
+        ([{LONG, 1}], b"[[1,%d]]" % LONG),  # its result is written as any other value
         ([LONG, {decimal.Decimal(2)}], b'[%d,["2"]]' % LONG),  # and may need it again
         ({1: decimal.Decimal(2)}, b'{"1":"2"}'),
         (types.MappingProxyType({"a": 1}), b'{"a":1}'),  # it is not asked about mappings

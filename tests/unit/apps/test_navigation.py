@@ -18,7 +18,7 @@ pytestmark = pytest.mark.anyio
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 
 REQUESTS: list[tuple[dict[str, str], str, bool]] = [
-    # Sec-Fetch-Mode decides, whatever else was sent.
+    # Sec-Fetch-Mode decides, in spite of other headers.
     ({"sec-fetch-mode": "navigate"}, "/wiki/Vue.js", True),
     ({"sec-fetch-mode": "navigate", "accept": "application/json"}, "/a.js", True),
     ({"sec-fetch-mode": "cors", "accept": BROWSER}, "/users", False),

@@ -149,7 +149,7 @@ HOSTILE = [
     "/app.js/",
     "/app.js/a",
     "/docs/guide.txt/.",
-    # What no file system has.
+    # Names that no file system allows.
     "/app.js%00",
     "/app.js%00.txt",
     "/%00",
@@ -608,7 +608,7 @@ async def test_compressed_copy_is_served_if_accepted(
     assert (answer.status_code, answer.body) == (200, body)
     assert answer.headers.get("content-encoding") == coding
     assert answer.headers["content-type"] == "text/javascript; charset=utf-8"
-    # Whatever it was, another client gets another one.
+    # A client with another Accept-Encoding may get another representation.
     assert answer.headers["vary"] == "accept-encoding"
     assert open_paths_below(folder) == []
 
@@ -659,7 +659,7 @@ async def test_compressed_copy_out_of_the_folder_is_not_served(folder: Path) -> 
     answer = await get(app, "/app.js", accept_encoding="br, gzip")
     assert answer.body == SCRIPT
     os.remove(folder / "app.js")
-    # What is compressed stands in for a file, and is none by itself.
+    # A compressed sibling is served only in place of its file.
     assert (await get(app, "/app.js", accept_encoding="br, gzip")).status_code == 404
 
 

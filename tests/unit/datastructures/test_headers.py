@@ -101,7 +101,7 @@ def test_views_contain_their_items(headers: Any) -> None:
     assert ("nope", "1.1 b") not in headers.items()
     assert "1.1 b" in headers.values()
     assert "1.1 c" not in headers.values()
-    assert "Via" in headers.keys()  # noqa: SIM118 - the view is what is tested
+    assert "Via" in headers.keys()  # noqa: SIM118 - the view is tested
 
 
 @pytest.mark.parametrize(
@@ -414,7 +414,7 @@ def test_mutable_headers_methods_change_the_list(change: Any, left: str) -> None
     change(headers)
 
     assert ", ".join(f"{name}: {value}" for name, value in headers.items()) == left
-    # What was wrapped is changed in place.
+    # The wrapped list is changed in place.
     assert headers.raw == shared
 
 

@@ -533,7 +533,7 @@ async def one_by_one(parts: Parts) -> Any:
         yield sum([len(data) async for data in part])
 
 
-# What it costs, in a process of its own: the peak of a process never falls.
+# Memory is measured in a child process, since the peak of a process never falls.
 
 MEASURE = """
 import asyncio, gc, resource

@@ -332,7 +332,7 @@ async def test_detached_upload_stays_open(file: UploadFile) -> None:
         ([10, 20, 70], [False, False, False]),
         ([101], [True]),
         ([60, 41], [False, True]),
-        # What goes to disk leaves its share to those that follow.
+        # A file that moves to disk frees its share for the next ones.
         ([60, 41, 40, 1], [False, True, False, True]),
         ([0, 100, 0, 1], [False, False, False, True]),
     ],

@@ -1032,7 +1032,7 @@ def test_scope_may_be_a_read_only_mapping() -> None:
     assert Request(given_).state == {}
 
 
-# --- what an EventSource has seen, and hints ahead of the answer ---------------------------------
+# --- Last-Event-ID, and early hints --------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.anyio
 
-Make = Any  # a response class, or what calls one with the keywords of a response
+Make = Any  # a response class, or a function with the keywords of one
 
 
 class Chunks:
@@ -450,7 +450,7 @@ OTHERS = st.sampled_from([None, 1, b"x-a", b"a\r\nb: c", b"\0", "x-a", ("a",), b
 
 
 def assert_fields_are_sound(message: Message) -> None:
-    """Check them by what RFC 9110 (section 5) says, on its own."""
+    """Check the headers by the rules of RFC 9110, section 5."""
     for name, value in message["headers"]:
         assert re.fullmatch(rb"[!#$%&'*+.^_`|~0-9a-z-]+", name)
         assert re.fullmatch(rb"[\t\x20-\x7e\x80-\xff]*", value)
@@ -480,7 +480,7 @@ def test_each_sent_header_is_valid_or_nothing_is_sent(
 ) -> None:
     if as_bytes and isinstance(name, str) and isinstance(value, str):
         name, value = name.encode("utf-8", "replace"), value.encode("utf-8", "replace")
-    logging.disable()  # what fails in the background is logged, as it should be
+    logging.disable()  # background tasks that fail are logged
     try:
         response = WAYS[way](MAKERS[maker][0], name, value)
     except (ValueError, TypeError):
@@ -498,7 +498,7 @@ def test_each_sent_header_is_valid_or_nothing_is_sent(
     if error is None:
         assert_fields_are_sound(tried[0])
     elif isinstance(error, ContentLengthMismatch):
-        # A stream is measured as it is drawn: what went before the mismatch was within the promise.
+        # A stream is measured while it is sent: the chunks before the mismatch fit Content-Length.
         assert_keeps_within_its_promise(tried)
     else:
         assert isinstance(error, ValueError | TypeError)
