@@ -1,4 +1,4 @@
-"""Requests and responses on raw ASGI: what HTTP says, exactly, close to the cost of raw messages.
+"""Requests and responses on raw ASGI: exact HTTP, at a cost close to raw messages.
 
 >>> from asgikit import JSONResponse, request_response
 >>> @request_response
