@@ -1,7 +1,7 @@
-"""The life of a request: however it ends, nothing stays open, and nobody waits for ever.
+"""The end of a request: success, error, disconnect, timeout and cancellation at any await.
 
-What is true of one class alone is tested with it: streams in ``test_streaming``, files in
-``test_files_sending``, forms in ``test_form_reader`` and ``test_uploads``, bodies in ``test_body``.
+After each of them, all files are closed and no task waits. The tests of one class are in the
+directory of its package: ``responses/`` for streams and files, ``forms/``, ``body/``.
 """
 
 from __future__ import annotations
@@ -52,24 +52,30 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 
-# A file of 2.4 MB on disk, of which 1 MiB is written at a time, and a field behind it.
-UPLOAD = [
+# A form without its closing delimiter: a field, and a file of 2.4 MB, larger than one write to disk.
+TRUNCATED = [
     file("f", "x", b"x" * 60_000)[:-2],
     *[b"y" * 60_000] * 40,
     b"\r\n",
     text("a", b"v"),
 ]
-WHOLE = [*UPLOAD, b"--X--"]
+COMPLETE = [*TRUNCATED, b"--X--"]
 
 
 class Client:
-    """Sends chunks; then it waits for its answer, or has what it wants and goes (``done``).
+    """Send a request body in chunks, and record the status of the response.
 
-    Or it ``stalls`` or ``leaves`` in the middle of its body.
+    Args:
+        chunks: the body.
+        end: the event after the last chunk. By default the body is complete and the client waits
+            for the response. ``"done"``: the body is complete and the client disconnects.
+            ``"stalls"`` and ``"disconnects"``: the body is incomplete.
+        content_type: the media type of the body.
+        checkpoints: the number of times that ``receive()`` yields before each message.
     """
 
     def __init__(
-        self, *chunks: bytes, end: str = "", content_type: str = CONTENT_TYPE, turns: int = 0
+        self, *chunks: bytes, end: str = "", content_type: str = CONTENT_TYPE, checkpoints: int = 0
     ) -> None:
         self.scope: Scope = {
             "type": "http",
@@ -79,18 +85,18 @@ class Client:
         }
         self.chunks = list(chunks)
         self.end = end
-        self.turns = turns
+        self.checkpoints = checkpoints
         self.stalls = anyio.Event()
         self.status = 0
 
     async def receive(self) -> Message:
-        for _ in range(self.turns):
+        for _ in range(self.checkpoints):
             await checkpoint()
         if self.chunks:
             chunk = self.chunks.pop(0)
             more = bool(self.chunks) or self.end not in {"", "done"}
             return {"type": "http.request", "body": chunk, "more_body": more}
-        if self.end in {"leaves", "done"}:
+        if self.end in {"disconnects", "done"}:
             return {"type": "http.disconnect"}
         self.stalls.set()
         await anyio.sleep_forever()
@@ -105,10 +111,10 @@ class Client:
 
 
 @contextmanager
-def nothing_left(folder: Path) -> Iterator[Callable[[], None]]:
-    """See to it that what is opened inside is closed there, by somebody and not by chance.
+def no_open_files(folder: Path) -> Iterator[Callable[[], None]]:
+    """Assert that files opened in the block are closed in it, explicitly and not by the collector.
 
-    It gives a function that looks already before the end.
+    The function that it yields makes the same assertion before the end of the block.
     """
     gc.disable()
     before = len(os.listdir("/proc/self/fd"))
@@ -126,7 +132,7 @@ def nothing_left(folder: Path) -> Iterator[Callable[[], None]]:
 
 @pytest.fixture
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where uploads go."""
+    """Return the directory of temporary files, which holds uploads only."""
     folder = tmp_path / "temporary"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
@@ -136,29 +142,29 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 # --- uploads ------------------------------------------------------------------------------------
 
 
-async def leave_open(request: Request[Any]) -> Response:
+async def read_form(request: Request[Any]) -> Response:
     form = await request.form()
     assert isinstance(form["f"], UploadFile)
     return Response()
 
 
-async def close(request: Request[Any]) -> Response:
+async def read_and_close_form(request: Request[Any]) -> Response:
     async with request.form() as form:
         assert isinstance(form["f"], UploadFile)
     return Response()
 
 
-async def fail(request: Request[Any]) -> Response:
+async def raise_error(request: Request[Any]) -> Response:
     await request.form()
     raise ZeroDivisionError
 
 
-async def refuse(request: Request[Any]) -> Response:
+async def raise_http_error(request: Request[Any]) -> Response:
     await request.form()
     raise HTTPError(409)
 
 
-async def use_later(request: Request[Any]) -> Response:
+async def read_upload_in_background(request: Request[Any]) -> Response:
     form = await request.form()
     upload = form["f"]
     assert isinstance(upload, UploadFile)
@@ -176,7 +182,7 @@ async def send_back(request: Request[Any]) -> Response:
     return StreamingResponse(upload)
 
 
-async def send_back_for_ever(request: Request[Any]) -> Response:
+async def send_back_endlessly(request: Request[Any]) -> Response:
     form = await request.form()
     upload = form["f"]
     assert isinstance(upload, UploadFile)
@@ -192,23 +198,23 @@ async def send_back_for_ever(request: Request[Any]) -> Response:
 Handler = Any
 
 EXITS: dict[str, tuple[Handler, list[bytes], str, object]] = {
-    "success": (leave_open, WHOLE, "", 200),
-    "success, and closed": (close, WHOLE, "", 200),
-    "used in the background": (use_later, WHOLE, "", 200),
-    "sent back": (send_back, WHOLE, "", 200),
-    "an error of the handler": (fail, WHOLE, "", ZeroDivisionError),
-    "an answer of the handler": (refuse, WHOLE, "", 409),
-    "a form cut short": (leave_open, UPLOAD, "", 400),
-    "a part that is none": (leave_open, [*UPLOAD, b"--X\r\nno colon\r\n\r\n"], "", 400),
-    "a file too many": (leave_open, [*UPLOAD, file("g", "x", b"")], "stalls", 413),
-    "a client that leaves": (leave_open, UPLOAD, "leaves", 0),
-    "a client that leaves later": (send_back_for_ever, WHOLE, "done", 0),
-    "a client that stalls": (leave_open, UPLOAD, "stalls", 408),
+    "success": (read_form, COMPLETE, "", 200),
+    "success, form closed by the handler": (read_and_close_form, COMPLETE, "", 200),
+    "upload read in the background": (read_upload_in_background, COMPLETE, "", 200),
+    "upload sent back": (send_back, COMPLETE, "", 200),
+    "handler raises": (raise_error, COMPLETE, "", ZeroDivisionError),
+    "handler raises HTTPError": (raise_http_error, COMPLETE, "", 409),
+    "truncated form": (read_form, TRUNCATED, "", 400),
+    "malformed part": (read_form, [*TRUNCATED, b"--X\r\nno colon\r\n\r\n"], "", 400),
+    "one file too many": (read_form, [*TRUNCATED, file("g", "x", b"")], "stalls", 413),
+    "disconnect in the form": (read_form, TRUNCATED, "disconnects", 0),
+    "disconnect in the response": (send_back_endlessly, COMPLETE, "done", 0),
+    "client stalls": (read_form, TRUNCATED, "stalls", 408),
 }
 
 
-def wrapped(handler: Handler, wrap: str, limits: Limits) -> ASGIApp:
-    if wrap == "request_response":
+def build_app(handler: Handler, wrapper: str, limits: Limits) -> ASGIApp:
+    if wrapper == "request_response":
         return request_response(handler, limits=limits)
 
     @to_asgi
@@ -223,19 +229,21 @@ def wrapped(handler: Handler, wrap: str, limits: Limits) -> ASGIApp:
     return app
 
 
-every_wrap = pytest.mark.parametrize("wrap", ["request_response", "to_asgi"])
+each_wrapper = pytest.mark.parametrize("wrapper", ["request_response", "to_asgi"])
 
 
-@every_wrap
+@each_wrapper
 @pytest.mark.parametrize("exit_", EXITS)
-async def test_every_exit_closes_what_was_uploaded_and_never_on_the_loop(
-    exit_: str, wrap: str, temporary: Path, monkeypatch: pytest.MonkeyPatch
+async def test_uploads_are_closed_off_the_event_loop_after_each_exit(
+    exit_: str, wrapper: str, temporary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     handler, chunks, end, expected = EXITS[exit_]
-    app = wrapped(handler, wrap, Limits(max_files=1, body_timeout=0.02 if end == "stalls" else 60))
+    app = build_app(
+        handler, wrapper, Limits(max_files=1, body_timeout=0.02 if end == "stalls" else 60)
+    )
     client = Client(*chunks, end=end)
 
-    with nothing_left(temporary), monkeypatch.context() as patches:
+    with no_open_files(temporary), monkeypatch.context() as patches:
         recorder = Recorder(patches)
         with anyio.fail_after(BOUND), suppress(ZeroDivisionError):
             await client.post(app)
@@ -248,30 +256,30 @@ async def test_every_exit_closes_what_was_uploaded_and_never_on_the_loop(
     assert threading.get_ident() not in set[int]().union(*threads.values())
 
 
-@every_wrap
-async def test_a_disk_that_is_full_closes_what_was_uploaded_and_reads_no_more(
-    wrap: str, temporary: Path, monkeypatch: pytest.MonkeyPatch
+@each_wrapper
+async def test_full_disk_closes_uploads_and_ends_reading_of_the_body(
+    wrapper: str, temporary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> int:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(temporary_file, "_write_chunks", full)
-    client = Client(*WHOLE)
+    client = Client(*COMPLETE)
 
-    with nothing_left(temporary), anyio.fail_after(BOUND), pytest.raises(OSError, match="space"):
-        await client.post(wrapped(leave_open, wrap, Limits()))
+    with no_open_files(temporary), anyio.fail_after(BOUND), pytest.raises(OSError, match="space"):
+        await client.post(build_app(read_form, wrapper, Limits()))
 
-    # A mebibyte was gathered, and found no place.
-    assert len(client.chunks) > len(WHOLE) // 2
+    # The first write of 1 MiB failed, so the rest of the body was not received.
+    assert len(client.chunks) > len(COMPLETE) // 2
 
 
-@every_wrap
-async def test_a_hundred_uploads_that_break_off_leave_nothing(wrap: str, temporary: Path) -> None:
-    app = wrapped(leave_open, wrap, Limits())
+@each_wrapper
+async def test_hundred_truncated_uploads_leave_no_open_file(wrapper: str, temporary: Path) -> None:
+    app = build_app(read_form, wrapper, Limits())
 
-    with nothing_left(temporary), anyio.fail_after(BOUND):
+    with no_open_files(temporary), anyio.fail_after(BOUND):
         for _ in range(100):
-            await Client(*UPLOAD[:25], end="leaves").post(app)
+            await Client(*TRUNCATED[:25], end="disconnects").post(app)
 
 
 NAMES = """
@@ -309,7 +317,7 @@ print([each for each in files if "zyzzyva" in each[1]])
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
-def test_no_name_of_a_client_reaches_the_file_system(backend: str, tmp_path: Path) -> None:
+def test_file_name_of_an_upload_never_reaches_the_file_system(backend: str, tmp_path: Path) -> None:
     run = subprocess.run(
         [sys.executable, "-W", "error", "-c", NAMES, backend, str(tmp_path / "saved")],
         cwd=ROOT,
@@ -322,7 +330,7 @@ def test_no_name_of_a_client_reaches_the_file_system(backend: str, tmp_path: Pat
     assert (run.stdout, run.stderr, run.returncode) == ("[]\n", "", 0)
 
 
-# --- a body that failed -------------------------------------------------------------------------
+# --- reading again after a failure --------------------------------------------------------------
 
 
 async def read_stream(request: Request[Any]) -> bytes:
@@ -342,18 +350,18 @@ READERS: dict[str, Callable[[Request[Any]], Awaitable[Any]]] = {
     "parts": read_parts,
 }
 FAILURES: dict[str, tuple[list[bytes], str]] = {
-    "the client left": ([text("a", b"v")], "leaves"),
-    "nothing came": ([text("a", b"v")], "stalls"),
-    "it is no form": ([text("a", b"v"), b"--X\r\nno colon\r\n\r\n"], ""),
-    "it is cut short": ([text("a", b"v")], ""),
-    "it is too large": ([text("a", b"v"), b"x" * 2000], ""),
+    "disconnect": ([text("a", b"v")], "disconnects"),
+    "body_timeout": ([text("a", b"v")], "stalls"),
+    "malformed form": ([text("a", b"v"), b"--X\r\nno colon\r\n\r\n"], ""),
+    "truncated form": ([text("a", b"v")], ""),
+    "too large": ([text("a", b"v"), b"x" * 2000], ""),
 }
 
 
 @pytest.mark.parametrize("second", READERS)
 @pytest.mark.parametrize("first", READERS)
 @pytest.mark.parametrize("failure", FAILURES)
-async def test_a_second_reader_after_a_failed_one_is_told_so(
+async def test_reading_again_after_a_failure_raises_or_returns_all(
     failure: str, first: str, second: str
 ) -> None:
     chunks, end = FAILURES[failure]
@@ -369,14 +377,14 @@ async def test_a_second_reader_after_a_failed_one_is_told_so(
                 outcomes.append(error)
         await request.close()
     for name, outcome in zip((first, second), outcomes, strict=True):
-        # It may have been read, where a reader has no quarrel with it; but then whole.
+        # A complete body may be an invalid form; then the readers of bytes return all of it.
         if not isinstance(outcome, Exception):
             assert end == ""
             assert name in {"body", "text", "stream"}
             assert outcome in (b"".join(chunks), b"".join(chunks).decode())
 
 
-# --- cancelled at any moment --------------------------------------------------------------------
+# --- cancellation at any await ------------------------------------------------------------------
 
 
 async def read_and_poll(request: Request[Any]) -> Response:
@@ -395,7 +403,7 @@ async def read_form_in_parts(request: Request[Any]) -> Response:
     return JSONResponse([part.name async for part in request.parts()])
 
 
-async def use_file(request: Request[Any]) -> Response:
+async def read_and_write_upload(request: Request[Any]) -> Response:
     async with request.form() as form:
         upload = form["f"]
         assert isinstance(upload, UploadFile)
@@ -405,13 +413,13 @@ async def use_file(request: Request[Any]) -> Response:
     return Response()
 
 
-async def wait_for_the_end(request: Request[Any]) -> Response:
+async def read_body_and_wait(request: Request[Any]) -> Response:
     await request.body()
     await request.wait_disconnected()
     return Response()
 
 
-def in_a_thread(request: Request[Any]) -> Response:
+def read_body_in_thread(request: Request[Any]) -> Response:
     anyio.from_thread.run(request.body)
     return Response()
 
@@ -425,38 +433,38 @@ async def with_background(request: Request[Any]) -> Response:
 
 
 HANDLERS: dict[str, tuple[Handler, list[bytes], str]] = {
-    "a form": (leave_open, WHOLE, ""),
-    "a form that is closed": (close, WHOLE, ""),
-    "a form that is cut short": (close, UPLOAD, ""),
-    "a form whose client leaves": (close, UPLOAD, "leaves"),
-    "an upload that is used": (use_file, WHOLE, ""),
-    "an upload that is sent back": (send_back, WHOLE, ""),
-    "parts": (read_form_in_parts, WHOLE, ""),
-    "a body": (read_body, UPLOAD, ""),
-    "a stream with polls": (read_and_poll, UPLOAD, ""),
-    "the wait for the end": (wait_for_the_end, UPLOAD[:5], "done"),
-    "a thread": (in_a_thread, UPLOAD[:5], ""),
-    "a background": (with_background, UPLOAD[:5], ""),
+    "form": (read_form, COMPLETE, ""),
+    "form closed by the handler": (read_and_close_form, COMPLETE, ""),
+    "truncated form": (read_and_close_form, TRUNCATED, ""),
+    "disconnect in the form": (read_and_close_form, TRUNCATED, "disconnects"),
+    "upload read and written": (read_and_write_upload, COMPLETE, ""),
+    "upload sent back": (send_back, COMPLETE, ""),
+    "parts()": (read_form_in_parts, COMPLETE, ""),
+    "body()": (read_body, TRUNCATED, ""),
+    "stream() with is_disconnected()": (read_and_poll, TRUNCATED, ""),
+    "wait_disconnected()": (read_body_and_wait, TRUNCATED[:5], "done"),
+    "worker thread": (read_body_in_thread, TRUNCATED[:5], ""),
+    "background task": (with_background, TRUNCATED[:5], ""),
 }
 
-every_way = pytest.mark.parametrize(
+each_cancellation = pytest.mark.parametrize(
     ("anyio_backend", "how"),
     [("asyncio", "task"), ("asyncio", "scope"), ("trio", "scope")],
 )
 
 
-@every_way
+@each_cancellation
 @pytest.mark.parametrize("name", HANDLERS)
-async def test_a_request_cancelled_at_any_wait_leaves_nothing(
+async def test_request_cancelled_at_any_await_leaves_no_open_file(
     name: str, how: str, temporary: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     handler, chunks, end = HANDLERS[name]
     app = request_response(handler, limits=Limits(max_form_size=None))
     outcomes = set()
-    await Client(*chunks[:1], end="leaves").post(app)  # so that the threads are there
-    with nothing_left(temporary) as check, anyio.fail_after(BOUND):
+    await Client(*chunks[:1], end="disconnects").post(app)  # start the worker threads
+    with no_open_files(temporary) as check, anyio.fail_after(BOUND):
         for at in range(1, 41):
-            client = Client(*chunks, end=end, turns=1)
+            client = Client(*chunks, end=end, checkpoints=1)
             outcomes.add(await run_cancelled_at(at, client.post(app), how))
             assert KEY not in client.scope
             check()
@@ -473,17 +481,17 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
-@every_way
+@each_cancellation
 @pytest.mark.parametrize("ranges", [None, "bytes=0-0", "bytes=0-1999999,2500000-2999999,-3"])
 @pytest.mark.parametrize("kind", ["file", "folder"])
-async def test_a_file_cancelled_at_any_wait_is_closed(
+async def test_file_response_cancelled_at_any_await_closes_its_file(
     kind: str, ranges: str | None, how: str, folder: Path, temporary: Path
 ) -> None:
     app: Any = FileResponse(folder / "large", chunk_size=100_000)
     if kind == "folder":
         app = StaticFiles(folder)
     outcomes = set()
-    with nothing_left(temporary) as check, anyio.fail_after(BOUND):
+    with no_open_files(temporary) as check, anyio.fail_after(BOUND):
         for at in range(1, 41):
             client = Client(end="stalls")
             client.scope.update(method="GET", path="/large", root_path="")
@@ -494,11 +502,11 @@ async def test_a_file_cancelled_at_any_wait_is_closed(
     assert True in outcomes
 
 
-# --- clients that leave, by the version of the specification ------------------------------------
+# --- disconnects, by version of the ASGI specification ------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("kind", "leaves_after"),
+    ("kind", "disconnect_after"),
     [
         *[(kind, after) for kind in ("stream", "thread", "file") for after in (0, 1, 2, 5)],
         ("poll", 0),
@@ -506,8 +514,8 @@ async def test_a_file_cancelled_at_any_wait_is_closed(
     ],
 )
 @pytest.mark.parametrize("version", [None, "2.0", "2.1", "2.2", "2.3", "2.4", "2.5"])
-async def test_a_client_that_leaves_is_noticed_whatever_the_server_speaks(
-    kind: str, version: str | None, leaves_after: int, folder: Path
+async def test_disconnect_is_noticed_with_any_spec_version(
+    kind: str, version: str | None, disconnect_after: int, folder: Path
 ) -> None:
     happened: list[str] = []
 
@@ -545,12 +553,12 @@ async def test_a_client_that_leaves_is_noticed_whatever_the_server_speaks(
     asgi = {"version": "3.0"} | ({} if version is None else {"spec_version": version})
     with anyio.fail_after(BOUND):
         answer = await exchange(
-            request_response(handler), scope={"asgi": asgi}, disconnect_after=leaves_after
+            request_response(handler), scope={"asgi": asgi}, disconnect_after=disconnect_after
         )
 
-    assert len(answer.messages) == leaves_after
+    assert len(answer.messages) == disconnect_after
     assert happened[-1:] == ["background"]
-    # One that was never begun has nothing to do when it is closed.
+    # An iterable that was not started runs no code when it is closed.
     assert happened[:-1] in ([], ["closed"])
-    if leaves_after and kind in {"stream", "thread"}:
+    if disconnect_after and kind in {"stream", "thread"}:
         assert happened == ["closed", "background"]
