@@ -1,4 +1,8 @@
-"""Threads, shields, bounds and watches: on both event loops alike, whoever cancels whom."""
+"""Threads, shields, timeouts and cancellation by events, on asyncio and on Trio.
+
+Most tests are repeated with several numbers of checkpoints: an awaitable may end in its first step,
+which runs without a task, or in a later one.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +32,7 @@ pytestmark = pytest.mark.anyio
 
 on_asyncio = pytest.mark.parametrize("anyio_backend", ["asyncio"])
 
-# Seconds that a test waits where nothing comes.
+# Seconds until a timeout that the test waits for.
 SHORT = 0.01
 
 VARIABLE: ContextVar[str] = ContextVar("VARIABLE")
@@ -42,20 +46,20 @@ async def now() -> None:
     pass
 
 
-async def after(turns: int) -> str:
-    """Return after as many turns of the loop."""
-    for _ in range(turns):
+async def after(checkpoints: int) -> str:
+    """Return after this number of checkpoints."""
+    for _ in range(checkpoints):
         await anyio.lowlevel.checkpoint()
     return "tea"
 
 
-async def fail(turns: int = 0) -> Any:
-    await after(turns)
+async def fail(checkpoints: int = 0) -> Any:
+    await after(checkpoints)
     raise LookupError("no tea")
 
 
 class Trace:
-    """Work that tells how far it came."""
+    """A record of how a coroutine ended."""
 
     def __init__(self) -> None:
         self.started = False
@@ -72,11 +76,11 @@ class Trace:
             raise
 
 
-# What kind of function it is.
+# Sync and async callables.
 
 
-def sync_after(turns: int = 3) -> Awaitable[str]:
-    return after(turns)
+def sync_after(checkpoints: int = 3) -> Awaitable[str]:
+    return after(checkpoints)
 
 
 class AsyncInstance:
@@ -115,20 +119,22 @@ class Partial(functools.partial[Any]):
         (functools.partial(AsyncInstance()), True),
         (Partial(functools.partial(after), 1), True),
         (print, False),
-        (sync_after, False),  # it takes a call to know
+        (sync_after, False),  # only a call shows that the result is awaitable
         (AsyncInstance().plain, False),
         (SyncInstance(), False),
         (functools.partial(SyncInstance()), False),
-        (AsyncInstance, False),  # what it makes is async, making it is not
+        (AsyncInstance, False),  # the constructor is sync, the instance async
         (functools.partial(AsyncInstance), False),
         (SyncInstance, False),
     ],
 )
-def test_an_async_callable_is_told_apart(function: Callable[..., Any], is_async: bool) -> None:
+def test_is_async_callable_sees_methods_partials_and_instances(
+    function: Callable[..., Any], is_async: bool
+) -> None:
     assert is_async_callable(function) is is_async
 
 
-async def test_an_async_function_is_called_on_the_loop() -> None:
+async def test_call_of_async_function_runs_on_the_event_loop() -> None:
     async def where() -> int:
         return threading.get_ident()
 
@@ -136,18 +142,18 @@ async def test_an_async_function_is_called_on_the_loop() -> None:
     assert await call(AsyncInstance()) == "tea"
 
 
-async def test_a_function_is_called_in_a_thread() -> None:
+async def test_call_of_sync_function_runs_in_a_thread() -> None:
     assert await call(threading.get_ident) != threading.get_ident()
     assert await call(SyncInstance()) == "tea"
 
 
-async def test_what_a_thread_gives_is_awaited_on_the_loop() -> None:
+async def test_awaitable_returned_by_a_thread_is_awaited_on_the_loop() -> None:
     assert await call(sync_after) == "tea"
     assert await call_in_thread(after, 2) == "tea"
     assert await call(lambda: [after]) == [after]
 
 
-async def test_what_is_called_gets_its_arguments() -> None:
+async def test_call_passes_arguments_to_async_and_sync_functions() -> None:
     assert await call(after, 1) == "tea"
     assert await call(max, 1, 2) == 2
 
@@ -155,7 +161,7 @@ async def test_what_is_called_gets_its_arguments() -> None:
 # Threads.
 
 
-async def test_a_thread_is_given_arguments_and_context() -> None:
+async def test_run_in_thread_passes_arguments_and_context() -> None:
     VARIABLE.set("set")
 
     def read(a: int, *, b: int, function: int) -> tuple[int, int, int, str]:
@@ -164,7 +170,7 @@ async def test_a_thread_is_given_arguments_and_context() -> None:
     assert await run_in_thread(read, 1, b=2, function=3) == (1, 2, 3, "set")
 
 
-async def test_an_error_in_a_thread_is_raised() -> None:
+async def test_run_in_thread_raises_the_error_of_the_function() -> None:
     def fail() -> None:
         raise LookupError("no tea")
 
@@ -172,35 +178,35 @@ async def test_an_error_in_a_thread_is_raised() -> None:
         await run_in_thread(fail)
 
 
-async def test_a_thread_is_waited_for_when_its_caller_is_cancelled() -> None:
+async def test_run_in_thread_waits_for_the_thread_when_scope_is_cancelled() -> None:
     begun = threading.Event()
-    go_on = threading.Event()
+    release = threading.Event()
     finished = False
 
     def work() -> None:
         nonlocal finished
         begun.set()
-        assert go_on.wait(BOUND)
+        assert release.wait(BOUND)
         finished = True
 
     async with anyio.create_task_group() as group:
         group.start_soon(run_in_thread, work)
         await until(begun.is_set)
         group.cancel_scope.cancel()
-        go_on.set()
+        release.set()
     assert finished
 
 
 @on_asyncio
-async def test_a_thread_is_waited_for_when_its_task_is_cancelled() -> None:
+async def test_run_in_thread_waits_for_the_thread_when_task_is_cancelled() -> None:
     begun = threading.Event()
-    go_on = threading.Event()
+    release = threading.Event()
     finished = False
 
     def work() -> None:
         nonlocal finished
         begun.set()
-        assert go_on.wait(BOUND)
+        assert release.wait(BOUND)
         finished = True
 
     task = asyncio.ensure_future(run_in_thread(work))
@@ -208,21 +214,21 @@ async def test_a_thread_is_waited_for_when_its_task_is_cancelled() -> None:
     task.cancel()
     await after(3)
     assert not task.done()
-    go_on.set()
+    release.set()
     with pytest.raises(asyncio.CancelledError):
         await task
     assert finished
 
 
 @pytest.mark.usefixtures("one_thread_each")
-async def test_a_call_that_waits_for_a_thread_is_cancelled_at_once() -> None:
+async def test_call_queued_for_a_thread_is_cancelled_at_once() -> None:
     begun = threading.Event()
-    go_on = threading.Event()
+    release = threading.Event()
     ran = False
 
     def work() -> None:
         begun.set()
-        assert go_on.wait(BOUND)
+        assert release.wait(BOUND)
 
     def other() -> None:
         nonlocal ran
@@ -241,61 +247,61 @@ async def test_a_call_that_waits_for_a_thread_is_cancelled_at_once() -> None:
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
-        go_on.set()
+        release.set()
     assert not ran
 
 
 # Shields.
 
 
-async def test_a_shield_gives_the_result_or_the_error() -> None:
+async def test_shielded_returns_the_result_or_raises_the_error() -> None:
     assert await shielded(after(2)) == "tea"
     with pytest.raises(LookupError, match="no tea"):
         await shielded(fail(2))
 
 
-@pytest.mark.parametrize("turns", [0, 1, 5])
-async def test_what_is_shielded_ends_when_a_scope_is_cancelled(turns: int) -> None:
+@pytest.mark.parametrize("checkpoints", [0, 1, 5])
+async def test_shielded_completes_in_a_cancelled_scope(checkpoints: int) -> None:
     trace = Trace()
-    went_on = False
+    is_resumed = False
 
     with anyio.CancelScope() as scope:
         scope.cancel()
-        await shielded(trace.run(lambda: after(turns)))
+        await shielded(trace.run(lambda: after(checkpoints)))
         await anyio.lowlevel.checkpoint()
-        went_on = True
+        is_resumed = True
     assert trace.finished
-    assert not went_on
+    assert not is_resumed
 
 
-async def test_what_is_shielded_ends_when_its_scope_is_cancelled_meanwhile() -> None:
+async def test_shielded_completes_when_scope_is_cancelled_meanwhile() -> None:
     trace = Trace()
-    go_on = anyio.Event()
+    release = anyio.Event()
 
     async with anyio.create_task_group() as group:
-        group.start_soon(shielded, trace.run(go_on.wait))
+        group.start_soon(shielded, trace.run(release.wait))
         await until(lambda: trace.started)
         group.cancel_scope.cancel()
         with anyio.CancelScope(shield=True):
             await after(3)
             assert not trace.cancelled
-            go_on.set()
+            release.set()
     assert trace.finished
 
 
 @on_asyncio
 @pytest.mark.parametrize("times", [1, 3])
-async def test_what_is_shielded_ends_when_its_task_is_cancelled(times: int) -> None:
+async def test_shielded_completes_when_task_is_cancelled(times: int) -> None:
     trace = Trace()
-    go_on = anyio.Event()
-    task = asyncio.ensure_future(shielded(trace.run(go_on.wait)))
+    release = anyio.Event()
+    task = asyncio.ensure_future(shielded(trace.run(release.wait)))
     await until(lambda: trace.started)
 
     for _ in range(times):
         task.cancel("shutdown")
         await after(2)
     assert not task.done()
-    go_on.set()
+    release.set()
 
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -303,33 +309,33 @@ async def test_what_is_shielded_ends_when_its_task_is_cancelled(times: int) -> N
 
 
 @on_asyncio
-async def test_an_error_behind_a_shield_gives_way_to_the_cancel() -> None:
+async def test_error_in_shielded_is_replaced_by_the_task_cancellation() -> None:
     begun = anyio.Event()
-    go_on = anyio.Event()
+    release = anyio.Event()
 
     async def work() -> None:
         begun.set()
-        await go_on.wait()
+        await release.wait()
         raise LookupError("no tea")
 
     task = asyncio.ensure_future(shielded(work()))
     await begun.wait()
     task.cancel()
     await after(2)
-    go_on.set()
+    release.set()
     with pytest.raises(asyncio.CancelledError):
         await task
 
 
 @on_asyncio
 @pytest.mark.parametrize("cancelled", [False, True])
-async def test_work_that_cancels_itself_behind_a_shield_is_cancelled(cancelled: bool) -> None:
+async def test_shielded_coroutine_that_raises_cancelled_is_cancelled(cancelled: bool) -> None:
     begun = anyio.Event()
-    go_on = anyio.Event()
+    release = anyio.Event()
 
     async def work() -> None:
         begun.set()
-        await go_on.wait()
+        await release.wait()
         raise asyncio.CancelledError
 
     task = asyncio.ensure_future(shielded(work()))
@@ -337,47 +343,51 @@ async def test_work_that_cancels_itself_behind_a_shield_is_cancelled(cancelled: 
     if cancelled:
         task.cancel()
         await after(2)
-    go_on.set()
+    release.set()
     with pytest.raises(asyncio.CancelledError):
         await task
 
 
-# Bounds.
+# Timeouts.
 
 
 @pytest.mark.parametrize("seconds", [None, BOUND])
-@pytest.mark.parametrize("turns", [0, 1, 2, 5])
-async def test_what_comes_in_time_is_given(seconds: float | None, turns: int) -> None:
-    assert await wait_within(seconds, after(turns)) == "tea"
+@pytest.mark.parametrize("checkpoints", [0, 1, 2, 5])
+async def test_wait_within_returns_the_result_in_time(
+    seconds: float | None, checkpoints: int
+) -> None:
+    assert await wait_within(seconds, after(checkpoints)) == "tea"
 
 
 @pytest.mark.parametrize("seconds", [None, BOUND])
-@pytest.mark.parametrize("turns", [0, 1, 2, 5])
-async def test_an_error_in_time_is_raised(seconds: float | None, turns: int) -> None:
+@pytest.mark.parametrize("checkpoints", [0, 1, 2, 5])
+async def test_wait_within_raises_the_error_in_time(
+    seconds: float | None, checkpoints: int
+) -> None:
     with pytest.raises(LookupError, match="no tea"):
-        await wait_within(seconds, fail(turns))
+        await wait_within(seconds, fail(checkpoints))
 
 
-async def test_what_does_not_come_in_time_is_cancelled_and_408() -> None:
+async def test_wait_within_after_timeout_cancels_and_raises_408() -> None:
     trace = Trace()
 
     with pytest.raises(RequestTimeout, match=r"No message arrived within 0\.01 seconds\."):
         await wait_within(SHORT, trace.run(forever))
     assert trace.cancelled
-    assert await after(2) == "tea"  # the task itself is not
+    assert await after(2) == "tea"  # the task itself is not cancelled
 
 
-@pytest.mark.parametrize("turns", [0, 1, 3])
-async def test_a_timeout_of_its_own_is_passed_on(turns: int) -> None:
+@pytest.mark.parametrize("checkpoints", [0, 1, 3])
+async def test_wait_within_raises_timeout_error_of_the_awaitable(checkpoints: int) -> None:
     async def time_out() -> None:
-        await after(turns)
+        await after(checkpoints)
         raise TimeoutError("its own")
 
     with pytest.raises(TimeoutError, match="its own"):
         await wait_within(BOUND, time_out())
 
 
-async def test_a_cancel_from_outside_is_no_timeout() -> None:
+async def test_wait_within_cancelled_from_outside_is_no_timeout() -> None:
     trace = Trace()
 
     async with anyio.create_task_group() as group:
@@ -388,7 +398,7 @@ async def test_a_cancel_from_outside_is_no_timeout() -> None:
 
 
 @on_asyncio
-async def test_a_cancel_is_the_awaitables_to_handle() -> None:
+async def test_wait_within_awaitable_may_suppress_task_cancellation() -> None:
     async def stubborn() -> str:
         for _ in range(3):
             try:
@@ -404,8 +414,8 @@ async def test_a_cancel_is_the_awaitables_to_handle() -> None:
     assert await task == "tea"
 
 
-class Steps:
-    """An awaitable whose steps can only go forward: no ``send``, ``throw`` or ``close``."""
+class OnlyNext:
+    """An awaitable that returns an iterator without ``send``, ``throw`` and ``close``."""
 
     def __init__(self, awaitable: Awaitable[Any]) -> None:
         self.steps = awaitable.__await__()
@@ -420,21 +430,23 @@ class Steps:
         return next(self.steps)
 
 
-@on_asyncio  # the loops of trio send values
+@on_asyncio  # Trio resumes coroutines by send()
 @pytest.mark.parametrize("seconds", [None, BOUND])
-@pytest.mark.parametrize("turns", [0, 1, 2, 5])
-async def test_any_iterator_is_awaited(seconds: float | None, turns: int) -> None:
-    assert await wait_within(seconds, Steps(after(turns))) == "tea"
+@pytest.mark.parametrize("checkpoints", [0, 1, 2, 5])
+async def test_wait_within_awaits_iterator_without_send(
+    seconds: float | None, checkpoints: int
+) -> None:
+    assert await wait_within(seconds, OnlyNext(after(checkpoints))) == "tea"
 
 
 @on_asyncio
-async def test_any_iterator_is_cancelled() -> None:
+async def test_wait_within_cancels_iterator_without_throw() -> None:
     future = asyncio.get_running_loop().create_future()
     with pytest.raises(RequestTimeout):
-        await wait_within(SHORT, Steps(future))
+        await wait_within(SHORT, OnlyNext(future))
     assert future.cancelled()
 
-    waiting = wait_within(BOUND, Steps(asyncio.Event().wait()))
+    waiting = wait_within(BOUND, OnlyNext(asyncio.Event().wait()))
     task = asyncio.ensure_future(waiting)
     await after(2)
     task.cancel()
@@ -443,8 +455,8 @@ async def test_any_iterator_is_cancelled() -> None:
 
 
 @on_asyncio
-@pytest.mark.parametrize("wrap", [lambda awaitable: awaitable, Steps])
-async def test_what_is_closed_half_way_closes_what_it_awaits(
+@pytest.mark.parametrize("wrap", [lambda awaitable: awaitable, OnlyNext])
+async def test_wait_within_closed_half_way_closes_its_awaitable(
     wrap: Callable[[Awaitable[None]], Awaitable[None]],
 ) -> None:
     closed = False
@@ -452,7 +464,7 @@ async def test_what_is_closed_half_way_closes_what_it_awaits(
     async def work() -> None:
         nonlocal closed
         try:
-            await Once()
+            await YieldOnce()
         finally:
             closed = True
 
@@ -464,8 +476,8 @@ async def test_what_is_closed_half_way_closes_what_it_awaits(
     assert closed
 
 
-class Once:
-    """Waits for one turn, on any loop or none."""
+class YieldOnce:
+    """An awaitable that yields once, on any event loop or none."""
 
     def __await__(self) -> Generator[None]:
         yield
@@ -474,8 +486,8 @@ class Once:
 # Cancellation by an event.
 
 
-class ScopedWatch(CancelOnEvent):
-    """Runs the work inside a scope, as streams do; files do not."""
+class CancelInScope(CancelOnEvent):
+    """Run the coroutine inside a scope, as streams do and files do not."""
 
     async def run(
         self, work: Coroutine[Any, Any, None], error: type[Exception] | None = None
@@ -487,83 +499,91 @@ class ScopedWatch(CancelOnEvent):
         await super().run(in_scope(), error)
 
 
-every_watch = pytest.mark.parametrize("make_watch", [CancelOnEvent, ScopedWatch])
+each_class = pytest.mark.parametrize("make_cancellation", [CancelOnEvent, CancelInScope])
 
 
-@every_watch
-async def test_work_that_need_not_wait_is_not_cancelled(make_watch: Any) -> None:
-    watch = make_watch(now)
+@each_class
+async def test_work_that_never_waits_is_not_cancelled_by_the_event(make_cancellation: Any) -> None:
+    cancellation = make_cancellation(now)
     trace = Trace()
 
-    await watch.run(trace.run(now))
+    await cancellation.run(trace.run(now))
     assert trace.finished
 
 
-@every_watch
-@pytest.mark.parametrize("turns", [0, 1, 2, 5])
-async def test_work_ends_and_with_it_the_watch(make_watch: Any, turns: int) -> None:
+@each_class
+@pytest.mark.parametrize("checkpoints", [0, 1, 2, 5])
+async def test_end_of_work_cancels_the_wait_for_the_event(
+    make_cancellation: Any, checkpoints: int
+) -> None:
     work, wait = Trace(), Trace()
-    watch = make_watch(lambda: wait.run(forever))
+    cancellation = make_cancellation(lambda: wait.run(forever))
 
-    await watch.run(work.run(lambda: after(turns)))
+    await cancellation.run(work.run(lambda: after(checkpoints)))
     assert work.finished
-    assert not watch.has_fired
+    assert not cancellation.has_fired
     assert wait.started == wait.cancelled
 
 
-@every_watch
-@pytest.mark.parametrize("turns", [0, 1, 2, 5])
-async def test_work_that_is_released_is_not_cancelled(make_watch: Any, turns: int) -> None:
-    watch = make_watch(lambda: after(turns))
+@each_class
+@pytest.mark.parametrize("checkpoints", [0, 1, 2, 5])
+async def test_event_after_disarm_does_not_cancel_the_work(
+    make_cancellation: Any, checkpoints: int
+) -> None:
+    cancellation = make_cancellation(lambda: after(checkpoints))
     trace = Trace()
 
     async def work() -> None:
-        watch.disarm()
-        await after(turns + 10)
+        cancellation.disarm()
+        await after(checkpoints + 10)
 
-    await watch.run(trace.run(work))
+    await cancellation.run(trace.run(work))
     assert trace.finished
-    assert not watch.has_fired
+    assert not cancellation.has_fired
     assert not trace.cancelled
 
 
-@every_watch
-@pytest.mark.parametrize("turns", [0, 1, 2, 5])
-async def test_a_watch_that_ends_cancels_the_work(make_watch: Any, turns: int) -> None:
+@each_class
+@pytest.mark.parametrize("checkpoints", [0, 1, 2, 5])
+async def test_event_cancels_the_work_but_not_the_task(
+    make_cancellation: Any, checkpoints: int
+) -> None:
     work = Trace()
-    watch = make_watch(lambda: after(turns))
+    cancellation = make_cancellation(lambda: after(checkpoints))
 
-    await watch.run(work.run(forever))
+    await cancellation.run(work.run(forever))
     assert work.cancelled
-    assert watch.has_fired
-    assert await after(3) == "tea"  # the task itself is not cancelled
+    assert cancellation.has_fired
+    assert await after(3) == "tea"  # the task itself is not cancelled cancelled
 
 
-@every_watch
-@pytest.mark.parametrize("turns", [0, 1, 2, 5])
-async def test_an_error_of_the_work_is_raised_as_it_is(make_watch: Any, turns: int) -> None:
+@each_class
+@pytest.mark.parametrize("checkpoints", [0, 1, 2, 5])
+async def test_error_of_the_work_is_raised_unchanged(
+    make_cancellation: Any, checkpoints: int
+) -> None:
     wait = Trace()
 
     with pytest.raises(LookupError, match="no tea"):
-        await make_watch(lambda: wait.run(forever)).run(fail(turns))
+        await make_cancellation(lambda: wait.run(forever)).run(fail(checkpoints))
     assert wait.started == wait.cancelled
 
 
-@every_watch
-@pytest.mark.parametrize("turns", [0, 1, 2, 5])
-async def test_an_error_of_the_watch_is_raised_as_it_is_and_cancels_the_work(
-    make_watch: Any, turns: int
+@each_class
+@pytest.mark.parametrize("checkpoints", [0, 1, 2, 5])
+async def test_error_of_the_event_is_raised_and_cancels_the_work(
+    make_cancellation: Any, checkpoints: int
 ) -> None:
     work = Trace()
 
     with pytest.raises(LookupError, match="no tea"):
-        await make_watch(lambda: fail(turns)).run(work.run(forever))
+        await make_cancellation(lambda: fail(checkpoints)).run(work.run(forever))
     assert work.cancelled
     assert await after(3) == "tea"
 
 
-@every_watch
-async def test_an_error_of_the_work_while_it_is_cancelled_is_raised(make_watch: Any) -> None:
+@each_class
+async def test_error_of_the_work_during_cancellation_is_raised(make_cancellation: Any) -> None:
     async def work() -> None:
         try:
             await anyio.sleep_forever()
@@ -571,12 +591,12 @@ async def test_an_error_of_the_work_while_it_is_cancelled_is_raised(make_watch: 
             raise LookupError("no tea")
 
     with pytest.raises(LookupError, match="no tea"):
-        await make_watch(now).run(work())
+        await make_cancellation(now).run(work())
     assert await after(3) == "tea"
 
 
-@every_watch
-async def test_work_may_clean_up_while_it_is_cancelled(make_watch: Any) -> None:
+@each_class
+async def test_work_cancelled_by_the_event_may_await_in_clean_up(make_cancellation: Any) -> None:
     cleaned = False
 
     async def work() -> None:
@@ -587,68 +607,72 @@ async def test_work_may_clean_up_while_it_is_cancelled(make_watch: Any) -> None:
             await shielded(after(3))
             cleaned = True
 
-    watch = make_watch(now)
-    await watch.run(work())
-    assert watch.has_fired
+    cancellation = make_cancellation(now)
+    await cancellation.run(work())
+    assert cancellation.has_fired
     assert cleaned
 
 
-@every_watch
-@pytest.mark.parametrize("turns", [0, 1, 2, 3, 4, 5, 8])
-async def test_work_and_watch_that_end_at_about_the_same_time_leave_the_task_alone(
-    make_watch: Any,
-    turns: int,
+@each_class
+@pytest.mark.parametrize("checkpoints", [0, 1, 2, 3, 4, 5, 8])
+async def test_work_and_event_that_end_together_do_not_cancel_the_task(
+    make_cancellation: Any,
+    checkpoints: int,
 ) -> None:
     work = Trace()
-    watch = make_watch(lambda: after(3))
+    cancellation = make_cancellation(lambda: after(3))
 
-    await watch.run(work.run(lambda: after(turns)))
+    await cancellation.run(work.run(lambda: after(checkpoints)))
     assert work.finished != work.cancelled
-    assert watch.has_fired or work.finished
+    assert cancellation.has_fired or work.finished
     assert await after(3) == "tea"
 
 
-@every_watch
-@pytest.mark.parametrize("turns", [0, 1, 2, 5])
-async def test_a_cancel_from_outside_ends_work_and_watch(make_watch: Any, turns: int) -> None:
+@each_class
+@pytest.mark.parametrize("checkpoints", [0, 1, 2, 5])
+async def test_scope_cancelled_from_outside_ends_work_and_event(
+    make_cancellation: Any, checkpoints: int
+) -> None:
     work, wait = Trace(), Trace()
-    watch = make_watch(lambda: wait.run(forever))
+    cancellation = make_cancellation(lambda: wait.run(forever))
 
     async with anyio.create_task_group() as group:
-        group.start_soon(watch.run, work.run(forever))
+        group.start_soon(cancellation.run, work.run(forever))
         await until(lambda: work.started)
-        await after(turns)
+        await after(checkpoints)
         group.cancel_scope.cancel()
     assert work.cancelled
     assert wait.started == wait.cancelled
-    assert not watch.has_fired
+    assert not cancellation.has_fired
 
 
-@every_watch
+@each_class
 @on_asyncio
-@pytest.mark.parametrize("turns", [0, 1, 2, 3, 4, 5])
-async def test_a_cancelled_task_is_cancelled_whatever_the_watch_says(
-    make_watch: Any, turns: int
+@pytest.mark.parametrize("checkpoints", [0, 1, 2, 3, 4, 5])
+async def test_task_cancelled_around_the_event_is_cancelled_once(
+    make_cancellation: Any, checkpoints: int
 ) -> None:
     work = Trace()
-    watch = make_watch(lambda: after(2))
+    cancellation = make_cancellation(lambda: after(2))
 
     async def run() -> None:
-        await watch.run(work.run(forever))
+        await cancellation.run(work.run(forever))
         await anyio.sleep_forever()
 
     task = asyncio.ensure_future(run())
-    await after(turns)
+    await after(checkpoints)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
     assert task.cancelling() == 1
 
 
-@every_watch
+@each_class
 @on_asyncio
-async def test_a_task_that_refused_a_cancel_before_is_watched_all_the_same(make_watch: Any) -> None:
-    watch = make_watch(now)
+async def test_event_cancels_work_in_task_that_suppressed_a_cancellation(
+    make_cancellation: Any,
+) -> None:
+    cancellation = make_cancellation(now)
     begun = anyio.Event()
 
     async def run() -> str:
@@ -656,20 +680,20 @@ async def test_a_task_that_refused_a_cancel_before_is_watched_all_the_same(make_
             begun.set()
             await anyio.sleep_forever()
         except asyncio.CancelledError:
-            await watch.run(forever())
+            await cancellation.run(forever())
         return await after(3)
 
     task = asyncio.ensure_future(run())
     await begun.wait()
     task.cancel()
     assert await task == "tea"
-    assert watch.has_fired
+    assert cancellation.has_fired
 
 
-@every_watch
+@each_class
 @on_asyncio
-async def test_a_watch_that_will_not_be_cancelled_cancels_no_work_that_is_over(
-    make_watch: Any,
+async def test_event_that_suppresses_cancellation_cancels_no_ended_work(
+    make_cancellation: Any,
 ) -> None:
     async def wait() -> None:
         try:
@@ -677,14 +701,14 @@ async def test_a_watch_that_will_not_be_cancelled_cancels_no_work_that_is_over(
         except asyncio.CancelledError:
             return
 
-    watch = make_watch(wait)
-    await watch.run(after(8))
+    cancellation = make_cancellation(wait)
+    await cancellation.run(after(8))
     assert await after(3) == "tea"
-    assert not watch.has_fired
+    assert not cancellation.has_fired
 
 
-@every_watch
-async def test_an_error_of_a_watch_that_is_cancelled_is_raised(make_watch: Any) -> None:
+@each_class
+async def test_error_of_the_event_during_its_cancellation_is_raised(make_cancellation: Any) -> None:
     async def wait() -> None:
         try:
             await anyio.sleep_forever()
@@ -692,14 +716,14 @@ async def test_an_error_of_a_watch_that_is_cancelled_is_raised(make_watch: Any) 
             raise LookupError("no tea")
 
     with pytest.raises(LookupError, match="no tea"):
-        await make_watch(wait).run(after(8))
+        await make_cancellation(wait).run(after(8))
     assert await after(3) == "tea"
 
 
-@every_watch
+@each_class
 @pytest.mark.parametrize("first", [0, 1, 2])
-async def test_the_first_of_several_waits_ends_the_work_and_the_others(
-    make_watch: Any, first: int
+async def test_first_of_several_events_cancels_work_and_other_events(
+    make_cancellation: Any, first: int
 ) -> None:
     work = Trace()
     waits = [Trace() for _ in range(3)]
@@ -710,30 +734,34 @@ async def test_the_first_of_several_waits_ends_the_work_and_the_others(
 
         return lambda: waits[number].run(wait)
 
-    watch = make_watch(*map(make, range(3)))
-    await watch.run(work.run(forever))
-    assert watch.has_fired
+    cancellation = make_cancellation(*map(make, range(3)))
+    await cancellation.run(work.run(forever))
+    assert cancellation.has_fired
     assert work.cancelled
     assert [wait.finished for wait in waits] == [number == first for number in range(3)]
     assert [wait.cancelled for wait in waits] == [number != first for number in range(3)]
     assert await after(3) == "tea"
 
 
-@every_watch
-@pytest.mark.parametrize("turns", [0, 1, 2])
-async def test_waits_that_end_at_once_cancel_the_task_once(make_watch: Any, turns: int) -> None:
-    watch = make_watch(lambda: after(turns), lambda: after(turns), lambda: after(turns))
+@each_class
+@pytest.mark.parametrize("checkpoints", [0, 1, 2])
+async def test_events_that_fire_together_cancel_the_work_once(
+    make_cancellation: Any, checkpoints: int
+) -> None:
+    cancellation = make_cancellation(
+        lambda: after(checkpoints), lambda: after(checkpoints), lambda: after(checkpoints)
+    )
 
-    await watch.run(forever())
-    assert watch.has_fired
+    await cancellation.run(forever())
+    assert cancellation.has_fired
     assert await after(3) == "tea"
 
 
-@every_watch
+@each_class
 @on_asyncio
 @pytest.mark.parametrize("times", [1, 3])
-async def test_waits_that_take_their_time_are_waited_for_whoever_cancels(
-    make_watch: Any, times: int
+async def test_task_cancelled_waits_for_slow_clean_up_of_the_event(
+    make_cancellation: Any, times: int
 ) -> None:
     ended = False
 
@@ -746,8 +774,8 @@ async def test_waits_that_take_their_time_are_waited_for_whoever_cancels(
                 await asyncio.sleep(0)
             ended = True
 
-    task = asyncio.ensure_future(make_watch(wait).run(after(2)))
-    await after(3)  # the work is over
+    task = asyncio.ensure_future(make_cancellation(wait).run(after(2)))
+    await after(3)  # the work has ended
     for _ in range(times):
         task.cancel()
         await asyncio.sleep(0)
@@ -756,37 +784,37 @@ async def test_waits_that_take_their_time_are_waited_for_whoever_cancels(
     assert ended
 
 
-@every_watch
+@each_class
 @pytest.mark.parametrize("fires", [True, False])
-async def test_the_turns_end_where_the_watch_fires(make_watch: Any, fires: bool) -> None:
-    watch = make_watch(now if fires else forever)
+async def test_burst_ends_when_the_event_fires(make_cancellation: Any, fires: bool) -> None:
+    cancellation = make_cancellation(now if fires else forever)
     left: list[int] = []
 
     async def work() -> None:
-        turns = watch.start_burst(3)
-        next(turns)
+        burst = cancellation.start_burst(3)
+        next(burst)
         try:
             await after(3)
         finally:
-            left.append(len([*turns]))
+            left.append(len([*burst]))
 
-    await watch.run(work())
+    await cancellation.run(work())
     assert left == [0 if fires else 2]
 
 
-@every_watch
-async def test_work_that_never_waits_starts_no_wait(make_watch: Any) -> None:
+@each_class
+async def test_work_that_never_waits_completes_no_event(make_cancellation: Any) -> None:
     wait = Trace()
-    watch = make_watch(lambda: wait.run(forever))
+    cancellation = make_cancellation(lambda: wait.run(forever))
 
-    await watch.run(now())
-    assert not watch.has_fired
+    await cancellation.run(now())
+    assert not cancellation.has_fired
     assert not wait.finished
 
 
-@pytest.mark.parametrize("turns", [0, 1])
-async def test_what_does_not_come_in_time_is_the_error_asked_for(turns: int) -> None:
-    assert await wait_within(BOUND, after(turns), KeyError) == "tea"
+@pytest.mark.parametrize("checkpoints", [0, 1])
+async def test_wait_within_with_error_class_raises_it_after_timeout(checkpoints: int) -> None:
+    assert await wait_within(BOUND, after(checkpoints), KeyError) == "tea"
     with pytest.raises(KeyError, match=r"0\.01"):
         await wait_within(SHORT, forever(), KeyError)
 
@@ -821,7 +849,7 @@ async def test_many_checkpoints_of_the_work_start_the_events() -> None:
 
 @on_asyncio
 @pytest.mark.parametrize("outcome", ["raises", "waits", "returns"])
-async def test_task_cancel_at_a_checkpoint_is_the_works_to_handle(outcome: str) -> None:
+async def test_task_cancelled_at_a_checkpoint_may_suppress_it(outcome: str) -> None:
     cancellation = CancelOnEvent(forever)
     log: list[str] = []
 
@@ -829,23 +857,23 @@ async def test_task_cancel_at_a_checkpoint_is_the_works_to_handle(outcome: str) 
         try:
             await cancellation.checkpoint()
         except asyncio.CancelledError:
-            log.append("told")
+            log.append("cancelled")
             if outcome == "raises":
                 raise
             if outcome == "waits":
                 await after(3)
-        log.append("went on")
+        log.append("resumed")
 
     task = asyncio.ensure_future(cancellation.run(work()))
     await after(1)
     task.cancel()
     await asyncio.wait([task])
     assert task.cancelled() == (outcome == "raises")
-    assert log == (["told"] if outcome == "raises" else ["told", "went on"])
+    assert log == (["cancelled"] if outcome == "raises" else ["cancelled", "resumed"])
 
 
 @on_asyncio
-async def test_task_cancel_after_the_scope_was_left_is_not_swallowed() -> None:
+async def test_task_cancelled_after_the_scope_was_left_is_cancelled() -> None:
     cancellation = CancelOnEvent(now)
 
     async def work() -> None:
@@ -860,19 +888,19 @@ async def test_task_cancel_after_the_scope_was_left_is_not_swallowed() -> None:
     assert cancellation.has_fired
 
 
-# Which loop it is.
+# Detection of the event loop.
 
 
-async def test_the_asyncio_task_is_known(anyio_backend_name: str) -> None:
+async def test_asyncio_task_is_none_on_trio(anyio_backend_name: str) -> None:
     assert (asyncio_task() is not None) is (anyio_backend_name == "asyncio")
 
 
-def test_no_task_runs_outside_a_loop() -> None:
+def test_asyncio_task_outside_an_event_loop_is_none() -> None:
     assert asyncio_task() is None
 
 
-def host(main: Callable[[], Awaitable[Any]]) -> Any:
-    """Run ``main`` on trio as a guest of asyncio."""
+def run_trio_as_guest(main: Callable[[], Awaitable[Any]]) -> Any:
+    """Run ``main`` on Trio as a guest of asyncio."""
 
     async def run() -> Any:
         loop = asyncio.get_running_loop()
@@ -887,37 +915,37 @@ def host(main: Callable[[], Awaitable[Any]]) -> Any:
     return asyncio.run(run())
 
 
-@every_watch
-def test_trio_as_a_guest_of_asyncio_is_trio(make_watch: Any) -> None:
+@each_class
+def test_trio_as_a_guest_of_asyncio_is_detected_as_trio(make_cancellation: Any) -> None:
     async def main() -> list[Any]:
-        watch = make_watch(now)
-        await watch.run(forever())
+        cancellation = make_cancellation(now)
+        await cancellation.run(forever())
         with pytest.raises(RequestTimeout):
             await wait_within(SHORT, forever())
         return [
             asyncio_task(),
-            watch.has_fired,
+            cancellation.has_fired,
             await wait_within(BOUND, after(0)),
             await wait_within(BOUND, after(3)),
             await shielded(after(3)),
             is_asyncio(),
         ]
 
-    assert host(main) == [None, True, "tea", "tea", "tea", False]
+    assert run_trio_as_guest(main) == [None, True, "tea", "tea", "tea", False]
 
 
 @pytest.mark.parametrize("is_imported", [True, False])
-async def test_asyncio_is_told_from_trio(
+async def test_is_asyncio_with_and_without_trio_imported(
     is_imported: bool, anyio_backend_name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not is_imported:
         if anyio_backend_name == "trio":
-            pytest.skip("trio cannot run without")
+            pytest.skip("Trio cannot run without its module")
         monkeypatch.delitem(sys.modules, "trio")
     assert is_asyncio() is (anyio_backend_name == "asyncio")
 
 
-async def test_task_that_is_started_runs_and_ends() -> None:
+async def test_started_task_runs_until_cancelled() -> None:
     begun = anyio.Event()
 
     async def work() -> None:
@@ -933,7 +961,7 @@ async def test_task_that_is_started_runs_and_ends() -> None:
 
 
 @on_asyncio
-async def test_run_waits_for_the_end_of_the_wait_for_an_event() -> None:
+async def test_run_waits_for_the_clean_up_of_the_event() -> None:
     log: list[str] = []
 
     async def event() -> None:
