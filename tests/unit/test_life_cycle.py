@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 
-# A form without its closing delimiter: a field, and a file of 2.4 MB, larger than one write to disk.
+# A form without its closing delimiter: a field, and a file of 2.4 MB (1 MiB is written at a time).
 TRUNCATED = [
     file("f", "x", b"x" * 60_000)[:-2],
     *[b"y" * 60_000] * 40,
