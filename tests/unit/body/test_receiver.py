@@ -1,4 +1,4 @@
-"""Bodies: every byte once, in order, within its bounds, whoever reads, polls, waits or leaves."""
+"""The body: each byte is read once, in order and within the limits, by any mix of readers."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.anyio
 
 on_asyncio = pytest.mark.parametrize("anyio_backend", ["asyncio"])
 
-# Seconds that a test waits where nothing comes.
+# Seconds that a test waits for a message that does not arrive.
 SHORT = 0.01
 
 KiB = 1024
@@ -45,7 +45,7 @@ def part(body: bytes, *, more: bool = True) -> Message:
 
 
 def whole(*chunks: bytes) -> list[Message]:
-    """Give the messages of a body, the last chunk in the last one."""
+    """Return the messages of a body, one for each chunk."""
     return [part(chunk, more=at < len(chunks)) for at, chunk in enumerate(chunks, 1)]
 
 
@@ -55,7 +55,7 @@ async def forget(scope: Scope) -> None:
 
 
 async def settle() -> None:
-    """Let everything run that can."""
+    """Yield to the event loop until all tasks wait."""
     for _ in range(20):
         await anyio.lowlevel.checkpoint()
 
@@ -84,7 +84,7 @@ async def abandon(body: Body) -> None:
 
 
 async def poll(body: Body) -> bool:
-    """Poll as often as a server may need to bring the news."""
+    """Poll until the disconnect has arrived, ten times at most."""
     for _ in range(10):
         if await body.is_disconnected():
             return True
@@ -93,9 +93,9 @@ async def poll(body: Body) -> bool:
 
 @pytest.fixture(autouse=True)
 def quiet(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """Let no task go unfinished and no error unseen, of which asyncio would only write a log."""
+    """Fail the test if asyncio logs an unfinished task or an error that was never retrieved."""
     yield
-    gc.collect(1)  # what is younger than the test
+    gc.collect(1)  # the objects of this test
     assert [record.getMessage() for record in caplog.records if record.name == "asyncio"] == []
 
 
@@ -112,12 +112,12 @@ CHUNKS: list[list[bytes]] = [
 ]  # fmt: skip
 
 
-# The whole of it.
+# Reading the whole body.
 
 
 @pytest.mark.parametrize("turns", [0, 1, 3])
 @pytest.mark.parametrize("chunks", CHUNKS)
-async def test_a_body_is_read_whole_and_once(chunks: list[bytes], turns: int) -> None:
+async def test_body_is_read_whole_and_kept(chunks: list[bytes], turns: int) -> None:
     client = Client(*whole(*chunks), checkpoints=turns)
     body = Body(client.receive)
 
@@ -129,7 +129,7 @@ async def test_a_body_is_read_whole_and_once(chunks: list[bytes], turns: int) ->
 
 @pytest.mark.parametrize("turns", [0, 1, 3])
 @pytest.mark.parametrize("chunks", CHUNKS)
-async def test_a_body_is_streamed_without_empty_chunks(chunks: list[bytes], turns: int) -> None:
+async def test_stream_yields_no_empty_chunks(chunks: list[bytes], turns: int) -> None:
     client = Client(*whole(*chunks), checkpoints=turns)
 
     assert await chunks_of(Body(client.receive)) == [chunk for chunk in chunks if chunk]
@@ -146,15 +146,13 @@ async def test_a_body_is_streamed_without_empty_chunks(chunks: list[bytes], turn
         ([{"type": "http.request", "body": None, "more_body": True}, part(b"a", more=False)], b"a"),
     ],
 )  # fmt: skip
-async def test_what_a_message_leaves_out_has_its_default(
-    messages: list[Message], data: bytes
-) -> None:
+async def test_missing_keys_of_message_have_defaults(messages: list[Message], data: bytes) -> None:
     assert await read(Body(Client(*messages).receive)) == data
     assert b"".join(await chunks_of(Body(Client(*messages).receive))) == data
 
 
 @pytest.mark.parametrize("turns", [0, 1])
-async def test_another_message_is_an_error_that_names_it(turns: int) -> None:
+async def test_unexpected_message_raises_an_error_with_its_type(turns: int) -> None:
     client = Client({"type": "websocket.connect"}, checkpoints=turns)
 
     with pytest.raises(RuntimeError, match=r"'websocket\.connect' where an HTTP message was due"):
@@ -166,7 +164,9 @@ USES = [read, stream, watch, abandon, poll]
 
 @pytest.mark.parametrize("use", USES)
 @pytest.mark.parametrize("turns", [0, 1, 3])
-async def test_an_error_of_receive_is_raised(turns: int, use: Callable[[Body], Any]) -> None:
+async def test_error_of_receive_is_raised_in_the_reader(
+    turns: int, use: Callable[[Body], Any]
+) -> None:
     calls = 0
 
     async def receive() -> Message:
@@ -186,7 +186,7 @@ async def test_an_error_of_receive_is_raised(turns: int, use: Callable[[Body], A
 
 
 @pytest.mark.parametrize("use", USES)
-async def test_an_error_of_calling_receive_is_raised(use: Callable[[Body], Any]) -> None:
+async def test_error_of_the_call_of_receive_is_raised(use: Callable[[Body], Any]) -> None:
     calls = 0
 
     def receive() -> Awaitable[Message]:
@@ -200,9 +200,7 @@ async def test_an_error_of_calling_receive_is_raised(use: Callable[[Body], Any])
         await use(Body(receive))
 
 
-async def test_an_error_that_comes_after_the_poll_is_nobodys_and_the_next_asker_gets_the_next() -> (
-    None
-):
+async def test_receive_error_after_poll_reaches_next_reader() -> None:
     go_on = anyio.Event()
     calls = 0
 
@@ -244,7 +242,7 @@ class Late:
 
 @pytest.mark.parametrize("call", [Body.is_disconnected, Body.wait_disconnected])
 @pytest.mark.parametrize("again", [1, 3])
-async def test_a_poll_loses_nothing_of_a_receive_that_waits_with_its_message_in_hand(
+async def test_poll_keeps_message_of_receive_that_waits_after_taking_it(
     call: Callable[[Body], Awaitable[Any]], again: int
 ) -> None:
     body = Body(Late(*whole(b"ab", b"cd", b"ef")))
@@ -256,7 +254,7 @@ async def test_a_poll_loses_nothing_of_a_receive_that_waits_with_its_message_in_
     await body.close()
 
 
-async def test_a_poll_calls_receive_with_the_variables_of_who_asks() -> None:
+async def test_poll_calls_receive_in_the_context_of_its_caller() -> None:
     variable: ContextVar[str] = ContextVar("variable", default="")
     seen: list[str] = []
 
@@ -270,7 +268,7 @@ async def test_a_poll_calls_receive_with_the_variables_of_who_asks() -> None:
 
 
 @pytest.mark.parametrize("polls", range(4))
-async def test_nobody_reads_on_past_an_error_of_receive(polls: int) -> None:
+async def test_read_after_receive_error_raises_the_error_again(polls: int) -> None:
     receive = Late(part(b"ab"), LookupError("lost"), part(b"ef", more=False))
     body = Body(receive)
 
@@ -286,7 +284,7 @@ async def test_nobody_reads_on_past_an_error_of_receive(polls: int) -> None:
 
 
 @on_asyncio
-async def test_nobody_reads_on_past_an_error_that_comes_at_once() -> None:
+async def test_read_after_immediate_receive_error_raises_it_again() -> None:
     given: deque[Message | Exception] = deque([LookupError("lost"), *whole(b"ef")])
 
     async def receive() -> Message:
@@ -302,7 +300,7 @@ async def test_nobody_reads_on_past_an_error_that_comes_at_once() -> None:
         await read(shared_body(scope, receive))
 
 
-async def test_who_watches_after_an_error_of_receive_hears_of_the_end() -> None:
+async def test_wait_disconnected_after_receive_error_returns() -> None:
     body = Body(Late(LookupError("lost"), LEFT))
 
     with pytest.raises(LookupError):
@@ -330,7 +328,7 @@ async def test_who_watches_after_an_error_of_receive_hears_of_the_end() -> None:
     ],
 )
 @pytest.mark.parametrize("turns", [0, 1])
-async def test_a_body_over_its_limit_is_refused_as_it_arrives(
+async def test_body_over_limit_raises_413_as_soon_as_bytes_exceed_it(
     chunks: list[bytes], limit: int, calls: int, turns: int
 ) -> None:
     client = Client(*whole(*chunks), checkpoints=turns)
@@ -349,7 +347,7 @@ async def test_a_body_over_its_limit_is_refused_as_it_arrives(
 
 
 @pytest.mark.parametrize("chunks", [[b"abcdef"], [b"abc", b"def"], [b"ab", b"cd", b"ef", b""]])
-async def test_each_reader_has_a_limit_of_its_own(chunks: list[bytes]) -> None:
+async def test_each_reader_applies_its_own_limit(chunks: list[bytes]) -> None:
     body = Body(Client(*whole(*chunks)).receive)
 
     for limit, fits in [(3, False), (6, True), (5, False), (None, True), (0, False), (7, True)]:
@@ -360,7 +358,7 @@ async def test_each_reader_has_a_limit_of_its_own(chunks: list[bytes]) -> None:
                 await read(body, limit)
 
 
-async def test_a_stream_has_no_limit_and_takes_on_what_was_read() -> None:
+async def test_stream_has_no_limit_and_starts_with_buffered_bytes() -> None:
     body = Body(Client(*whole(b"ab", b"cd", b"ef", b"gh")).receive)
 
     with pytest.raises(ContentTooLarge):
@@ -368,12 +366,12 @@ async def test_a_stream_has_no_limit_and_takes_on_what_was_read() -> None:
     assert await chunks_of(body) == [b"ab", b"cd", b"ef", b"gh"]
 
 
-# The client leaves.
+# Disconnects.
 
 
 @pytest.mark.parametrize("turns", [0, 1])
 @pytest.mark.parametrize("chunks", [[], [b""], [b"abc"], [b"abc", b"", b"def"]])
-async def test_a_client_that_leaves_early_is_told_again_and_again(
+async def test_each_read_after_early_disconnect_raises_client_disconnect(
     chunks: list[bytes], turns: int
 ) -> None:
     client = Client(*map(part, chunks), LEFT, checkpoints=turns)
@@ -388,13 +386,13 @@ async def test_a_client_that_leaves_early_is_told_again_and_again(
 
 
 @pytest.mark.parametrize("chunks", [[], [b"abc"], [b"abc", b"", b"def"]])
-async def test_a_stream_hands_out_what_came_and_then_tells_that_the_client_left(
+async def test_stream_yields_received_bytes_then_raises_client_disconnect(
     chunks: list[bytes],
 ) -> None:
     body = Body(Client(*map(part, chunks), LEFT).receive)
     got: list[bytes] = []
 
-    with pytest.raises(ClientDisconnect):  # noqa: PT012 - what came first is looked at below
+    with pytest.raises(ClientDisconnect):  # noqa: PT012 - the first chunks are checked below
         async for chunk in body.stream(BOUND):
             got.append(chunk)  # noqa: PERF401 - as above
     assert got == [chunk for chunk in chunks if chunk]
@@ -404,7 +402,7 @@ async def test_a_stream_hands_out_what_came_and_then_tells_that_the_client_left(
         await read(body)
 
 
-async def test_a_client_may_leave_once_its_body_is_complete() -> None:
+async def test_disconnect_after_complete_body_raises_nothing() -> None:
     body = Body(Client(*whole(b"abc", b"def"), LEFT).receive)
 
     assert await poll(body)
@@ -416,7 +414,7 @@ async def test_a_client_may_leave_once_its_body_is_complete() -> None:
 
 
 @pytest.mark.parametrize("chunks", [[], [b""], [b"abc"], [b"abc", b"def"]])
-async def test_a_body_that_does_not_come_is_408_and_may_come_later(chunks: list[bytes]) -> None:
+async def test_body_after_timeout_408_can_be_read_later(chunks: list[bytes]) -> None:
     client = Client(*map(part, chunks))
     body = Body(client.receive)
 
@@ -427,7 +425,7 @@ async def test_a_body_that_does_not_come_is_408_and_may_come_later(chunks: list[
     assert await read(body) == b"".join([*chunks, b"ghi"])
 
 
-async def test_a_stream_that_does_not_come_is_408() -> None:
+async def test_stream_timeout_raises_408() -> None:
     body = Body(Client(part(b"abc")).receive)
     stream = body.stream(SHORT)
 
@@ -436,7 +434,7 @@ async def test_a_stream_that_does_not_come_is_408() -> None:
         await anext(stream)
 
 
-async def test_a_body_that_a_poll_waits_for_is_408_too() -> None:
+async def test_body_timeout_counts_the_call_of_a_poll() -> None:
     client = Client()
     body = Body(client.receive)
 
@@ -455,7 +453,7 @@ async def test_a_body_that_a_poll_waits_for_is_408_too() -> None:
 # Streamed bodies.
 
 
-async def test_what_was_streamed_is_gone() -> None:
+async def test_body_after_stream_raises_body_consumed() -> None:
     body = Body(Client(*whole(b"abc", b"def")).receive)
     await chunks_of(body)
 
@@ -466,7 +464,7 @@ async def test_what_was_streamed_is_gone() -> None:
         await body.replay()()
 
 
-async def test_what_was_streamed_half_is_gone() -> None:
+async def test_body_after_partial_stream_raises_body_consumed() -> None:
     body = Body(Client(*whole(b"abc", b"def")).receive)
     async with aclosing(body.stream(BOUND)) as stream:
         assert await anext(stream) == b"abc"
@@ -479,7 +477,7 @@ async def test_what_was_streamed_half_is_gone() -> None:
             await use(body)
 
 
-async def test_a_stream_that_was_not_begun_takes_nothing() -> None:
+async def test_unstarted_stream_consumes_nothing() -> None:
     body = Body(Client(*whole(b"abc", b"def")).receive)
     stream = body.stream(BOUND)
 
@@ -488,7 +486,7 @@ async def test_a_stream_that_was_not_begun_takes_nothing() -> None:
     assert await chunks_of(body) == [b"abcdef"]
 
 
-async def test_a_body_that_was_read_may_be_streamed_again_and_again() -> None:
+async def test_read_body_can_be_streamed_many_times() -> None:
     for data in (b"abc", b""):
         body = Body(Client(*whole(data)).receive)
         await read(body)
@@ -496,7 +494,7 @@ async def test_a_body_that_was_read_may_be_streamed_again_and_again() -> None:
             assert await chunks_of(body) == [data] * bool(data)
 
 
-async def test_a_stream_that_is_broken_off_is_closed_with_its_body() -> None:
+async def test_unfinished_stream_is_closed_with_its_body() -> None:
     scope: Scope = {}
     body = shared_body(scope, Client(*whole(b"abc", b"def")).receive)
     async for chunk in body.stream(BOUND):
@@ -508,7 +506,7 @@ async def test_a_stream_that_is_broken_off_is_closed_with_its_body() -> None:
     await settle()
 
 
-async def test_a_stream_that_is_being_read_does_not_keep_its_body_from_being_closed() -> None:
+async def test_body_can_be_closed_while_its_stream_is_read() -> None:
     client = Client()
     body = Body(client.receive)
 
@@ -545,7 +543,7 @@ async def cancelled_after(turns: int, run: Callable[[], Awaitable[Any]]) -> bool
 
 
 @pytest.mark.parametrize("turns", range(60))
-async def test_a_reader_that_is_cancelled_anywhere_loses_nothing(turns: int) -> None:
+async def test_reader_cancelled_at_any_await_loses_no_byte(turns: int) -> None:
     chunks = [b"ab", b"", b"cd", b"ef", b"gh", b"ij"]
     client = Client(*whole(*chunks), checkpoints=3)
     body = Body(client.receive)
@@ -557,7 +555,7 @@ async def test_a_reader_that_is_cancelled_anywhere_loses_nothing(turns: int) -> 
 
 @pytest.mark.parametrize("turns", range(12))
 @pytest.mark.parametrize("call", [Body.is_disconnected, Body.wait_disconnected])
-async def test_a_poll_that_is_cancelled_anywhere_loses_nothing(
+async def test_poll_cancelled_at_any_await_loses_no_byte(
     turns: int, call: Callable[[Body], Awaitable[Any]]
 ) -> None:
     client = Client(*whole(b"ab", b"", b"cd", b"ef"), checkpoints=2)
@@ -570,7 +568,7 @@ async def test_a_poll_that_is_cancelled_anywhere_loses_nothing(
 
 
 @pytest.mark.parametrize("turns", range(20))
-async def test_a_reader_that_is_cancelled_beside_a_watch_loses_nothing(turns: int) -> None:
+async def test_reader_cancelled_during_wait_disconnected_loses_no_byte(turns: int) -> None:
     client = Client(*whole(b"ab", b"", b"cd", b"ef"), checkpoints=2)
     body = Body(client.receive)
 
@@ -587,7 +585,7 @@ async def test_a_reader_that_is_cancelled_beside_a_watch_loses_nothing(turns: in
 
 @pytest.mark.parametrize("turns", [0, 1, 3])
 @pytest.mark.parametrize("chunks", CHUNKS)
-async def test_readers_at_the_same_time_read_the_same(chunks: list[bytes], turns: int) -> None:
+async def test_concurrent_readers_get_the_same_body(chunks: list[bytes], turns: int) -> None:
     client = Client(*whole(*chunks), checkpoints=turns)
     body = Body(client.receive)
     got: list[bytes] = []
@@ -606,7 +604,7 @@ async def test_readers_at_the_same_time_read_the_same(chunks: list[bytes], turns
 @pytest.mark.parametrize("uses", [(read, stream), (stream, read), (stream, stream)])
 @pytest.mark.parametrize("later", range(12))
 @pytest.mark.parametrize("turns", [1, 3])
-async def test_a_reader_and_a_stream_at_the_same_time_give_the_whole_or_an_error(
+async def test_concurrent_body_and_stream_are_whole_or_raise(
     later: int, turns: int, uses: tuple[Use, Use]
 ) -> None:
     body = Body(Client(*whole(b"abc", b"def", b"ghi"), checkpoints=turns).receive)
@@ -626,9 +624,7 @@ async def test_a_reader_and_a_stream_at_the_same_time_give_the_whole_or_an_error
 
 @pytest.mark.parametrize("later", range(12))
 @pytest.mark.parametrize("turns", [1, 3])
-async def test_a_reader_and_a_replay_at_the_same_time_give_the_whole_or_an_error(
-    later: int, turns: int
-) -> None:
+async def test_concurrent_body_and_replay_are_whole_or_raise(later: int, turns: int) -> None:
     body = Body(Client(*whole(b"abc", b"def", b"ghi"), checkpoints=turns).receive)
     receive = body.replay()
     got: list[bytes] = []
@@ -649,7 +645,7 @@ async def test_a_reader_and_a_replay_at_the_same_time_give_the_whole_or_an_error
 @pytest.mark.parametrize("join", [read, stream])
 @pytest.mark.parametrize("turns", [0, 1, 3])
 @pytest.mark.parametrize("chunks", CHUNKS)
-async def test_a_watch_beside_a_reader_takes_no_byte(
+async def test_wait_disconnected_beside_reader_takes_no_byte(
     chunks: list[bytes], turns: int, join: Use
 ) -> None:
     client = Client(*whole(*chunks), checkpoints=turns)
@@ -672,7 +668,7 @@ async def test_a_watch_beside_a_reader_takes_no_byte(
     await body.close()
 
 
-async def test_watches_at_the_same_time_all_hear_of_it() -> None:
+async def test_concurrent_wait_disconnected_all_return() -> None:
     client = Client(*whole(b"abc", b"def"))
     body = Body(client.receive)
 
@@ -686,7 +682,7 @@ async def test_watches_at_the_same_time_all_hear_of_it() -> None:
 
 
 @pytest.mark.parametrize("turns", [0, 1, 3])
-async def test_polls_at_the_same_time_ask_once(turns: int) -> None:
+async def test_concurrent_polls_call_receive_once(turns: int) -> None:
     client = Client(part(b"abc"), part(b"def"), checkpoints=turns)
     body = Body(client.receive)
     got: list[bytes] = []
@@ -711,7 +707,7 @@ async def test_polls_at_the_same_time_ask_once(turns: int) -> None:
 
 
 @pytest.mark.parametrize("turns", [0, 1])
-async def test_a_poll_does_not_wait_and_hears_of_the_end(turns: int) -> None:
+async def test_poll_does_not_wait_and_sees_the_disconnect(turns: int) -> None:
     client = Client(checkpoints=turns)
     body = Body(client.receive)
 
@@ -725,7 +721,7 @@ async def test_a_poll_does_not_wait_and_hears_of_the_end(turns: int) -> None:
     await body.close()
 
 
-async def test_a_poll_hears_of_the_end_behind_messages_that_are_there() -> None:
+async def test_poll_sees_disconnect_behind_queued_messages() -> None:
     client = Client(*whole(*[b"x" * 1000] * 100), LEFT)
     body = Body(client.receive)
 
@@ -744,7 +740,7 @@ async def test_a_poll_hears_of_the_end_behind_messages_that_are_there() -> None:
     streamed=st.booleans(),
     left=st.booleans(),
 )
-async def test_whatever_is_done_before_the_body_is_whole(
+async def test_body_is_whole_after_any_earlier_calls(
     chunks: list[bytes], steps: list[str], turns: int, streamed: bool, left: bool
 ) -> None:
     data = b"".join(chunks)
@@ -752,7 +748,7 @@ async def test_whatever_is_done_before_the_body_is_whole(
     client = Client(checkpoints=turns)
     scope: Scope = {}
 
-    def body() -> Body:  # which whatever comes first makes
+    def body() -> Body:  # created by the first of the calls
         return shared_body(scope, client.receive)
 
     for at, step in enumerate(steps):
@@ -792,14 +788,12 @@ async def limited(body: Body) -> None:
         await body.read(1, BOUND)
 
 
-# What is read ahead.
+# Reading ahead.
 
 
 @pytest.mark.parametrize("size", [1000, 64 * KiB, 3 * READ_AHEAD])
 @pytest.mark.parametrize("turns", [0, 1])
-async def test_a_watch_reads_one_mebibyte_ahead_and_then_waits_for_a_reader(
-    size: int, turns: int
-) -> None:
+async def test_wait_disconnected_reads_1_mib_ahead_then_waits(size: int, turns: int) -> None:
     count = 3 * READ_AHEAD // size + 1
     client = Client(*whole(*[b"x" * size] * count), LEFT, checkpoints=turns)
     body = Body(client.receive)
@@ -816,7 +810,7 @@ async def test_a_watch_reads_one_mebibyte_ahead_and_then_waits_for_a_reader(
     assert await body.is_disconnected()
 
 
-async def test_polls_read_one_mebibyte_ahead() -> None:
+async def test_polls_read_1_mib_ahead() -> None:
     client = Client(*whole(*[b"x" * 64 * KiB] * 40), LEFT)
     body = Body(client.receive)
 
@@ -832,7 +826,7 @@ async def test_polls_read_one_mebibyte_ahead() -> None:
 
 @pytest.mark.parametrize("count", [3, 17, 33, 80, 400])
 @pytest.mark.parametrize("turns", [0, 1])
-async def test_an_abandoned_body_does_not_hide_that_its_client_left(count: int, turns: int) -> None:
+async def test_discarded_body_does_not_hide_the_disconnect(count: int, turns: int) -> None:
     client = Client(*whole(*[b"x" * 64 * KiB] * count), LEFT, checkpoints=turns)
     body = Body(client.receive)
 
@@ -849,7 +843,7 @@ async def test_an_abandoned_body_does_not_hide_that_its_client_left(count: int, 
 
 
 @pytest.mark.parametrize("turns", [0, 1])
-async def test_what_is_left_of_an_abandoned_body_is_not_the_whole(turns: int) -> None:
+async def test_body_after_discard_raises_body_consumed(turns: int) -> None:
     client = Client(*[part(b"x" * 64 * KiB)] * 17, checkpoints=turns)
     body = Body(client.receive)
     async with anyio.create_task_group() as group:
@@ -867,7 +861,7 @@ async def test_what_is_left_of_an_abandoned_body_is_not_the_whole(turns: int) ->
 
 @pytest.mark.parametrize("use", [read, stream])
 @pytest.mark.parametrize("turns", [0, 1])
-async def test_a_body_that_somebody_reads_is_not_abandoned(turns: int, use: Use) -> None:
+async def test_body_with_a_reader_is_not_discarded(turns: int, use: Use) -> None:
     client = Client(*[part(b"x" * 64 * KiB)] * 40, checkpoints=turns)
     body = Body(client.receive)
     got = b""
@@ -896,7 +890,7 @@ async def test_a_body_that_somebody_reads_is_not_abandoned(turns: int, use: Use)
     ],
 )
 @pytest.mark.parametrize("abandon", [False, True])
-async def test_a_receive_that_always_gives_the_same_holds_up_no_loop(
+async def test_endless_messages_do_not_block_the_event_loop(
     message: Message, abandon: bool
 ) -> None:
     calls = 0
@@ -921,7 +915,7 @@ async def test_a_receive_that_always_gives_the_same_holds_up_no_loop(
 
 
 @on_asyncio
-async def test_a_body_that_is_closed_leaves_no_task() -> None:
+async def test_closed_body_leaves_no_task() -> None:
     before = asyncio.all_tasks()
     for wait in (Body.is_disconnected, lambda body: cancelled_after(3, body.wait_disconnected)):
         client = Client()
@@ -936,7 +930,7 @@ async def test_a_body_that_is_closed_leaves_no_task() -> None:
 
 
 @on_asyncio
-async def test_a_poll_that_never_ran_is_closed() -> None:
+async def test_close_ends_a_poll_that_never_ran() -> None:
     client = Client(*whole(b"abc"))
     body = Body(client.receive)
     before = asyncio.all_tasks()
@@ -949,7 +943,7 @@ async def test_a_poll_that_never_ran_is_closed() -> None:
     assert await read(body) == b"abc"
 
 
-async def test_a_body_that_was_closed_is_still_there() -> None:
+async def test_closed_body_keeps_its_bytes() -> None:
     client = Client(*whole(b"abc"), LEFT)
     body = Body(client.receive)
     await read(body)
@@ -960,7 +954,7 @@ async def test_a_body_that_was_closed_is_still_there() -> None:
     await body.close()
 
 
-# Whose it is.
+# Sharing.
 
 
 class Server:
@@ -971,7 +965,7 @@ class Server:
         return self.messages.popleft()
 
 
-async def test_the_body_of_one_receive_is_shared() -> None:
+async def test_requests_with_same_receive_share_the_body() -> None:
     server = Server(*whole(b"abc"))
     scope: Scope = {"type": "http"}
     # A bound method is another object each time.
@@ -983,7 +977,7 @@ async def test_the_body_of_one_receive_is_shared() -> None:
     assert shared_body(dict(scope), server.receive) is body
 
 
-async def test_another_receive_has_a_body_of_its_own() -> None:
+async def test_different_receive_has_its_own_body() -> None:
     server = Server(*whole(b"abc"))
     scope: Scope = {}
     inner = shared_body(scope, server.receive)
@@ -999,7 +993,7 @@ async def test_another_receive_has_a_body_of_its_own() -> None:
     assert shared_body(scope, server.receive) is inner
 
 
-async def test_a_body_is_forgotten_with_its_request() -> None:
+async def test_end_of_request_releases_the_body() -> None:
     server = Server()
     scope: Scope = {"type": "http"}
     body = shared_body(scope, server.receive)
@@ -1012,7 +1006,7 @@ async def test_a_body_is_forgotten_with_its_request() -> None:
     assert scope == {"type": "http"}
 
 
-# What the next app gets.
+# Replay.
 
 
 async def drain(receive: Receive) -> list[tuple[bytes, bool]]:
@@ -1029,9 +1023,7 @@ async def drain(receive: Receive) -> list[tuple[bytes, bool]]:
 
 @pytest.mark.parametrize("turns", [0, 1])
 @pytest.mark.parametrize("chunks", CHUNKS)
-async def test_a_body_that_was_read_is_replayed_in_one_message(
-    chunks: list[bytes], turns: int
-) -> None:
+async def test_replay_of_read_body_is_one_message(chunks: list[bytes], turns: int) -> None:
     client = Client(*whole(*chunks), checkpoints=turns)
     body = Body(client.receive)
     early = body.replay()
@@ -1044,7 +1036,7 @@ async def test_a_body_that_was_read_is_replayed_in_one_message(
 
 @pytest.mark.parametrize("turns", [0, 1])
 @pytest.mark.parametrize("chunks", CHUNKS)
-async def test_a_body_that_was_not_read_is_replayed_live(chunks: list[bytes], turns: int) -> None:
+async def test_replay_of_unread_body_is_live(chunks: list[bytes], turns: int) -> None:
     client = Client(*whole(*chunks), checkpoints=turns)
     body = Body(client.receive)
 
@@ -1055,7 +1047,7 @@ async def test_a_body_that_was_not_read_is_replayed_live(chunks: list[bytes], tu
 
 
 @pytest.mark.parametrize("early", [False, True])
-async def test_a_body_that_was_read_in_part_is_replayed_whole(early: bool) -> None:
+async def test_replay_of_partly_buffered_body_is_whole(early: bool) -> None:
     body = Body(Client(*whole(b"ab", b"cd", b"ef", b"gh")).receive)
     receive = body.replay() if early else None
     with pytest.raises(ContentTooLarge):
@@ -1065,14 +1057,14 @@ async def test_a_body_that_was_read_in_part_is_replayed_whole(early: bool) -> No
     assert got == [(b"abcd", True), (b"ef", True), (b"gh", False)]
 
 
-async def test_a_body_that_was_polled_is_replayed_whole() -> None:
+async def test_replay_of_polled_body_is_whole() -> None:
     body = Body(Client(*whole(b"ab", b"cd", b"ef"), LEFT).receive)
     await poll(body)
 
     assert await drain(body.replay()) == [(b"ab", True), (b"cd", True), (b"ef", False)]
 
 
-async def test_a_body_is_not_read_behind_the_back_of_a_replay() -> None:
+async def test_body_after_replay_raises_body_consumed() -> None:
     body = Body(Client(*whole(b"ab", b"cd", b"ef", b"gh")).receive)
     with pytest.raises(ContentTooLarge):
         await read(body, 3)
@@ -1089,9 +1081,7 @@ async def test_a_body_is_not_read_behind_the_back_of_a_replay() -> None:
 
 @pytest.mark.parametrize("before", [[], [b"abc"]])
 @pytest.mark.parametrize("limit", [None, 0])
-async def test_a_client_that_leaves_leaves_the_next_app_too(
-    before: list[bytes], limit: int | None
-) -> None:
+async def test_replay_delivers_the_disconnect(before: list[bytes], limit: int | None) -> None:
     body = Body(Client(*map(part, before), LEFT).receive)
     with suppress(ClientDisconnect, ContentTooLarge):
         await read(body, limit)
@@ -1105,7 +1095,7 @@ async def test_a_client_that_leaves_leaves_the_next_app_too(
 
 @pytest.mark.parametrize("turns", range(8))
 @pytest.mark.parametrize("limit", [None, 0])
-async def test_the_next_app_may_give_up_waiting_and_wait_again(
+async def test_replay_cancelled_by_the_app_can_be_called_again(
     turns: int, limit: int | None
 ) -> None:
     chunks = [b"ab", b"cd", b"ef"]
@@ -1127,7 +1117,7 @@ async def test_the_next_app_may_give_up_waiting_and_wait_again(
 
 
 @pytest.mark.parametrize("was_read", [False, True])
-async def test_after_the_body_the_next_app_hears_of_the_end_alone(was_read: bool) -> None:
+async def test_replay_after_the_body_delivers_the_disconnect_only(was_read: bool) -> None:
     client = Client(*whole(b"abc"))
     body = Body(client.receive)
     if was_read:
@@ -1149,7 +1139,7 @@ async def test_after_the_body_the_next_app_hears_of_the_end_alone(was_read: bool
     await body.close()
 
 
-async def test_a_replay_has_a_body_of_its_own() -> None:
+async def test_request_over_replay_has_its_own_body() -> None:
     scope: Scope = {}
     client = Client(*whole(b"abc"), LEFT)
     body = shared_body(scope, client.receive)
@@ -1161,7 +1151,7 @@ async def test_a_replay_has_a_body_of_its_own() -> None:
     assert await poll(shared_body(scope, receive))
 
 
-# What it costs.
+# Cost.
 
 
 @pytest.mark.parametrize("chunk", [b"", b"x"])
@@ -1244,7 +1234,7 @@ async def test_call_cancelled_before_its_task_ran_raises_in_next_reader() -> Non
         assert await read(body) == b"abc"
 
 
-async def test_a_body_is_held_twice_at_most_while_it_is_read() -> None:
+async def test_body_is_in_memory_at_most_twice_while_read() -> None:
     size, step = 10 * 1024 * KiB, 64 * KiB
     left = size
 
@@ -1274,7 +1264,7 @@ def _no_gc() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_no_gc")
-async def test_a_body_that_is_done_with_is_freed_without_the_garbage_collector() -> None:
+async def test_finished_body_is_freed_by_reference_counting() -> None:
     def bodies() -> int:
         return sum(type(one) is Body for one in gc.get_objects())
 
@@ -1302,7 +1292,7 @@ async def test_a_body_that_is_done_with_is_freed_without_the_garbage_collector()
         assert bodies() == before, use
 
 
-def test_a_generator_of_a_body_is_one() -> None:
+def test_body_stream_has_the_interface_of_async_generators() -> None:
     async def receive() -> Message:
         return part(b"", more=False)
 
@@ -1310,7 +1300,7 @@ def test_a_generator_of_a_body_is_one() -> None:
 
 
 class Future:
-    """What the ``receive`` of a server not written in Python gives: it can only go forward."""
+    """The awaitable of a server that is not written in Python: it has only ``__next__``."""
 
     def __init__(self, message: Message, turns: int) -> None:
         self.message = message
@@ -1330,7 +1320,7 @@ class Future:
 
 @on_asyncio
 @pytest.mark.parametrize("turns", [0, 1, 3])
-async def test_a_receive_need_not_give_a_coroutine(turns: int) -> None:
+async def test_receive_may_return_any_awaitable(turns: int) -> None:
     scope: Scope = {}
 
     def receive() -> Future:
@@ -1349,9 +1339,7 @@ async def test_a_receive_need_not_give_a_coroutine(turns: int) -> None:
         (LEFT, None),
     ],
 )
-async def test_what_does_not_come_whole_at_once_is_kept(
-    message: Message, rest: bytes | None
-) -> None:
+async def test_body_in_several_messages_is_kept(message: Message, rest: bytes | None) -> None:
     client = Client(message)
     scope: Scope = {}
 
@@ -1366,7 +1354,7 @@ async def test_what_does_not_come_whole_at_once_is_kept(
 
 
 @on_asyncio
-async def test_a_receive_may_ask_for_the_body_itself() -> None:
+async def test_receive_may_read_the_body_itself() -> None:
     client = Client(*whole(b"tea"))
     scope: Scope = {}
 
@@ -1380,7 +1368,7 @@ async def test_a_receive_may_ask_for_the_body_itself() -> None:
 
 
 @on_asyncio
-async def test_a_body_that_came_whole_is_one_for_the_copies_of_its_scope() -> None:
+async def test_body_in_one_message_is_shared_by_copies_of_the_scope() -> None:
     scope: Scope = {}
     client = Client(*whole(b"tea"), LEFT)
 
@@ -1394,7 +1382,7 @@ async def test_a_body_that_came_whole_is_one_for_the_copies_of_its_scope() -> No
 
 
 @on_asyncio
-async def test_a_body_that_came_whole_is_forgotten_with_its_request() -> None:
+async def test_end_of_request_releases_body_in_one_message() -> None:
     scope: Scope = {}
 
     assert receive_whole(scope, Client(*whole(b"tea")).receive) == b"tea"
