@@ -276,10 +276,12 @@ async def test_read_after_receive_error_raises_the_error_again(polls: int) -> No
         with suppress(LookupError):
             await body.is_disconnected()
         await until(lambda: not receive.has_one)
+    # The readers need two calls at most. The last poll may have requested one that is not made yet.
+    most_calls = max(2, receive.calls + 1)
     for use in (read, read, stream):
         with pytest.raises((LookupError, BodyConsumed), match=r"lost|was streamed"):
             await use(body)
-    assert receive.calls <= 3
+    assert receive.calls <= (most_calls if polls else 2)
     await body.close()
 
 
