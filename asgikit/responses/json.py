@@ -56,7 +56,8 @@ class JSONResponse(Response):
         self._default = default
         self._dumps = dumps
         # perf: b_json_small -4 % against a call of `render`.
-        if dumps is None and type(self).render is JSONResponse.render:
+        kind = type(self)
+        if dumps is None and (kind is JSONResponse or kind.render is JSONResponse.render):
             try:
                 self._body = orjson.dumps(content)
             except TypeError:

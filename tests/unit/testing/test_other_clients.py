@@ -36,7 +36,7 @@ async def app(request: Request) -> JSONResponse | StreamingResponse:
 
 
 # httpx does not close the iterator of a body that the app leaves unread, which Trio reports.
-@pytest.mark.filterwarnings("ignore:Exception ignored in. <async_generator object ByteStream")
+@pytest.mark.filterwarnings("ignore:Exception ignored .*<async_generator object ByteStream")
 @pytest.mark.anyio
 async def test_httpx_client_with_lifespan_reaches_the_app() -> None:
     async with lifespan(app) as state:
