@@ -24,6 +24,7 @@ from asgikit._json import format_json
 from asgikit.body.sharing import wait_disconnected
 from asgikit.exceptions import ContentLengthMismatch, HTTPError
 from asgikit.http.event_stream import ServerSentEvent, format_comment, format_event
+from asgikit.responses.charsets import check_utf8
 from asgikit.responses.head import HeadersArgument
 from asgikit.responses.iteration import close, track_running
 from asgikit.responses.send_timeout import bound_send, check_seconds
@@ -112,6 +113,7 @@ class EventSourceResponse(StreamingResponse):
         super().__init__(
             events, status_code, headers, background=background, send_timeout=send_timeout
         )
+        check_utf8(self._list())
         if ping is not None:
             check_seconds("ping", ping)
         self._ping = ping

@@ -27,6 +27,7 @@ from asgikit.body.sharing import wait_disconnected
 from asgikit.exceptions import ContentLengthMismatch, HTTPError
 from asgikit.http.framing import promised_length
 from asgikit.http.trailers import check_trailers
+from asgikit.responses.charsets import check_utf8, encode_text, find_charset
 from asgikit.responses.head import HeadersArgument
 from asgikit.responses.iteration import (
     ThreadedIterator,
@@ -168,6 +169,8 @@ class StreamingResponse(Response):
 
     def _render_chunk(self, chunk: Any) -> bytes:
         """Return the bytes of a chunk that is not of the ready type."""
+        if isinstance(chunk, str) and (charset := find_charset(self._list())) is not None:
+            return encode_text(chunk, charset)
         return Response.render(self, chunk)
 
     def _send(  # pyright: ignore[reportIncompatibleMethodOverride] # returns a coroutine too
@@ -353,6 +356,7 @@ class NDJSONResponse(StreamingResponse):
             conditional=conditional,
         )
         self._add_headers(INCREMENTAL)
+        check_utf8(self._list())
 
     def _render_chunk(self, chunk: Any) -> bytes:
         line = format_json(chunk, self._default)

@@ -30,10 +30,12 @@ from starlette.background import BackgroundTask, BackgroundTasks
 
 from asgikit import (
     ContentLengthMismatch,
+    EventSourceResponse,
     HTMLResponse,
     HTTPError,
     JSONResponse,
     MutableHeaders,
+    NDJSONResponse,
     PlainTextResponse,
     ProblemResponse,
     RedirectResponse,
@@ -281,8 +283,23 @@ async def test_text_is_encoded_by_the_announced_charset(media_type: str, body: b
         assert answer.body == body
         assert answer.headers.getall("content-length") == [str(len(body))]
         assert answer.headers["content-type"].lower().startswith(media_type.lower())
+    answer = await exchange(StreamingResponse(["\xe9", b"\xff"], media_type=media_type))
+    assert answer.body == body + b"\xff"
     # Bytes are the application's own.
     assert Response(b"\xff", media_type=media_type).body == b"\xff"
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        functools.partial(JSONResponse, {}),
+        functools.partial(NDJSONResponse, [{}]),
+        functools.partial(EventSourceResponse, ["a"]),
+    ],
+)
+def test_format_in_utf8_refuses_another_charset(make: Make) -> None:
+    with pytest.raises(ValueError, match="content is UTF-8"):
+        make(headers={"content-type": "text/plain; charset=iso-8859-1"})
 
 
 @pytest.mark.parametrize("charset", ["us-ascii", "iso-8859-2", "no-such-charset", "rot13"])
