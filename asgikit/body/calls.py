@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Awaitable, Generator
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from asgikit.exceptions import BodyConsumed
 from asgikit.runtime.backend import checkpoint, is_asyncio
@@ -56,23 +56,23 @@ class ReceiveCalls:
         self._call = _Call.NONE
         self._task: BackgroundTask | None = None
 
-    def process(self, message: Message) -> None:
-        """Process the message that a call returned."""
-        raise NotImplementedError
+    if TYPE_CHECKING:
 
-    def process_error(self, error: Exception, *, is_reported: bool = False) -> None:
-        """Process the error that a call raised.
+        def process(self, message: Message) -> None:
+            """Process the message that a call returned."""
 
-        Args:
-            error: the error.
-            is_reported: whether the caller of ``receive()`` raises it as well.
-        """
-        raise NotImplementedError
+        def process_error(self, error: Exception, *, is_reported: bool = False) -> None:
+            """Process the error that a call raised.
 
-    @property
-    def may_continue(self) -> bool:
-        """Whether a reader may need another message."""
-        raise NotImplementedError
+            Args:
+                error: the error.
+                is_reported: whether the caller of ``receive()`` raises it as well.
+            """
+
+        @property
+        def may_continue(self) -> bool:
+            """Whether a reader may need another message."""
+            ...
 
     @property
     def is_in_flight(self) -> bool:

@@ -94,7 +94,7 @@ class DecodedBody(Body):
             return
         self._scanned.append(chunk)
         if self._scan.is_read:
-            self.data = b"".join(self._scanned)
+            self.data: bytes | None = b"".join(self._scanned)
             self._size = len(self.data)
             self._scanned = []
             self.receiver.is_ended = True

@@ -65,7 +65,9 @@ class QueryParams(MultiDictProxy[str]):
 
     __slots__ = ()
 
-    if not TYPE_CHECKING:
+    if TYPE_CHECKING:
+        pass
+    else:
 
         def __getattr__(self, name: str) -> Any:
             raise explain_attribute(self, name)

@@ -16,7 +16,7 @@ from asgikit.datastructures.query import format_urlencoded, parse_urlencoded
 from asgikit.http.grammar import parse_digits, strip_ows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from typing import Self, Unpack
 
 __all__ = [
@@ -45,7 +45,8 @@ _URI = re.compile(
 )
 
 # scheme        = ALPHA *( ALPHA / DIGIT / "+" / "-" / "." )
-is_scheme = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*+").fullmatch
+_scheme = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*+")
+is_scheme: Callable[[str], re.Match[str] | None] = _scheme.fullmatch
 
 # authority     = [ userinfo "@" ] host [ ":" port ]
 # userinfo      = *( unreserved / pct-encoded / sub-delims / ":" )

@@ -498,7 +498,8 @@ def test_memory_of_streamed_body_is_constant(axis: str) -> None:
     # Above spool_size, so that an upload is on disk.
     small, large = growth.measure(axis, sizes[-4]), growth.measure(axis, sizes[-2])
 
-    assert large.memory - small.memory < (large.size - small.size) / 64
+    # A file is read up to 1 MiB ahead, and the chunk before is still in memory.
+    assert large.memory - small.memory < (large.size - small.size) / 24
 
 
 # --- instructions

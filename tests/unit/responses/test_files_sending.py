@@ -675,6 +675,27 @@ async def test_name_that_stops_to_be_a_leased_file_is_404(
     assert open_paths_below(digits.parent) == []
 
 
+async def test_leased_file_is_opened_again_and_sent(
+    digits: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As above, on file systems without leases as well."""
+    open_ = os.open
+    refused: list[str] = []
+
+    def refuse_first(path: Any, flags: int, *arguments: Any, **named: Any) -> int:
+        if path == str(digits) and not refused:
+            refused.append(path)
+            raise BlockingIOError(errno.EWOULDBLOCK, "leased")
+        return open_(path, flags, *arguments, **named)
+
+    monkeypatch.setattr(os, "open", refuse_first)
+    answer = await exchange(FileResponse(digits))
+
+    assert refused
+    assert (answer.status_code, answer.body) == (200, WHOLE)
+    assert open_paths_below(digits.parent) == []
+
+
 async def test_leased_file_of_another_system_is_an_error(
     digits: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
