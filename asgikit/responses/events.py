@@ -117,7 +117,7 @@ class EventSourceResponse(StreamingResponse):
         if ping is not None:
             check_seconds("ping", ping)
         self._ping = ping
-        self._opening = _PING if retry is None else ServerSentEvent(retry=retry).encode()
+        self._opening = _PING if retry is None else ServerSentEvent(retry=retry).encode() + b"\n"
         self._shutdown = shutdown
         if shutdown is not None:
             _check_shutdown(shutdown)
