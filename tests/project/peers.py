@@ -196,7 +196,7 @@ FEATURES = [
     ),
     Feature(
         "a request body in gzip is decoded", "json", _decodes_gzip,
-        "test_a_body_is_read_as_if_it_was_not_coded",
+        "test_readers_return_the_decoded_body",
     ),
     Feature(
         "a truncated multipart form is answered with 400", "form", _refuses_truncated_form,

@@ -1,4 +1,4 @@
-"""Bodies that are coded: read as if they were not, bounded by what they are decoded to."""
+"""Request bodies with Content-Encoding: each reader gets decoded bytes, limits count these."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def cut(data: bytes, size: int) -> list[bytes]:
 
 
 class Peer:
-    """A client whose messages are there one after the other, and that leaves in the end."""
+    """A client that sends chunks one after the other, and then disconnects."""
 
     def __init__(self, chunks: Iterable[bytes], *, ends: bool = True, waits: bool = False) -> None:
         chunks = list(chunks)
@@ -145,7 +145,7 @@ each_reader = pytest.mark.parametrize(
 @each_coding
 @each_reader
 @pytest.mark.parametrize("size", [1, 7, 100_000])
-async def test_a_body_is_read_as_if_it_was_not_coded(
+async def test_readers_return_the_decoded_body(
     read: Callable[[Request], Awaitable[Any]], content: bytes, coding: str, size: int
 ) -> None:
     content_type = TYPES.get(content, b"application/json")
@@ -175,7 +175,7 @@ async def test_body_with_one_coding_is_decoded(field: list[str], applied: list[s
 
 
 @given(data=st.binary(max_size=3000), size=st.integers(1, 500), coding=st.sampled_from(ALL))
-def test_nothing_depends_on_the_messages(data: bytes, size: int, coding: str) -> None:
+def test_decoded_body_does_not_depend_on_chunking(data: bytes, size: int, coding: str) -> None:
     async def read() -> None:
         request = build_request(cut(encode(data, coding), size), coding)
         again = Request(request.scope, request.receive)
@@ -185,7 +185,7 @@ def test_nothing_depends_on_the_messages(data: bytes, size: int, coding: str) ->
     anyio.run(read)
 
 
-async def test_the_length_is_that_of_the_coded_body() -> None:
+async def test_content_length_is_that_of_the_coded_body() -> None:
     coded = encode(TEXT, "gzip")
     request = build_request(coded, "gzip")
 
@@ -193,7 +193,7 @@ async def test_the_length_is_that_of_the_coded_body() -> None:
     assert len(await request.body()) == len(TEXT)
 
 
-async def test_requests_over_one_body_see_the_same_bytes() -> None:
+async def test_requests_share_the_decoded_body() -> None:
     request = build_request(encode(TEXT, "gzip"), "gzip")
     other = Request(request.scope, request.receive)
 
@@ -204,7 +204,7 @@ async def test_requests_over_one_body_see_the_same_bytes() -> None:
 
 @pytest.mark.parametrize("is_read_whole", [True, False])
 @pytest.mark.parametrize("read", [Request.body, read_stream])
-async def test_what_was_read_as_it_was_received_is_decoded_then(
+async def test_body_buffered_as_coded_is_decoded_on_read(
     read: Callable[[Request], Awaitable[bytes]], *, is_read_whole: bool
 ) -> None:
     coded = encode(TEXT, "gzip")
@@ -224,7 +224,7 @@ async def test_what_was_read_as_it_was_received_is_decoded_then(
     assert await read(request) == TEXT
 
 
-async def test_what_was_streamed_is_gone() -> None:
+async def test_coded_body_after_stream_raises_body_consumed() -> None:
     request = build_request(encode(TEXT, "gzip"), "gzip")
     assert await read_stream(request) == TEXT
 
@@ -235,12 +235,12 @@ async def test_what_was_streamed_is_gone() -> None:
         await request.replay()()
 
 
-async def test_no_bytes_are_no_content() -> None:
+async def test_empty_coded_body_is_empty() -> None:
     assert await build_request(b"", "gzip").body() == b""
     assert await read_stream(build_request([b"", b""], "br")) == b""
 
 
-async def test_an_unknown_coding_is_a_415_that_names_those_that_are_known() -> None:
+async def test_unknown_coding_gets_415_with_accept_encoding() -> None:
     @request_response
     async def app(request: Request) -> PlainTextResponse:
         return PlainTextResponse(await request.body())
@@ -254,7 +254,7 @@ async def test_an_unknown_coding_is_a_415_that_names_those_that_are_known() -> N
 
 
 @each_reader
-async def test_each_reader_refuses_what_it_does_not_know(
+async def test_each_reader_refuses_unknown_coding(
     read: Callable[[Request], Awaitable[Any]], content: bytes
 ) -> None:
     content_type = TYPES.get(content, b"application/json")
@@ -265,14 +265,14 @@ async def test_each_reader_refuses_what_it_does_not_know(
     # A stream has begun.
     with pytest.raises((UnsupportedMediaType, BodyConsumed)):
         await read(request)
-    # Who does not read it does not care.
+    # Waiting for the disconnect decodes nothing.
     with anyio.fail_after(5):
         await request.wait_disconnected()
 
 
 @each_coding
 @each_reader
-async def test_a_prefix_is_a_400_again_and_again(
+async def test_truncated_coded_body_gets_400_from_each_read(
     read: Callable[[Request], Awaitable[Any]], content: bytes, coding: str
 ) -> None:
     content_type = TYPES.get(content, b"application/json")
@@ -287,7 +287,7 @@ async def test_a_prefix_is_a_400_again_and_again(
             await Request(request.scope, request.receive).body()
 
 
-async def test_what_follows_damage_is_not_read() -> None:
+async def test_damaged_coded_body_is_not_read_further() -> None:
     request = build_request([b"\x1f\x8bdamage", encode(TEXT, "gzip")], "gzip")
 
     for _ in range(3):
@@ -295,7 +295,7 @@ async def test_what_follows_damage_is_not_read() -> None:
             await request.body()
 
 
-async def test_a_client_that_leaves_is_told_from_one_that_has_sent_too_little() -> None:
+async def test_disconnect_differs_from_truncated_coded_body() -> None:
     coded = encode(TEXT, "gzip")
     request = Request(build_scope("gzip"), Peer([coded[:-1]], ends=False))
 
@@ -308,7 +308,7 @@ async def test_a_client_that_leaves_is_told_from_one_that_has_sent_too_little() 
 
 
 @each_coding
-async def test_limits_count_what_was_decoded(coding: str) -> None:
+async def test_limits_count_decoded_bytes(coding: str) -> None:
     coded = encode(TEXT, coding)
     small = Limits(max_body_size=len(TEXT) - 1)
     assert len(coded) < len(TEXT)
@@ -322,7 +322,7 @@ async def test_limits_count_what_was_decoded(coding: str) -> None:
         await request.body()
 
 
-async def test_a_form_that_is_coded_has_the_limits_of_a_form() -> None:
+async def test_coded_form_has_the_limits_of_a_form() -> None:
     long = encode(b"a=" + b"x" * 1000, "gzip")
     for limits, name in [
         (Limits(max_text_size=1000), "max_text_size"),
@@ -341,7 +341,7 @@ async def test_a_form_that_is_coded_has_the_limits_of_a_form() -> None:
         await request.form()
 
 
-async def test_a_length_over_the_limit_is_refused_before_anything_is_received() -> None:
+async def test_content_length_over_limit_gets_413_before_receive() -> None:
     peer = Peer([])
     scope = build_scope("gzip", length=11 * MiB)
 
@@ -351,9 +351,7 @@ async def test_a_length_over_the_limit_is_refused_before_anything_is_received() 
 
 @each_coding
 @pytest.mark.parametrize("size", [0, 1, 20, 70_000])
-async def test_a_body_within_the_limit_may_be_longer_while_it_is_coded(
-    coding: str, size: int
-) -> None:
+async def test_coded_body_may_be_longer_than_limit_of_decoded_bytes(coding: str, size: int) -> None:
     noise = random.Random(size).randbytes(size)
     coded = encode(noise, coding)
     assert len(coded) > size
@@ -371,7 +369,7 @@ BEFORE = {
 
 @each_coding
 @each_reader
-async def test_a_bomb_is_refused_in_little_memory(
+async def test_compression_bomb_gets_413_in_little_memory(
     read: Callable[[Request], Awaitable[Any]], content: bytes, coding: str
 ) -> None:
     content_type = TYPES.get(content, b"application/json")
@@ -400,7 +398,7 @@ async def test_body_with_two_codings_is_415_before_it_is_decoded(
         await read(request)
 
 
-async def test_the_ratio_is_a_limit_as_any_other() -> None:
+async def test_max_ratio_is_a_setting() -> None:
     bomb = make_bomb("gzip", 4)
     for ratio in (None, 2000):
         request = build_request(bomb, "gzip", limits=Limits(max_ratio=ratio))
@@ -409,13 +407,13 @@ async def test_the_ratio_is_a_limit_as_any_other() -> None:
         await build_request(bomb, "gzip", limits=Limits(max_ratio=5)).body()
 
 
-async def test_without_a_limit_a_coded_body_is_decoded_too() -> None:
+async def test_coded_body_without_limits_is_decoded() -> None:
     request = build_request(encode(TEXT, "br"), "br", limits=Limits(max_body_size=None))
 
     assert await request.json() == json.loads(TEXT)
 
 
-async def test_a_chunk_is_small_whatever_the_message_was() -> None:
+async def test_decoded_chunks_are_small_for_any_message() -> None:
     request = build_request(make_bomb("zstd", 8), "zstd", limits=Limits(max_ratio=None))
     sizes = [len(chunk) async for chunk in request.stream()]
 
@@ -424,7 +422,7 @@ async def test_a_chunk_is_small_whatever_the_message_was() -> None:
     assert max(sizes) <= 128 * 1024
 
 
-async def test_others_get_their_turn_while_a_message_is_decoded() -> None:
+async def test_decoding_yields_to_the_event_loop() -> None:
     turns = 0
 
     async def count() -> None:
@@ -445,7 +443,7 @@ async def test_others_get_their_turn_while_a_message_is_decoded() -> None:
     assert turns > 5
 
 
-async def test_a_message_that_does_not_come_in_time_is_a_408() -> None:
+async def test_coded_body_timeout_gets_408() -> None:
     coded = encode(TEXT, "gzip")
     limits = Limits(body_timeout=0.01)
     request = Request(build_scope("gzip"), Peer([coded[:9]], ends=False, waits=True), limits=limits)
@@ -454,7 +452,7 @@ async def test_a_message_that_does_not_come_in_time_is_a_408() -> None:
         await request.body()
 
 
-async def test_a_reader_that_was_cancelled_has_lost_nothing() -> None:
+async def test_cancelled_reader_of_coded_body_loses_no_byte() -> None:
     coded = encode(TEXT, "gzip")
     peer = Peer(cut(coded, 100), waits=True)
     last = peer.messages.pop()
@@ -467,7 +465,7 @@ async def test_a_reader_that_was_cancelled_has_lost_nothing() -> None:
     assert await request.body() == TEXT
 
 
-async def test_what_a_cancelled_reader_has_left_is_streamed() -> None:
+async def test_stream_starts_with_bytes_of_cancelled_reader() -> None:
     coded = encode(TEXT, "gzip")
     peer = Peer(cut(coded, 100), waits=True)
     last = peer.messages.pop()
@@ -540,7 +538,7 @@ async def test_close_ends_the_call_of_a_cancelled_reader() -> None:
         await request.body()
 
 
-# What is not decoded.
+# The coded bytes: replay, reading ahead, discarding.
 
 
 async def read_all(receive: Callable[[], Awaitable[Message]]) -> bytes:
@@ -553,7 +551,7 @@ async def read_all(receive: Callable[[], Awaitable[Message]]) -> bytes:
 
 
 @pytest.mark.parametrize("size", [10, 100_000])
-async def test_the_next_app_gets_what_was_sent(size: int) -> None:
+async def test_replay_delivers_the_coded_body(size: int) -> None:
     coded = encode(TEXT, "gzip")
     request = build_request(cut(coded, size), "gzip")
     assert await read_all(request.replay()) == coded
@@ -565,7 +563,7 @@ async def test_the_next_app_gets_what_was_sent(size: int) -> None:
     assert await Request(request.scope, request.replay()).body() == TEXT
 
 
-async def test_who_replays_takes_the_rest_of_the_body() -> None:
+async def test_read_after_replay_of_coded_body_raises_body_consumed() -> None:
     coded = encode(TEXT, "gzip")
     request = build_request(cut(coded, 10), "gzip", limits=Limits(max_body_size=10))
     with pytest.raises(ContentTooLarge):
@@ -579,7 +577,7 @@ async def test_who_replays_takes_the_rest_of_the_body() -> None:
         await read_stream(other)
 
 
-async def test_a_watcher_reads_coded_bytes_ahead() -> None:
+async def test_wait_disconnected_reads_coded_bytes_ahead() -> None:
     coded = encode(TEXT, "gzip")
     request = build_request(cut(coded, 50), "gzip")
 
@@ -590,7 +588,7 @@ async def test_a_watcher_reads_coded_bytes_ahead() -> None:
         await request.wait_disconnected()
 
 
-async def test_a_body_that_was_coded_is_read_under_a_response() -> None:
+async def test_coded_body_is_readable_while_response_streams() -> None:
     @request_response
     async def app(request: Request) -> StreamingResponse:
         async def echo() -> AsyncIterator[bytes]:
@@ -609,7 +607,7 @@ async def test_a_body_that_was_coded_is_read_under_a_response() -> None:
     assert answer.body == TEXT
 
 
-async def test_the_wait_for_the_end_can_throw_a_body_away() -> None:
+async def test_wait_disconnected_may_discard_coded_body() -> None:
     # As a response under way does.
     request = build_request([bytes(MiB), bytes(MiB)], "gzip")
     await request._shared_body().wait_disconnected(abandon=True)
@@ -618,7 +616,7 @@ async def test_the_wait_for_the_end_can_throw_a_body_away() -> None:
         await request.body()
 
 
-async def test_a_stream_that_was_broken_off_is_closed_with_the_request() -> None:
+async def test_unfinished_stream_of_coded_body_is_closed_with_request() -> None:
     request = build_request(cut(encode(TEXT * 9, "zstd"), 50), "zstd")
     chunks = request.stream()
     read = await anext(chunks)
@@ -628,7 +626,7 @@ async def test_a_stream_that_was_broken_off_is_closed_with_the_request() -> None
     assert read + b"".join([chunk async for chunk in chunks]) == TEXT * 9
 
 
-async def test_nothing_is_left_in_a_circle() -> None:
+async def test_coded_body_is_freed_by_reference_counting() -> None:
     request = build_request(encode(TEXT, "gzip"), "gzip")
     await request.body()
     await request.close()
@@ -646,7 +644,7 @@ async def test_nothing_is_left_in_a_circle() -> None:
 
 
 @given(noise=st.binary(max_size=200), coding=st.sampled_from([*ALL, "gzip, br", "x"]))
-def test_no_bytes_are_anything_but_an_answer(noise: bytes, coding: str) -> None:
+def test_any_coded_bytes_raise_http_errors_only(noise: bytes, coding: str) -> None:
     async def read() -> None:
         with suppress(BadRequest, ContentTooLarge, UnsupportedMediaType):
             await build_request(noise, coding).body()
