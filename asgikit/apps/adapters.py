@@ -20,8 +20,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias, TypeVar, overload
 
 from asgikit._logging import logger
+from asgikit._signatures import accepts, check_returned, expects_request
 from asgikit.apps.lifespan import Lifespan, complete_lifespan, run_lifespan
-from asgikit.apps.signatures import accepts, check_returned, expects_request
 from asgikit.body.sharing import KEY
 from asgikit.exceptions import ClientDisconnect, HTTPError
 from asgikit.limits import DEFAULT_LIMITS, Limits

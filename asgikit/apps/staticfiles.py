@@ -63,7 +63,7 @@ class StaticFiles:
         html: serve ``index.html`` for a folder, redirect to the slash at the end of its path, and
             send the folder's own ``404.html`` with status 404 if nothing is found.
         fallback: a file, relative to ``directory``, to serve to navigations that find nothing: the
-            page of a single-page app. Sec-Fetch-Mode decides what is a navigation; if it is absent,
+            page of a single-page app. Sec-Fetch-Mode identifies navigations; if it is absent,
             Accept does; and if that is absent or only ``*/*``, the extension of the path. The page
             is sent with ``Cache-Control: no-cache``.
         cache_control: the Cache-Control of every other file.

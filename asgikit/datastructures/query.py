@@ -6,7 +6,7 @@ import re
 from codecs import unicode_escape_decode
 from collections.abc import Iterable, Mapping
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote_plus
 
 from multidict import MultiDict, MultiDictProxy
@@ -17,12 +17,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = [
+    "Fields",
     "QueryParams",
-    "explain_attribute",
     "format_urlencoded",
     "parse_query",
     "parse_urlencoded",
 ]
+
+ValueT = TypeVar("ValueT")
 
 # A sequence between two separators. Empty sequences are skipped (section 5.1, step 3.1).
 _SEQUENCE = re.compile(r"[^&]++")
@@ -39,15 +41,23 @@ _replace_bare_percent = re.compile("%(?![0-9A-Fa-f]{2})").sub
 _REPLACEMENTS = {"getlist": "getall", "get_list": "getall", "multi_items": "items"}
 
 
-def explain_attribute(owner: object, name: str) -> AttributeError:
-    """Return the error for an attribute that a multidict does not have, with its replacement."""
-    message = f"{type(owner).__name__!r} object has no attribute {name!r}"
-    if name in _REPLACEMENTS:
-        message += f": use {_REPLACEMENTS[name]}()"
-    return AttributeError(message, name=name, obj=owner)
+class Fields(MultiDictProxy[ValueT]):
+    """A multidict whose :exc:`AttributeError` names the replacement for a method of another one."""
+
+    __slots__ = ()
+
+    if TYPE_CHECKING:
+        pass
+    else:
+
+        def __getattr__(self, name: str) -> Any:
+            message = f"{type(self).__name__!r} object has no attribute {name!r}"
+            if name in _REPLACEMENTS:
+                message += f": use {_REPLACEMENTS[name]}()"
+            raise AttributeError(message, name=name, obj=self)
 
 
-class QueryParams(MultiDictProxy[str]):
+class QueryParams(Fields[str]):
     """The fields of a query string, in order, repeated ones kept. The first value wins.
 
     ``str()`` returns them as a query string.
@@ -64,13 +74,6 @@ class QueryParams(MultiDictProxy[str]):
     """
 
     __slots__ = ()
-
-    if TYPE_CHECKING:
-        pass
-    else:
-
-        def __getattr__(self, name: str) -> Any:
-            raise explain_attribute(self, name)
 
     def __init__(
         self, fields: str | bytes | Mapping[str, object] | Iterable[tuple[str, object]] = ()

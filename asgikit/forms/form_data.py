@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, S
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from multidict import MultiDict, MultiDictProxy
+from multidict import MultiDict
 
-from asgikit.datastructures.query import explain_attribute, parse_urlencoded
+from asgikit.datastructures.query import Fields, parse_urlencoded
 from asgikit.runtime.threads import run_blocking_io
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ __all__ = ["FormData", "PendingForm", "read_fields"]
 LARGE = 256 * 1024
 
 
-class FormData(MultiDictProxy["str | UploadFile"]):
+class FormData(Fields["str | UploadFile"]):
     """The fields of a form, in order, repeated ones kept. The first value wins.
 
     Args:
@@ -34,13 +34,6 @@ class FormData(MultiDictProxy["str | UploadFile"]):
     """
 
     __slots__ = ("_uploads",)
-
-    if TYPE_CHECKING:
-        pass
-    else:
-
-        def __getattr__(self, name: str) -> Any:
-            raise explain_attribute(self, name)
 
     def __init__(
         self,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 import json
 from collections import deque
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 from anyio.lowlevel import checkpoint
 
+from asgikit._signatures import has_varargs, read_signature
 from asgikit.datastructures.headers import Headers
 from asgikit.runtime.cancellation import shielded
 from asgikit.testing.checker import ACCEPTED, ENDED, SERVING, ASGIViolation, Checker
@@ -234,17 +234,8 @@ class Server:
 
 def _is_asgi2(app: Any) -> bool:
     """Return whether ``app`` has one required positional parameter, which is the scope."""
-    function = app
-    if not (inspect.isroutine(app) or isinstance(app, type | functools.partial)):
-        # Of an instance, `__call__` may be a slot or a descriptor, which `signature` cannot read
-        # before Python 3.13. SentryAsgiMiddleware has a slot.
-        function = app.__call__
-    try:
-        # The wrapper is called, not the function that it wraps, unless it passes everything on.
-        signature = inspect.signature(function, follow_wrapped=False)
-        if _takes_any(signature):
-            signature = inspect.signature(function)
-    except (TypeError, ValueError):  # a callable that is written in C
+    signature = read_signature(app)
+    if signature is None:
         return False
     required = [
         each
@@ -252,8 +243,4 @@ def _is_asgi2(app: Any) -> bool:
         if each.default is each.empty
         and each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)
     ]
-    return len(required) == 1 and not _takes_any(signature)
-
-
-def _takes_any(signature: inspect.Signature) -> bool:
-    return any(each.kind is each.VAR_POSITIONAL for each in signature.parameters.values())
+    return len(required) == 1 and not has_varargs(signature)

@@ -8,23 +8,12 @@ from typing import TYPE_CHECKING, Any
 import anyio.lowlevel
 
 from asgikit import JSONResponse, Request, Response, request_response, to_asgi
+from tests.servers.served.minimal import app as describe_scope
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from asgikit.types import ASGIApp, Scope
-
-
-def describe_scope(scope: Scope) -> JSONResponse:
-    """Return the method, the path and the query parameters as JSON."""
-    request = Request(scope=scope)
-    return JSONResponse(
-        {
-            "method": request.method,
-            "path": request.path,
-            "query_params": dict(request.query_params),
-        }
-    )
+    from asgikit.types import ASGIApp
 
 
 async def describe(request: Request) -> JSONResponse:

@@ -11,7 +11,8 @@ from asgiref.compatibility import guarantee_single_callable, is_double_callable
 
 from asgikit import request_response, to_asgi
 from asgikit.testing import exchange
-from tests.hosts.apps import describe, describe_in_thread, describe_scope, lifespan
+from tests.hosts.apps import describe, describe_in_thread, lifespan
+from tests.servers.served.minimal import app as describe_scope
 
 if TYPE_CHECKING:
     from asgikit.types import ASGIApp, Receive, Scope, Send

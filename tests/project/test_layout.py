@@ -15,7 +15,7 @@ PACKAGE = Path(asgikit.__file__).parent
 # The layers, from the lowest. A package imports from its own layer's packages by itself only, and
 # from the layers below.
 LAYERS: list[set[str]] = [
-    {"_json", "limits", "types", "_lazy", "_logging"},
+    {"_json", "limits", "types", "_lazy", "_logging", "_signatures"},
     {"exceptions"},
     {"http"},
     {"_json_parser", "datastructures", "runtime", "scopes"},

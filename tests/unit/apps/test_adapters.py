@@ -34,8 +34,8 @@ from asgikit import (
     request_response,
     to_asgi,
 )
+from asgikit._signatures import accepts
 from asgikit.apps.adapters import HandlerApp, ScopeApp
-from asgikit.apps.signatures import accepts
 from asgikit.body.sharing import KEY
 from asgikit.testing import exchange, lifespan
 from tests.support.apps import (

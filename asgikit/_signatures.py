@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from typing import Any
 
-__all__ = ["accepts", "check_returned", "expects_request"]
+__all__ = ["accepts", "check_returned", "expects_request", "has_varargs", "read_signature"]
 
 
 def accepts(function: Any, count: int) -> bool:
@@ -22,7 +23,7 @@ def accepts(function: Any, count: int) -> bool:
     if inspect.isfunction(function) and not hasattr(function, "__wrapped__"):
         # Each request of an ASGI 2 closure asks this, and inspect.signature() takes 15 us.
         return _accepts_by_code(function, count)
-    signature = _read_signature(function)
+    signature = read_signature(function)
     if signature is None:
         return count == 3 and not isinstance(function, type)
     if not inspect.isroutine(function) and not isinstance(function, type) and _is_any(signature):
@@ -44,22 +45,22 @@ def _accepts_by_code(function: Any, count: int) -> bool:
     )
 
 
-def _read_signature(function: Any) -> inspect.Signature | None:
-    call = inspect.getattr_static(type(function), "__call__", None)
-    if isinstance(call, staticmethod):
-        function = call.__func__
-    elif inspect.isdatadescriptor(call):
-        # `__call__` is a slot that holds a bound method: sentry_sdk's SentryAsgiMiddleware.
+def read_signature(function: Any) -> inspect.Signature | None:
+    """Return the signature by which a callable is called; ``None`` if it cannot be read."""
+    if not (inspect.isroutine(function) or isinstance(function, type | functools.partial)):
+        # Of an instance, `__call__` may be a slot or another descriptor, which `signature` cannot
+        # read before Python 3.13. SentryAsgiMiddleware has a slot.
         function = function.__call__
     try:
         # The wrapper is called, not the function that it wraps, unless it passes everything on.
         signature = inspect.signature(function, follow_wrapped=False)
-        return inspect.signature(function) if _has_any(signature) else signature
+        return inspect.signature(function) if has_varargs(signature) else signature
     except (TypeError, ValueError):
         return None
 
 
-def _has_any(signature: inspect.Signature) -> bool:
+def has_varargs(signature: inspect.Signature) -> bool:
+    """Return whether a signature has ``*args``."""
     return any(
         parameter.kind is parameter.VAR_POSITIONAL for parameter in signature.parameters.values()
     )
