@@ -202,9 +202,13 @@ def ty(session: nox.Session) -> None:
 def docs(session: nox.Session) -> None:
     """Build the documentation, where each warning is an error; `-- serve` serves it instead."""
     install(session, "-e", ".[docs]")
-    build = ("build", "--quiet", "--strict", "-d", str(session.cache_dir.resolve() / "site"))
-    arguments = session.posargs or build
-    run_module(session, "mkdocs", *arguments, "-f", "docs/mkdocs.yml", NO_MKDOCS_2_WARNING="1")
+    # A copy: zensical writes the site and its cache beside the configuration.
+    copy = session.cache_dir.resolve() / "docs"
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree("docs", copy, ignore=shutil.ignore_patterns("site", ".cache"))
+    source = "docs" if session.posargs else copy
+    arguments = session.posargs or ("build", "--strict")
+    run_module(session, "zensical", *arguments, "-f", f"{source}/mkdocs.yml")
 
 
 @nox.session

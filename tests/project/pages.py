@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 README = ROOT / "README.md"
 DOCS = ROOT / "docs" / "pages"
+#: The address of the files of the main branch: the site has no copies of them.
+SOURCE = "https://github.com/asgikit/asgikit-http/blob/main"
 PAGES = (README, *sorted(DOCS.rglob("*.md")))
 
 # The generated blocks of each page. Any other page has none.
@@ -41,7 +43,10 @@ _code = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 _separator = re.compile(r"\|(?: *:?-+:? *\|)+")
 _cell_border = re.compile(r"(?<!\\)\|")
 _heading = re.compile(r"^#+ (.*)$", re.MULTILINE)
-_link = re.compile(r"\]\((?P<path>(?![a-z]+:)[^)#\s]*)(?:#(?P<anchor>[^)\s]+))?[^)]*\)")
+_link = re.compile(
+    rf"\]\((?:{SOURCE}/(?P<file>[^)#\s]+)|(?P<path>(?![a-z]+:)[^)#\s]*))"
+    r"(?:#(?P<anchor>[^)\s]+))?[^)]*\)"
+)
 
 
 # Generated blocks.
@@ -167,12 +172,17 @@ def repeated_lines(text: str) -> list[str]:
 
 
 def link_errors(path: Path, text: str) -> list[str]:
-    """Check that every relative link leads to a file, and its anchor to a heading of that file."""
+    """Check that every link to a file leads to one, and its anchor to a heading of that file.
+
+    A link is relative, or starts with ``SOURCE``.
+    """
     errors = []
     for match in _link.finditer(_without_code(text)):
-        target = (path.parent / match["path"]).resolve() if match["path"] else path
+        name = match["file"] or match["path"]
+        folder = ROOT if match["file"] else path.parent
+        target = (folder / name).resolve() if name else path
         if not target.exists():
-            errors.append(f"there is no {match['path']}")
+            errors.append(f"there is no {name}")
         elif (anchor := match["anchor"]) and anchor not in _anchors(target):
             errors.append(f"there is no heading #{anchor} in {target.name}")
     return errors

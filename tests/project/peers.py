@@ -27,6 +27,7 @@ from asgikit.testing import exchange
 from tests.project.pages import (
     DOCS,
     README,
+    SOURCE,
     read_block,
     read_table,
     update_pages,
@@ -321,11 +322,11 @@ def read_columns() -> dict[str, list[str]]:
 
 
 def make_table(columns: dict[str, list[str]]) -> str:
-    """Write the whole table from its columns, with links that are relative to the docs page."""
+    """Write the whole table from its columns, with links to the repository."""
     rows = []
     for feature, *cells in zip(FEATURES, *columns.values(), strict=True):
         file = find_test(feature.test)
-        proof = f'[`{file.stem}`](../../{file.as_posix()} "{feature.test}")'
+        proof = f'[`{file.stem}`]({SOURCE}/{file.as_posix()} "{feature.test}")'
         rows.append([feature.label, *cells, proof])
     return write_table(["", *columns, "proof"], rows)
 

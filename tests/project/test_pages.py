@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
-import re
-from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.project.pages import (
     BLOCKS,
-    DOCS,
     PAGES,
     README,
+    SOURCE,
     link_errors,
     marker_errors,
     read_block,
@@ -47,7 +44,7 @@ def test_page_has_whole_tables(path: Path) -> None:
 
 
 @EACH_PAGE
-def test_relative_links_of_a_page_lead_to_files_and_headings(path: Path) -> None:
+def test_links_of_a_page_lead_to_files_and_headings(path: Path) -> None:
     assert link_errors(path, path.read_text(encoding="utf-8")) == []
 
 
@@ -156,6 +153,7 @@ def test_marker_errors_of_right_markers_are_empty() -> None:
         ("[a](#none)", "there is no heading #none in page.md"),
         ('[a](none.py "title")', "there is no none.py"),
         ("![a](none.svg)", "there is no none.svg"),
+        (f"[a]({SOURCE}/tests/none.py)", "there is no tests/none.py"),
     ],
 )
 def test_link_errors_of_a_dead_link_name_it(text: str, error: str, tmp_path: Path) -> None:
@@ -164,7 +162,7 @@ def test_link_errors_of_a_dead_link_name_it(text: str, error: str, tmp_path: Pat
 
     assert link_errors(page, text) == [error]
     fine = "[a](page.md#two-words) [b](#two-words) [c](https://none.example/x) `[d](none.md`"
-    assert link_errors(page, fine) == []
+    assert link_errors(page, f"[e]({SOURCE}/CONTRIBUTING.md#rules-for-text) {fine}") == []
 
 
 # Replacing a block.
@@ -233,27 +231,3 @@ def test_read_table_returns_the_cells_that_were_written() -> None:
     rows = [["", "a"], ["`b`", "yes <sup>1, 2</sup>"]]
 
     assert read_table(write_table(rows[0], rows[1:])) == rows
-
-
-# The site.
-
-
-def test_site_has_a_copy_of_each_linked_test() -> None:
-    pytest.importorskip("mkdocs")
-    spec = importlib.util.spec_from_file_location("hooks", ROOT / "docs" / "hooks.py")
-    assert spec is not None
-    assert spec.loader is not None
-    hooks = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(hooks)
-    config = SimpleNamespace(
-        site_dir="site", use_directory_urls=False, plugins=SimpleNamespace(_current_plugin=None)
-    )
-    page = DOCS / "comparison.md"
-    markdown = page.read_text(encoding="utf-8")
-    linked = set(re.findall(r"\]\(\.\./\.\./(tests/\S+\.py) ", markdown))
-    files = {file.src_uri: file.abs_src_path for file in hooks.on_files([], config)}
-
-    assert files == {f"{path}.txt": str(ROOT / path) for path in linked}
-    rewritten = hooks.on_page_markdown(markdown)
-    assert all(f"]({path}.txt " in rewritten for path in linked)
-    assert "](../.." not in rewritten

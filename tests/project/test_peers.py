@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import asgikit
-from tests.project.pages import README, read_block
+from tests.project.pages import README, SOURCE, read_block
 from tests.project.peer_apps import LIBRARIES
 from tests.project.peers import (
     FEATURES,
@@ -94,7 +94,7 @@ def test_proof_links_to_the_file_that_has_the_test() -> None:
     for feature, row in zip(FEATURES, rows, strict=True):
         _, _, target = row.rpartition("](")
         link, _, title = target.removesuffix(") |").partition(" ")
-        file = (PAGE.parent / link).resolve()
+        file = ROOT / link.removeprefix(f"{SOURCE}/")
         assert title == f'"{feature.test}"'
         assert ROOT / "tests" in file.parents
         assert f"def {feature.test}(" in file.read_text(encoding="utf-8")
