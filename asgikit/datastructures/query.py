@@ -6,11 +6,12 @@ import re
 from codecs import unicode_escape_decode
 from collections.abc import Iterable, Mapping
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote_plus
 
 from multidict import MultiDict, MultiDictProxy
 
+from asgikit.datastructures.replaced import Replaced
 from asgikit.exceptions import BadRequest, ContentTooLarge
 
 if TYPE_CHECKING:
@@ -37,10 +38,6 @@ _CHUNK_SIZE = 4096
 _replace_bare_percent = re.compile("%(?![0-9A-Fa-f]{2})").sub
 
 
-# Methods of the multidicts of other libraries.
-_REPLACEMENTS = {"getlist": "getall", "get_list": "getall", "multi_items": "items"}
-
-
 class Fields(MultiDictProxy[ValueT]):
     """A multidict whose :exc:`AttributeError` names the replacement for a method of another one."""
 
@@ -49,12 +46,9 @@ class Fields(MultiDictProxy[ValueT]):
     if TYPE_CHECKING:
         pass
     else:
-
-        def __getattr__(self, name: str) -> Any:
-            message = f"{type(self).__name__!r} object has no attribute {name!r}"
-            if name in _REPLACEMENTS:
-                message += f": use {_REPLACEMENTS[name]}()"
-            raise AttributeError(message, name=name, obj=self)
+        getlist = Replaced("getall()")
+        get_list = Replaced("getall()")
+        multi_items = Replaced("items()")
 
 
 class QueryParams(Fields[str]):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from asgikit.datastructures.address import Address, parse_address
 from asgikit.datastructures.headers import Headers
 from asgikit.datastructures.query import QueryParams, parse_query
+from asgikit.datastructures.replaced import Replaced
 from asgikit.datastructures.request_url import base_url, request_host, request_url, route_path
 from asgikit.datastructures.state import State
 from asgikit.datastructures.url import URL, quote_path
@@ -34,24 +35,6 @@ else:
 __all__ = ["RequestHead", "StateT"]
 
 
-class _Elsewhere:
-    """An attribute that requests of other libraries have: the error names the replacement.
-
-    perf: g_form -5 % - a ``__getattr__`` makes each access to an attribute slower.
-    """
-
-    def __init__(self, replacement: str) -> None:
-        self._replacement = replacement
-        self._name = ""
-
-    def __set_name__(self, _owner: type, name: str) -> None:
-        self._name = name
-
-    def __get__(self, instance: object, owner: type) -> Any:
-        message = f"{owner.__name__!r} object has no attribute {self._name!r}"
-        raise AttributeError(f"{message}: use {self._replacement}", name=self._name, obj=instance)
-
-
 class RequestHead(Mapping[str, Any], Generic[StateT]):
     """The properties of a request that are read from its ASGI scope.
 
@@ -70,11 +53,11 @@ class RequestHead(Mapping[str, Any], Generic[StateT]):
     if TYPE_CHECKING:
         pass
     else:
-        args = _Elsewhere("request.query_params")
-        data = _Elsewhere("await request.body()")
-        files = _Elsewhere("await request.form()")
-        session = _Elsewhere('request.scope["session"], which a session middleware sets')
-        user = _Elsewhere('request.scope["user"], which an authentication middleware sets')
+        args = Replaced("request.query_params")
+        data = Replaced("await request.body()")
+        files = Replaced("await request.form()")
+        session = Replaced('request.scope["session"], which a session middleware sets')
+        user = Replaced('request.scope["user"], which an authentication middleware sets')
 
     def __getitem__(self, key: str) -> Any:
         return self.scope[key]

@@ -277,8 +277,9 @@ class Request(ProxyProperties[StateT]):
 
         ``to_asgi`` and ``request_response`` call it at the end of each request.
         """
-        form, self._form = self._form, None
+        form = self._form
         if form is not None:
+            self._form = None
             await form.close()
         for body in release_bodies(self.scope):
             await body.close()
@@ -321,12 +322,12 @@ class Request(ProxyProperties[StateT]):
         """
         has_length = False
         for name, value in self.scope.get("headers") or ():
-            if name == b"content-length":
-                if has_length or len(value) > 6 or not value.isdigit():
+            if name in {b"content-length", b"content-encoding"}:
+                if name == b"content-encoding" or has_length:
+                    return True
+                if len(value) > 6 or not value.isdigit():
                     return True
                 has_length = True
-            elif name == b"content-encoding":
-                return True
         return False
 
     def _shared_body(self, *, is_special: bool | None = None) -> Body:
