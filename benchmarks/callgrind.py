@@ -35,18 +35,18 @@ _ZERO, _DUMP, _START = _TOOL + 1, _TOOL + 3, _TOOL + 4
 WARM_UP = 60  # requests before the counted ones, until the interpreter has specialised its code
 #: The number of counted requests per scenario: as few as are reproducible.
 COUNTED = {
-    "a_plaintext": 30,
-    "b_json_small": 30,
-    "c_json_10k": 10,
-    "d_echo": 30,
-    "e_headers": 20,
-    "e1_one_header": 30,
-    "f_json_body": 20,
-    "g_form": 10,
-    "h_multipart": 5,
-    "j_stream": 5,
-    "l_set_cookie": 30,
-    "n_events": 1,
+    "plaintext": 30,
+    "json_small": 30,
+    "json_10k": 10,
+    "echo": 30,
+    "all_headers": 20,
+    "one_header": 30,
+    "json_body": 20,
+    "urlencoded": 10,
+    "multipart": 5,
+    "stream": 5,
+    "set_cookie": 30,
+    "events": 1,
 }
 
 

@@ -11,12 +11,12 @@ from benchmarks.results import OURS, Row, Table
 CHART = Path(__file__).parent / "chart.svg"
 PEER = "starlette"
 TITLES = {
-    "a_plaintext": "Send a short text",
-    "b_json_small": "Send a small JSON document",
-    "f_json_body": "Read a JSON request",
-    "g_form": "Read a form of 20 fields",
-    "j_stream": "Stream 100 chunks",
-    "k_file_100k": "Send a file of 100 KB",
+    "plaintext": "Send a short text",
+    "json_small": "Send a small JSON document",
+    "json_body": "Read a JSON request",
+    "urlencoded": "Read a form of 20 fields",
+    "stream": "Stream 100 chunks",
+    "file_100k": "Send a file of 100 KB",
 }
 
 # Wide enough for a phone at full size; the colours follow the mode of the viewer.

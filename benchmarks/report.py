@@ -16,14 +16,14 @@ _NO_WATCH = "it does not watch for a disconnect"
 _CYTHON = "its parser is compiled by Cython"
 #: The reasons why a peer is not comparable in a scenario.
 INCOMPARABLE = {
-    ("g_form", "falcon"): _CYTHON,
-    ("i2_parts_50m", "falcon"): _CYTHON,
-    ("j_stream", "falcon"): _NO_WATCH,
-    ("j24_stream", "falcon"): _NO_WATCH,
-    ("j_stream", "blacksheep"): _NO_WATCH,
-    ("j24_stream", "blacksheep"): _NO_WATCH,
-    ("n_events", "falcon"): "it sends no pings",
-    ("n_events", "blacksheep"): _NO_WATCH,
+    ("urlencoded", "falcon"): _CYTHON,
+    ("parts_50m", "falcon"): _CYTHON,
+    ("stream", "falcon"): _NO_WATCH,
+    ("stream_asgi24", "falcon"): _NO_WATCH,
+    ("stream", "blacksheep"): _NO_WATCH,
+    ("stream_asgi24", "blacksheep"): _NO_WATCH,
+    ("events", "falcon"): "it sends no pings",
+    ("events", "blacksheep"): _NO_WATCH,
 }
 #: The factor by which a ratio may exceed its target, for noise.
 NOISE = 1.04

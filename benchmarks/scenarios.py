@@ -109,7 +109,7 @@ def _length(values: dict[str, str]) -> int:
     return sum(map(len, values.values()))
 
 
-_ECHO = {"method": "GET", "path": "/d_echo", "query_params": payloads.QUERY}
+_ECHO = {"method": "GET", "path": "/echo", "query_params": payloads.QUERY}
 _LOOKED_UP = partial(checks.text, str(_length(payloads.HEADERS) + _length(payloads.COOKIES)))
 _FORM = f"{len(payloads.FORM)} {_length(payloads.FORM)}"
 _MULTIPART = f"{_length(payloads.TEXTS)} {payloads.SMALL_SIZE}"
@@ -119,30 +119,30 @@ _COOKIE = partial(checks.text_with_cookie, payloads.GREETING)
 _STREAM = partial(checks.stream, payloads.CHUNK, payloads.CHUNKS)
 
 _ALL = [
-    Scenario("a_plaintext", "short text", partial(checks.text, payloads.GREETING), 1.8),
-    Scenario("b_json_small", "JSON of 4 members", partial(checks.document, payloads.RECORD), 1.75),
-    Scenario("c_json_10k", "JSON of 10 KB", partial(checks.document, payloads.CATALOGUE), 1.15),
+    Scenario("plaintext", "short text", partial(checks.text, payloads.GREETING), 1.8),
+    Scenario("json_small", "JSON of 4 members", partial(checks.document, payloads.RECORD), 1.75),
+    Scenario("json_10k", "JSON of 10 KB", partial(checks.document, payloads.CATALOGUE), 1.15),
     Scenario(
-        "d_echo",
+        "echo",
         "method, path and 4 query parameters as JSON",
         partial(checks.document, _ECHO),
         0.9,
         query=b"term=two+words&sort=-date&page=3&per_page=25",
     ),
     Scenario(
-        "e_headers",
+        "all_headers",
         "12 headers and 5 cookies looked up",
         _LOOKED_UP,
         2.1,
     ),
     Scenario(
-        "e1_one_header",
+        "one_header",
         "1 of 12 headers looked up",
         partial(checks.text, payloads.HEADERS[payloads.ONE_HEADER]),
         2.1,
     ),
     _post(
-        "f_json_body",
+        "json_body",
         "request with JSON of 1.2 KB",
         len(payloads.ORDER["lines"]),
         "application/json",
@@ -150,7 +150,7 @@ _ALL = [
         target=1.3,
     ),
     _post(
-        "g_form",
+        "urlencoded",
         "urlencoded form of 20 fields",
         _FORM,
         payloads.FORM_TYPE,
@@ -158,59 +158,59 @@ _ALL = [
         target=0.7,
     ),
     _post(
-        "h_multipart",
+        "multipart",
         "multipart form: 5 texts, a file of 100 KB",
         _MULTIPART,
         payloads.MULTIPART_TYPE,
         lambda: payloads.upload(payloads.SMALL_SIZE, texts=True),
         target=1.05,
     ),
-    _upload("i_upload_50m", "50 MB upload with form()", "i_upload", LARGE_SIZE, 1.05),
-    _upload("i2_parts_50m", "50 MB upload, streamed", "i2_parts", LARGE_SIZE),
-    Scenario("j_stream", "stream of 100 chunks of 1 KB", _STREAM, 1.2, disconnects=True),
+    _upload("upload_50m", "50 MB upload with form()", "upload", LARGE_SIZE, 1.05),
+    _upload("parts_50m", "50 MB upload, streamed", "parts", LARGE_SIZE),
+    Scenario("stream", "stream of 100 chunks of 1 KB", _STREAM, 1.2, disconnects=True),
     Scenario(
-        "j24_stream",
+        "stream_asgi24",
         "the same with ASGI 2.4",
         _STREAM,
         1.2,
-        app="j_stream",
+        app="stream",
         spec_version="2.4",
         disconnects=True,
     ),
-    Scenario("k_file_100k", "file of 100 KB", _FILE, 3.5, disconnects=True),
+    Scenario("file_100k", "file of 100 KB", _FILE, 3.5, disconnects=True),
     Scenario(
-        "kps_file_100k",
+        "pathsend_100k",
         "the same with the pathsend extension",
         _FILE,
         0.8,
-        app="k_file_100k",
+        app="file_100k",
         spec_version="2.4",
         extensions=("http.response.pathsend",),
         disconnects=True,
     ),
     Scenario(
-        "k_file_50m",
+        "file_50m",
         "file of 50 MB",
         partial(checks.file, payloads.LARGE_FILE),
         1.5,
         disconnects=True,
     ),
     Scenario(
-        "l_set_cookie",
+        "set_cookie",
         "short text with a cookie",
         partial(checks.text_with_cookie, payloads.GREETING),
         2.2,
     ),
     Scenario(
-        "n_events",
+        "events",
         "100 server-sent events",
         partial(checks.events, payloads.EVENT_TEXT, payloads.EVENTS),
         disconnects=True,
     ),
-    Scenario("o_gzip", "text of 10 KB, compressed", partial(checks.compressed, payloads.ARTICLE)),
+    Scenario("gzip_10k", "text of 10 KB, compressed", partial(checks.compressed, payloads.ARTICLE)),
 ]
 SCENARIOS = {scenario.name: scenario for scenario in _ALL}
 #: The names of the apps of a contender.
 APPS = tuple(dict.fromkeys(scenario.key for scenario in _ALL))
 #: A scenario of the wire benchmark only.
-UPLOAD_1M = _upload("i_upload_1m", "1 MB upload with form()", "i_upload", MiB)
+UPLOAD_1M = _upload("upload_1m", "1 MB upload with form()", "upload", MiB)

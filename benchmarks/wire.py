@@ -28,11 +28,11 @@ from benchmarks.server import SERVERS, TICK, Server
 
 #: Scenarios with the targets for the CPU ratio of asgikit to raw.
 WIRE: dict[str, tuple[Scenario, float | None]] = {
-    "plaintext": (SCENARIOS["a_plaintext"], 1.1),
-    "echo": (SCENARIOS["d_echo"], 1.1),
-    "file_100k": (SCENARIOS["k_file_100k"], 2.6),
+    "plaintext": (SCENARIOS["plaintext"], 1.1),
+    "echo": (SCENARIOS["echo"], 1.1),
+    "file_100k": (SCENARIOS["file_100k"], 2.6),
     "upload_1m": (UPLOAD_1M, None),
-    "events": (SCENARIOS["n_events"], None),
+    "events": (SCENARIOS["events"], None),
 }
 CONNECTIONS = 16
 EVENT_CONNECTIONS = 100

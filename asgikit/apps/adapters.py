@@ -97,7 +97,7 @@ class App:
                 if messages is None:
                     await self._send_response(response, request, receive, send)
                 else:
-                    # perf: a_plaintext -30 %, against `_send_response()`. In a function of its own,
+                    # perf: plaintext -30 %, against `_send_response()`. In a function of its own,
                     # it would save 6 % less.
                     start, body = messages
                     try:

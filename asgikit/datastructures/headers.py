@@ -56,7 +56,7 @@ class Headers(HeaderMapping):
         self._was_asked = False
 
     def __getitem__(self, key: str) -> str:
-        # perf: e_headers -30 % - a name in lower case takes one look-up and no further call.
+        # perf: all_headers -30 % - a name in lower case takes one look-up and no further call.
         index = self._index
         if index is not None:
             try:
@@ -84,7 +84,7 @@ class Headers(HeaderMapping):
     def _scan(self, name: bytes) -> bytes | None:
         """Return the first value of a name without an index.
 
-        perf: e1_one_header -10 %, since many requests are asked for one header only.
+        perf: one_header -10 %, since many requests are asked for one header only.
         """
         for each, value in self._raw:
             if each == name:

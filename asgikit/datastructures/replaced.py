@@ -10,7 +10,7 @@ __all__ = ["Replaced"]
 class Replaced:
     """An attribute that a class does not have: the error names the replacement.
 
-    perf: g_form -5 % - a ``__getattr__`` makes each access to an attribute slower.
+    perf: urlencoded -5 % - a ``__getattr__`` makes each access to an attribute slower.
     """
 
     def __init__(self, replacement: str) -> None:

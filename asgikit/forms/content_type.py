@@ -25,7 +25,7 @@ MULTIPART = "multipart/form-data"
 # Clients send other characters and longer boundaries: up to 256 characters of visible ASCII are
 # accepted.
 _is_boundary = re.compile(r"[\x20-\x7e]{0,255}(?<=[^ ])").fullmatch
-# perf: h_multipart -3 % - the Content-Type of nearly every client.
+# perf: multipart -3 % - the Content-Type of nearly every client.
 _parse_common = re.compile(
     r"multipart/form-data; ?boundary=([!#$%&'*+.^_`|~0-9A-Za-z-]{1,256})"
 ).fullmatch

@@ -120,7 +120,7 @@ class FormParser:
     def _find_end(self, data: bytes, start: int) -> int:
         """Return the position of a delimiter in the data of a part, or of its start at the end.
 
-        perf: h_multipart -5 % - python-multipart takes longer to reach its own search.
+        perf: multipart -5 % - python-multipart takes longer to reach its own search.
         """
         delimiter = self._delimiter
         end = data.find(delimiter, start)
@@ -172,7 +172,7 @@ class FormParser:
     def _read_common_parts(self, data: bytes) -> int:
         """Read small parts with common headers that are complete in the first chunk.
 
-        perf: h_multipart -31 % - python-multipart reads the same parts in four times the time.
+        perf: multipart -31 % - python-multipart reads the same parts in four times the time.
 
         Returns:
             The position from which on python-multipart continues.

@@ -106,7 +106,7 @@ def parse_form_disposition(value: bytes | str) -> FormDisposition | None:
     return _parse_common(text) or _parse_any(strip_ows(text))
 
 
-# perf: h_multipart -5 %
+# perf: multipart -5 %
 def _parse_common(text: str) -> FormDisposition | None:
     match = _match_common(text)
     return None if match is None else FormDisposition(match[1], match[2], match[2])

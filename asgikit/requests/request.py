@@ -101,7 +101,7 @@ class Request(ProxyProperties[StateT]):
         Raises:
             ContentTooLarge: the body is over ``limit``, which is called ``name``.
         """
-        # perf: f_json_body -20 %, together with receive_whole().
+        # perf: json_body -20 %, together with receive_whole().
         data = self._body
         if data is None:
             scope = self.scope

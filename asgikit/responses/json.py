@@ -55,7 +55,7 @@ class JSONResponse(Response):
     ) -> None:
         self._default = default
         self._dumps = dumps
-        # perf: b_json_small -4 % against a call of `render`.
+        # perf: json_small -4 % against a call of `render`.
         kind = type(self)
         if dumps is None and (kind is JSONResponse or kind.render is JSONResponse.render):
             try:

@@ -61,7 +61,7 @@ def burst_size() -> int:
 
 @functools.cache
 def _asyncio_burst_size(loop_type: type) -> int:
-    # perf: j_stream -12 % on uvloop, whose transports log nothing.
+    # perf: stream -12 % on uvloop, whose transports log nothing.
     return _BURST_ON_ASYNCIO if issubclass(loop_type, asyncio.BaseEventLoop) else _BURST
 
 

@@ -181,13 +181,13 @@ class StreamingResponse(Response):
         cancellation = CancelOnEvent(functools.partial(wait_disconnected, scope, receive))
         return cancellation.run(self._send_chunks(scope, send, cancellation), Disconnected)
 
-    # perf: j_stream -10 %: one coroutine for all chunks.
+    # perf: stream -10 %: one coroutine for all chunks.
     async def _send_chunks(  # noqa: C901, PLR0912 - see above
         self, scope: Scope | None, send: Send, cancellation: CancelOnEvent
     ) -> None:
         """Send all messages, the start with the first chunk."""
         started = False
-        # Exhausted when there is more to do than to send a chunk. # perf: j_stream -3 %, instead
+        # Exhausted when there is more to do than to send a chunk. # perf: stream -3 %, instead
         # of a counter and a check of `has_fired`.
         burst: Iterator[None] = iter(())
         ready_type = self._ready_type

@@ -30,7 +30,7 @@ __all__ = ["CancelOnEvent", "shielded", "wait_despite_cancellation"]
 T = TypeVar("T")
 
 
-# Steps in bursts before the work starts tasks to wait for the events. # perf: j_stream -15 % on
+# Steps in bursts before the work starts tasks to wait for the events. # perf: stream -15 % on
 # asyncio's own loop.
 _FREE_STEPS = 128
 
@@ -269,7 +269,7 @@ def _take_step(steps: Generator[Any, Any, None], step: Any) -> Generator[Any, An
     return next(steps, DONE)
 
 
-# perf: j_stream -3 %: anyio.CancelScope() looks for the event loop each time.
+# perf: stream -3 %: anyio.CancelScope() looks for the event loop each time.
 @functools.cache
 def _asyncio_scope_type() -> Callable[[], anyio.CancelScope]:
     return type(anyio.CancelScope())

@@ -31,16 +31,16 @@ _NO_COMPRESSION = "has no compression"
 
 #: The reasons why a contender has no app.
 MISSING = {
-    ("starlette", "i2_parts"): _NO_PARTS,
-    ("starlette", "n_events"): _NO_EVENTS,
-    ("baize", "i2_parts"): _NO_PARTS,
-    ("baize", "o_gzip"): _NO_COMPRESSION,
-    ("falcon", "i_upload"): "does not store uploads",
-    ("falcon", "o_gzip"): _NO_COMPRESSION,
-    ("litestar", "i2_parts"): _NO_PARTS,
-    ("quart", "i2_parts"): _NO_PARTS,
-    ("quart", "n_events"): _NO_EVENTS,
-    ("quart", "o_gzip"): _NO_COMPRESSION,
+    ("starlette", "parts"): _NO_PARTS,
+    ("starlette", "events"): _NO_EVENTS,
+    ("baize", "parts"): _NO_PARTS,
+    ("baize", "gzip_10k"): _NO_COMPRESSION,
+    ("falcon", "upload"): "does not store uploads",
+    ("falcon", "gzip_10k"): _NO_COMPRESSION,
+    ("litestar", "parts"): _NO_PARTS,
+    ("quart", "parts"): _NO_PARTS,
+    ("quart", "events"): _NO_EVENTS,
+    ("quart", "gzip_10k"): _NO_COMPRESSION,
 }
 
 

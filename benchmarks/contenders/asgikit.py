@@ -31,22 +31,22 @@ from benchmarks.payloads import (
 
 
 @request_response
-async def a_plaintext(_request: Request) -> PlainTextResponse:
+async def plaintext(_request: Request) -> PlainTextResponse:
     return PlainTextResponse(GREETING)
 
 
 @request_response
-async def b_json_small(_request: Request) -> JSONResponse:
+async def json_small(_request: Request) -> JSONResponse:
     return JSONResponse(RECORD)
 
 
 @request_response
-async def c_json_10k(_request: Request) -> JSONResponse:
+async def json_10k(_request: Request) -> JSONResponse:
     return JSONResponse(CATALOGUE)
 
 
 @request_response
-async def d_echo(request: Request) -> JSONResponse:
+async def echo(request: Request) -> JSONResponse:
     return JSONResponse(
         {
             "method": request.method,
@@ -57,7 +57,7 @@ async def d_echo(request: Request) -> JSONResponse:
 
 
 @request_response
-async def e_headers(request: Request) -> PlainTextResponse:
+async def all_headers(request: Request) -> PlainTextResponse:
     headers = request.headers
     cookies = request.cookies
     size = 0
@@ -69,25 +69,25 @@ async def e_headers(request: Request) -> PlainTextResponse:
 
 
 @request_response
-async def e1_one_header(request: Request) -> PlainTextResponse:
+async def one_header(request: Request) -> PlainTextResponse:
     return PlainTextResponse(request.headers[ONE_HEADER])
 
 
 @request_response
-async def f_json_body(request: Request) -> PlainTextResponse:
+async def json_body(request: Request) -> PlainTextResponse:
     order = await request.json()
     return PlainTextResponse(str(len(order["lines"])))
 
 
 @request_response
-async def g_form(request: Request) -> PlainTextResponse:
+async def urlencoded(request: Request) -> PlainTextResponse:
     async with request.form() as form:
         size = sum([len(value) for value in form.values()])  # type: ignore[arg-type, misc]
         return PlainTextResponse(f"{len(form)} {size}")
 
 
 @request_response
-async def h_multipart(request: Request) -> PlainTextResponse:
+async def multipart(request: Request) -> PlainTextResponse:
     async with request.form() as form:
         size = file_size = 0
         for value in form.values():
@@ -99,13 +99,13 @@ async def h_multipart(request: Request) -> PlainTextResponse:
 
 
 @request_response
-async def i_upload(request: Request) -> PlainTextResponse:
+async def upload(request: Request) -> PlainTextResponse:
     async with request.form() as form:
         return PlainTextResponse(str(form["file"].size))  # type: ignore[union-attr]
 
 
 @request_response
-async def i2_parts(request: Request) -> PlainTextResponse:
+async def parts(request: Request) -> PlainTextResponse:
     size = 0
     async for part in request.parts():
         async for data in part:
@@ -114,35 +114,35 @@ async def i2_parts(request: Request) -> PlainTextResponse:
 
 
 @request_response
-async def j_stream(_request: Request) -> StreamingResponse:
+async def stream(_request: Request) -> StreamingResponse:
     return StreamingResponse(chunks(), media_type="application/octet-stream")
 
 
 @request_response
-async def k_file_100k(_request: Request) -> FileResponse:
+async def file_100k(_request: Request) -> FileResponse:
     return FileResponse(SMALL_FILE)
 
 
 @request_response
-async def k_file_50m(_request: Request) -> FileResponse:
+async def file_50m(_request: Request) -> FileResponse:
     return FileResponse(LARGE_FILE)
 
 
 @request_response
-async def l_set_cookie(_request: Request) -> PlainTextResponse:
+async def set_cookie(_request: Request) -> PlainTextResponse:
     response = PlainTextResponse(GREETING)
     response.set_cookie("sid", "0f1e2d3c4b5a", max_age=1800, secure=True, httponly=True)
     return response
 
 
-async def events() -> AsyncIterator[ServerSentEvent]:
+async def event_stream() -> AsyncIterator[ServerSentEvent]:
     async for number, data in event_data():
         yield ServerSentEvent(data, event="step", id=number)
 
 
 @request_response
-async def n_events(_request: Request) -> EventSourceResponse:
-    return EventSourceResponse(events())
+async def events(_request: Request) -> EventSourceResponse:
+    return EventSourceResponse(event_stream())
 
 
 @request_response
@@ -150,4 +150,4 @@ async def article(_request: Request) -> PlainTextResponse:
     return PlainTextResponse(ARTICLE)
 
 
-o_gzip = Compress(article, codings=["gzip"], levels={"gzip": 6})
+gzip_10k = Compress(article, codings=["gzip"], levels={"gzip": 6})

@@ -40,19 +40,19 @@ def adapt(_name: str, handler: Handler) -> Any:
     return serve
 
 
-async def a_plaintext(_request: Request) -> Any:
+async def plaintext(_request: Request) -> Any:
     return PlainTextResponse(GREETING)
 
 
-async def b_json_small(_request: Request) -> Any:
+async def json_small(_request: Request) -> Any:
     return JSONResponse(RECORD)
 
 
-async def c_json_10k(_request: Request) -> Any:
+async def json_10k(_request: Request) -> Any:
     return JSONResponse(CATALOGUE)
 
 
-async def d_echo(request: Request) -> Any:
+async def echo(request: Request) -> Any:
     return JSONResponse(
         {
             "method": request.method,
@@ -62,7 +62,7 @@ async def d_echo(request: Request) -> Any:
     )
 
 
-async def e_headers(request: Request) -> Any:
+async def all_headers(request: Request) -> Any:
     headers = request.headers
     cookies = request.cookies
     size = 0
@@ -73,22 +73,22 @@ async def e_headers(request: Request) -> Any:
     return PlainTextResponse(str(size))
 
 
-async def e1_one_header(request: Request) -> Any:
+async def one_header(request: Request) -> Any:
     return PlainTextResponse(request.headers[ONE_HEADER])
 
 
-async def f_json_body(request: Request) -> Any:
+async def json_body(request: Request) -> Any:
     order = await request.json
     return PlainTextResponse(str(len(order["lines"])))
 
 
-async def g_form(request: Request) -> Any:
+async def urlencoded(request: Request) -> Any:
     form = await request.form
     size = sum([len(value) for value in form.values()])  # type: ignore[arg-type, misc]
     return PlainTextResponse(f"{len(form)} {size}")
 
 
-async def h_multipart(request: Request) -> Any:
+async def multipart(request: Request) -> Any:
     size = file_size = 0
     for value in (await request.form).values():
         if isinstance(value, UploadFile):
@@ -99,35 +99,35 @@ async def h_multipart(request: Request) -> Any:
     return PlainTextResponse(f"{size} {file_size}")
 
 
-async def i_upload(request: Request) -> Any:
+async def upload(request: Request) -> Any:
     upload = (await request.form)["file"]
     size = upload.file.seek(0, 2)  # type: ignore[union-attr]
     await request.close()
     return PlainTextResponse(str(size))
 
 
-async def j_stream(_request: Request) -> Any:
+async def stream(_request: Request) -> Any:
     return StreamResponse(chunks())
 
 
-async def k_file_100k(_request: Request) -> Any:
+async def file_100k(_request: Request) -> Any:
     return FileResponse(str(SMALL_FILE))
 
 
-async def k_file_50m(_request: Request) -> Any:
+async def file_50m(_request: Request) -> Any:
     return FileResponse(str(LARGE_FILE))
 
 
-async def l_set_cookie(_request: Request) -> Any:
+async def set_cookie(_request: Request) -> Any:
     response = PlainTextResponse(GREETING)
     response.set_cookie("sid", "0f1e2d3c4b5a", max_age=1800, secure=True, httponly=True)
     return response
 
 
-async def events() -> AsyncIterator[ServerSentEvent]:
+async def event_stream() -> AsyncIterator[ServerSentEvent]:
     async for number, data in event_data():
         yield {"id": number, "event": "step", "data": data}
 
 
-async def n_events(_request: Request) -> Any:
-    return SendEventResponse(events())
+async def events(_request: Request) -> Any:
+    return SendEventResponse(event_stream())

@@ -38,7 +38,7 @@ def adapt(name: str, handler: Handler) -> Application:
     app = Application(router=Router())
     app.router.add_get(f"/{name}", handler)
     app.router.add_post(f"/{name}", handler)
-    if name == "o_gzip":
+    if name == "gzip_10k":
         app.middlewares.append(GzipMiddleware(comp_level=6))  # type: ignore[arg-type]
     return app
 
@@ -47,19 +47,19 @@ async def start(app: Application) -> None:
     await app.start()  # type: ignore[no-untyped-call]
 
 
-async def a_plaintext(request: Request) -> Response:
+async def plaintext(request: Request) -> Response:
     return text(GREETING)
 
 
-async def b_json_small(request: Request) -> Response:
+async def json_small(request: Request) -> Response:
     return json(RECORD)
 
 
-async def c_json_10k(request: Request) -> Response:
+async def json_10k(request: Request) -> Response:
     return json(CATALOGUE)
 
 
-async def d_echo(request: Request) -> Response:
+async def echo(request: Request) -> Response:
     return json(
         {
             "method": request.method,
@@ -73,7 +73,7 @@ def first(request: Request, name: str) -> str:
     return (request.get_first_header(name.encode()) or b"").decode("latin-1")
 
 
-async def e_headers(request: Request) -> Response:
+async def all_headers(request: Request) -> Response:
     cookies = request.cookies
     size = 0
     for name in HEADERS:
@@ -83,21 +83,21 @@ async def e_headers(request: Request) -> Response:
     return text(str(size))
 
 
-async def e1_one_header(request: Request) -> Response:
+async def one_header(request: Request) -> Response:
     return text(first(request, ONE_HEADER))
 
 
-async def f_json_body(request: Request) -> Response:
+async def json_body(request: Request) -> Response:
     order = await request.json()
     return text(str(len(order["lines"])))
 
 
-async def g_form(request: Request) -> Response:
+async def urlencoded(request: Request) -> Response:
     form: Any = await request.form()
     return text(f"{len(form)} {sum([len(value) for value in form.values()])}")
 
 
-async def h_multipart(request: Request) -> Response:
+async def multipart(request: Request) -> Response:
     form: Any = await request.form()
     size = file_size = 0
     for value in form.values():
@@ -108,13 +108,13 @@ async def h_multipart(request: Request) -> Response:
     return text(f"{size} {file_size}")
 
 
-async def i_upload(request: Request) -> Response:
+async def upload(request: Request) -> Response:
     form: Any = await request.form()
     with form["file"][0].file as file:
         return text(str(file.seek(0, 2)))
 
 
-async def i2_parts(request: Request) -> Response:
+async def parts(request: Request) -> Response:
     size = 0
     async for part in request.multipart_stream():
         async for data in part.stream():
@@ -122,7 +122,7 @@ async def i2_parts(request: Request) -> Response:
     return text(str(size))
 
 
-async def j_stream(request: Request) -> Response:
+async def stream(request: Request) -> Response:
     return Response(200, None, StreamedContent(b"application/octet-stream", chunks))
 
 
@@ -135,11 +135,11 @@ def file_handler(path: Path) -> Handler:
     return handler
 
 
-k_file_100k = file_handler(SMALL_FILE)
-k_file_50m = file_handler(LARGE_FILE)
+file_100k = file_handler(SMALL_FILE)
+file_50m = file_handler(LARGE_FILE)
 
 
-async def l_set_cookie(request: Request) -> Response:
+async def set_cookie(request: Request) -> Response:
     response = text(GREETING)
     cookie = Cookie(
         "sid",
@@ -154,14 +154,14 @@ async def l_set_cookie(request: Request) -> Response:
     return response
 
 
-async def events() -> AsyncIterator[ServerSentEvent]:
+async def event_stream() -> AsyncIterator[ServerSentEvent]:
     async for number, data in event_data():
         yield TextServerSentEvent(data, event="step", id=number)
 
 
-async def n_events(request: Request) -> Response:
-    return ServerSentEventsResponse(events)
+async def events(request: Request) -> Response:
+    return ServerSentEventsResponse(event_stream)
 
 
-async def o_gzip(request: Request) -> Response:
+async def gzip_10k(request: Request) -> Response:
     return text(ARTICLE)

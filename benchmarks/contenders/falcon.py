@@ -51,25 +51,25 @@ def adapt(name: str, handler: Any) -> App[Request, Response]:
     return app
 
 
-k_file_100k = SMALL_FILE
-k_file_50m = LARGE_FILE
+file_100k = SMALL_FILE
+file_50m = LARGE_FILE
 
 
-async def a_plaintext(_request: Request, response: Response) -> None:
+async def plaintext(_request: Request, response: Response) -> None:
     response.text = GREETING
 
 
-async def b_json_small(_request: Request, response: Response) -> None:
+async def json_small(_request: Request, response: Response) -> None:
     response.content_type = "application/json"
     response.media = RECORD
 
 
-async def c_json_10k(_request: Request, response: Response) -> None:
+async def json_10k(_request: Request, response: Response) -> None:
     response.content_type = "application/json"
     response.media = CATALOGUE
 
 
-async def d_echo(request: Request, response: Response) -> None:
+async def echo(request: Request, response: Response) -> None:
     response.content_type = "application/json"
     response.media = {
         "method": request.method,
@@ -78,7 +78,7 @@ async def d_echo(request: Request, response: Response) -> None:
     }
 
 
-async def e_headers(request: Request, response: Response) -> None:
+async def all_headers(request: Request, response: Response) -> None:
     cookies = request.cookies
     size = 0
     for name in HEADERS:
@@ -88,21 +88,21 @@ async def e_headers(request: Request, response: Response) -> None:
     response.text = str(size)
 
 
-async def e1_one_header(request: Request, response: Response) -> None:
+async def one_header(request: Request, response: Response) -> None:
     response.text = request.get_header(ONE_HEADER)
 
 
-async def f_json_body(request: Request, response: Response) -> None:
+async def json_body(request: Request, response: Response) -> None:
     order = await request.get_media()
     response.text = str(len(order["lines"]))
 
 
-async def g_form(request: Request, response: Response) -> None:
+async def urlencoded(request: Request, response: Response) -> None:
     form = await request.get_media()
     response.text = f"{len(form)} {sum([len(value) for value in form.values()])}"
 
 
-async def h_multipart(request: Request, response: Response) -> None:
+async def multipart(request: Request, response: Response) -> None:
     size = file_size = 0
     async for part in await request.get_media():
         if part.filename:
@@ -112,7 +112,7 @@ async def h_multipart(request: Request, response: Response) -> None:
     response.text = f"{size} {file_size}"
 
 
-async def i2_parts(request: Request, response: Response) -> None:
+async def parts(request: Request, response: Response) -> None:
     size = 0
     async for part in await request.get_media():
         async for data in part.stream:
@@ -120,22 +120,22 @@ async def i2_parts(request: Request, response: Response) -> None:
     response.text = str(size)
 
 
-async def j_stream(_request: Request, response: Response) -> None:
+async def stream(_request: Request, response: Response) -> None:
     response.content_type = "application/octet-stream"
     response.stream = chunks()
 
 
-async def l_set_cookie(_request: Request, response: Response) -> None:
+async def set_cookie(_request: Request, response: Response) -> None:
     response.text = GREETING
     response.set_cookie(
         "sid", "0f1e2d3c4b5a", max_age=1800, path="/", secure=True, http_only=True, same_site="lax"
     )
 
 
-async def events() -> AsyncIterator[SSEvent | None]:
+async def event_stream() -> AsyncIterator[SSEvent | None]:
     async for number, data in event_data():
         yield SSEvent(text=data, event="step", event_id=number)
 
 
-async def n_events(_request: Request, response: Response) -> None:
-    response.sse = events()
+async def events(_request: Request, response: Response) -> None:
+    response.sse = event_stream()

@@ -27,13 +27,13 @@ from benchmarks.payloads import (
 AnyRequest = Request[Any, Any, Any]
 BINARY = "application/octet-stream"
 MEDIA_TYPES = {
-    "b_json_small": MediaType.JSON,
-    "c_json_10k": MediaType.JSON,
-    "d_echo": MediaType.JSON,
-    "j_stream": BINARY,
-    "k_file_100k": BINARY,
-    "k_file_50m": BINARY,
-    "n_events": "text/event-stream",
+    "json_small": MediaType.JSON,
+    "json_10k": MediaType.JSON,
+    "echo": MediaType.JSON,
+    "stream": BINARY,
+    "file_100k": BINARY,
+    "file_50m": BINARY,
+    "events": "text/event-stream",
 }
 
 
@@ -50,23 +50,23 @@ def adapt(name: str, handler: Any) -> Litestar:
         [decorate(handler)],
         openapi_config=None,
         logging_config=None,
-        compression_config=gzip if name == "o_gzip" else None,
+        compression_config=gzip if name == "gzip_10k" else None,
     )
 
 
-async def a_plaintext() -> str:
+async def plaintext() -> str:
     return GREETING
 
 
-async def b_json_small() -> dict[str, Any]:
+async def json_small() -> dict[str, Any]:
     return RECORD
 
 
-async def c_json_10k() -> dict[str, Any]:
+async def json_10k() -> dict[str, Any]:
     return CATALOGUE
 
 
-async def d_echo(request: AnyRequest) -> dict[str, Any]:
+async def echo(request: AnyRequest) -> dict[str, Any]:
     return {
         "method": request.method,
         "path": request.url.path,
@@ -74,7 +74,7 @@ async def d_echo(request: AnyRequest) -> dict[str, Any]:
     }
 
 
-async def e_headers(request: AnyRequest) -> str:
+async def all_headers(request: AnyRequest) -> str:
     headers = request.headers
     cookies = request.cookies
     size = 0
@@ -85,21 +85,21 @@ async def e_headers(request: AnyRequest) -> str:
     return str(size)
 
 
-async def e1_one_header(request: AnyRequest) -> str:
+async def one_header(request: AnyRequest) -> str:
     return request.headers[ONE_HEADER]
 
 
-async def f_json_body(request: AnyRequest) -> str:
+async def json_body(request: AnyRequest) -> str:
     order = await request.json()
     return str(len(order["lines"]))
 
 
-async def g_form(request: AnyRequest) -> str:
+async def urlencoded(request: AnyRequest) -> str:
     form = await request.form()
     return f"{len(form)} {sum([len(value) for value in form.values()])}"
 
 
-async def h_multipart(request: AnyRequest) -> str:
+async def multipart(request: AnyRequest) -> str:
     size = file_size = 0
     for value in (await request.form()).values():
         if isinstance(value, UploadFile):
@@ -110,39 +110,39 @@ async def h_multipart(request: AnyRequest) -> str:
     return f"{size} {file_size}"
 
 
-async def i_upload(request: AnyRequest) -> str:
+async def upload(request: AnyRequest) -> str:
     upload = (await request.form())["file"]
     size = upload.file.seek(0, 2)
     await upload.close()
     return str(size)
 
 
-async def j_stream() -> Stream:
+async def stream() -> Stream:
     return Stream(chunks())
 
 
-async def k_file_100k() -> File:
+async def file_100k() -> File:
     return File(SMALL_FILE)
 
 
-async def k_file_50m() -> File:
+async def file_50m() -> File:
     return File(LARGE_FILE)
 
 
-async def l_set_cookie() -> Response[str]:
+async def set_cookie() -> Response[str]:
     response = Response(GREETING, media_type=MediaType.TEXT)
     response.set_cookie("sid", "0f1e2d3c4b5a", max_age=1800, secure=True, httponly=True)
     return response
 
 
-async def events() -> AsyncIterator[ServerSentEventMessage]:
+async def event_stream() -> AsyncIterator[ServerSentEventMessage]:
     async for number, data in event_data():
         yield ServerSentEventMessage(data, event="step", id=number)
 
 
-async def n_events() -> ServerSentEvent:
-    return ServerSentEvent(events())
+async def events() -> ServerSentEvent:
+    return ServerSentEvent(event_stream())
 
 
-async def o_gzip() -> str:
+async def gzip_10k() -> str:
     return ARTICLE

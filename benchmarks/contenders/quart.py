@@ -33,23 +33,23 @@ def text(content: str) -> Response:
     return Response(content, mimetype="text/plain")
 
 
-async def a_plaintext() -> Response:
+async def plaintext() -> Response:
     return text(GREETING)
 
 
-async def b_json_small() -> dict[str, Any]:
+async def json_small() -> dict[str, Any]:
     return RECORD
 
 
-async def c_json_10k() -> dict[str, Any]:
+async def json_10k() -> dict[str, Any]:
     return CATALOGUE
 
 
-async def d_echo() -> dict[str, Any]:
+async def echo() -> dict[str, Any]:
     return {"method": request.method, "path": request.path, "query_params": dict(request.args)}
 
 
-async def e_headers() -> Response:
+async def all_headers() -> Response:
     headers = request.headers
     cookies = request.cookies
     size = 0
@@ -60,46 +60,46 @@ async def e_headers() -> Response:
     return text(str(size))
 
 
-async def e1_one_header() -> Response:
+async def one_header() -> Response:
     return text(request.headers[ONE_HEADER])
 
 
-async def f_json_body() -> Response:
+async def json_body() -> Response:
     order = await request.get_json()
     return text(str(len(order["lines"])))
 
 
-async def g_form() -> Response:
+async def urlencoded() -> Response:
     form = await request.form
     return text(f"{len(form)} {sum([len(value) for value in form.values()])}")
 
 
-async def h_multipart() -> Response:
+async def multipart() -> Response:
     form = await request.form
     file = (await request.files)["file"]
     return text(f"{sum([len(value) for value in form.values()])} {len(file.read())}")
 
 
-async def i_upload() -> Response:
+async def upload() -> Response:
     file = (await request.files)["file"]
     size = file.stream.seek(0, 2)
     file.close()
     return text(str(size))
 
 
-async def j_stream() -> Response:
+async def stream() -> Response:
     return Response(chunks(), mimetype="application/octet-stream")
 
 
-async def k_file_100k() -> Response:
+async def file_100k() -> Response:
     return await send_file(SMALL_FILE)
 
 
-async def k_file_50m() -> Response:
+async def file_50m() -> Response:
     return await send_file(LARGE_FILE)
 
 
-async def l_set_cookie() -> Response:
+async def set_cookie() -> Response:
     response = text(GREETING)
     response.set_cookie(
         "sid", "0f1e2d3c4b5a", max_age=1800, secure=True, httponly=True, samesite="lax"

@@ -57,31 +57,31 @@ async def read_body(receive: Any) -> bytes:
     return b"".join(chunks)
 
 
-async def a_plaintext(_scope: Any, _receive: Any, send: Any) -> None:
+async def plaintext(_scope: Any, _receive: Any, send: Any) -> None:
     body = GREETING.encode()
     length = (b"content-length", b"%d" % len(body))
     await send({"type": "http.response.start", "status": 200, "headers": [TEXT, length]})
     await send({"type": "http.response.body", "body": body})
 
 
-async def b_json_small(_scope: Any, _receive: Any, send: Any) -> None:
+async def json_small(_scope: Any, _receive: Any, send: Any) -> None:
     body = orjson.dumps(RECORD)
     length = (b"content-length", b"%d" % len(body))
     await send({"type": "http.response.start", "status": 200, "headers": [JSON, length]})
     await send({"type": "http.response.body", "body": body})
 
 
-async def c_json_10k(_scope: Any, _receive: Any, send: Any) -> None:
+async def json_10k(_scope: Any, _receive: Any, send: Any) -> None:
     await respond(send, orjson.dumps(CATALOGUE), JSON)
 
 
-async def d_echo(scope: Any, _receive: Any, send: Any) -> None:
+async def echo(scope: Any, _receive: Any, send: Any) -> None:
     query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
     response = {"method": scope["method"], "path": scope["path"], "query_params": dict(query)}
     await respond(send, orjson.dumps(response), JSON)
 
 
-async def e_headers(scope: Any, _receive: Any, send: Any) -> None:
+async def all_headers(scope: Any, _receive: Any, send: Any) -> None:
     headers = dict(scope["headers"])
     size = 0
     for name in NAMES:
@@ -95,7 +95,7 @@ async def e_headers(scope: Any, _receive: Any, send: Any) -> None:
     await respond(send, str(size).encode(), TEXT)
 
 
-async def e1_one_header(scope: Any, _receive: Any, send: Any) -> None:
+async def one_header(scope: Any, _receive: Any, send: Any) -> None:
     wanted = ONE_HEADER.encode()
     found = ""
     for name, value in scope["headers"]:
@@ -105,12 +105,12 @@ async def e1_one_header(scope: Any, _receive: Any, send: Any) -> None:
     await respond(send, found.encode(), TEXT)
 
 
-async def f_json_body(_scope: Any, receive: Any, send: Any) -> None:
+async def json_body(_scope: Any, receive: Any, send: Any) -> None:
     order = orjson.loads(await read_body(receive))
     await respond(send, str(len(order["lines"])).encode(), TEXT)
 
 
-async def g_form(_scope: Any, receive: Any, send: Any) -> None:
+async def urlencoded(_scope: Any, receive: Any, send: Any) -> None:
     body = await read_body(receive)
     form = dict(parse_qsl(body.decode("latin-1"), keep_blank_values=True))
     size = sum([len(value) for value in form.values()])
@@ -196,7 +196,7 @@ class Form:
         parser.finalize()
 
 
-async def h_multipart(scope: Any, receive: Any, send: Any) -> None:
+async def multipart(scope: Any, receive: Any, send: Any) -> None:
     form = Form(BytesIO)
     await form.read(scope, receive)
     file = form.files["file"]
@@ -205,20 +205,20 @@ async def h_multipart(scope: Any, receive: Any, send: Any) -> None:
     await respond(send, f"{size} {len(file.read())}".encode(), TEXT)
 
 
-async def i_upload(scope: Any, receive: Any, send: Any) -> None:
+async def upload(scope: Any, receive: Any, send: Any) -> None:
     form = Form(lambda: tempfile.TemporaryFile(buffering=0))  # noqa: SIM115 - closed below
     await form.read(scope, receive)
     with form.files["file"] as file:
         await respond(send, str(file.tell()).encode(), TEXT)
 
 
-async def i2_parts(scope: Any, receive: Any, send: Any) -> None:
+async def parts(scope: Any, receive: Any, send: Any) -> None:
     form = Form(Counter)
     await form.read(scope, receive)
     await respond(send, str(form.files["file"].size).encode(), TEXT)
 
 
-async def j_stream(_scope: Any, _receive: Any, send: Any) -> None:
+async def stream(_scope: Any, _receive: Any, send: Any) -> None:
     await send({"type": "http.response.start", "status": 200, "headers": [BINARY]})
     async for chunk in chunks():
         await send({"type": "http.response.body", "body": chunk, "more_body": True})
@@ -248,15 +248,15 @@ async def send_file(path: Path, scope: Any, send: Any) -> None:
         os.close(descriptor)
 
 
-async def k_file_100k(scope: Any, _receive: Any, send: Any) -> None:
+async def file_100k(scope: Any, _receive: Any, send: Any) -> None:
     await send_file(SMALL_FILE, scope, send)
 
 
-async def k_file_50m(scope: Any, _receive: Any, send: Any) -> None:
+async def file_50m(scope: Any, _receive: Any, send: Any) -> None:
     await send_file(LARGE_FILE, scope, send)
 
 
-async def l_set_cookie(_scope: Any, _receive: Any, send: Any) -> None:
+async def set_cookie(_scope: Any, _receive: Any, send: Any) -> None:
     body = GREETING.encode()
     cookie = f"sid={'0f1e2d3c4b5a'}; Max-Age={1800}; Path=/; Secure; HttpOnly; SameSite=lax"
     length = (b"content-length", b"%d" % len(body))
@@ -265,7 +265,7 @@ async def l_set_cookie(_scope: Any, _receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-async def n_events(_scope: Any, _receive: Any, send: Any) -> None:
+async def events(_scope: Any, _receive: Any, send: Any) -> None:
     headers = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-store")]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     async for number, data in event_data():
@@ -274,7 +274,7 @@ async def n_events(_scope: Any, _receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": b""})
 
 
-async def o_gzip(scope: Any, _receive: Any, send: Any) -> None:
+async def gzip_10k(scope: Any, _receive: Any, send: Any) -> None:
     accepted = b""
     for name, value in scope["headers"]:
         if name == b"accept-encoding":

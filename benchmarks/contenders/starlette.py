@@ -40,22 +40,22 @@ def adapt(name: str, handler: Handler) -> ASGIApp:
         response = await handler(Request(scope, receive, send))
         await response(scope, receive, send)
 
-    return GZipMiddleware(serve, compresslevel=6) if name == "o_gzip" else serve
+    return GZipMiddleware(serve, compresslevel=6) if name == "gzip_10k" else serve
 
 
-async def a_plaintext(_request: Request) -> Response:
+async def plaintext(_request: Request) -> Response:
     return PlainTextResponse(GREETING)
 
 
-async def b_json_small(_request: Request) -> Response:
+async def json_small(_request: Request) -> Response:
     return JSONResponse(RECORD)
 
 
-async def c_json_10k(_request: Request) -> Response:
+async def json_10k(_request: Request) -> Response:
     return JSONResponse(CATALOGUE)
 
 
-async def d_echo(request: Request) -> Response:
+async def echo(request: Request) -> Response:
     return JSONResponse(
         {
             "method": request.method,
@@ -65,7 +65,7 @@ async def d_echo(request: Request) -> Response:
     )
 
 
-async def e_headers(request: Request) -> Response:
+async def all_headers(request: Request) -> Response:
     headers = request.headers
     cookies = request.cookies
     size = 0
@@ -76,22 +76,22 @@ async def e_headers(request: Request) -> Response:
     return PlainTextResponse(str(size))
 
 
-async def e1_one_header(request: Request) -> Response:
+async def one_header(request: Request) -> Response:
     return PlainTextResponse(request.headers[ONE_HEADER])
 
 
-async def f_json_body(request: Request) -> Response:
+async def json_body(request: Request) -> Response:
     order = await request.json()
     return PlainTextResponse(str(len(order["lines"])))
 
 
-async def g_form(request: Request) -> Response:
+async def urlencoded(request: Request) -> Response:
     async with request.form() as form:
         size = sum([len(value) for value in form.values()])  # type: ignore[arg-type, misc]
         return PlainTextResponse(f"{len(form)} {size}")
 
 
-async def h_multipart(request: Request) -> Response:
+async def multipart(request: Request) -> Response:
     async with request.form() as form:
         size = file_size = 0
         for value in form.values():
@@ -102,28 +102,28 @@ async def h_multipart(request: Request) -> Response:
         return PlainTextResponse(f"{size} {file_size}")
 
 
-async def i_upload(request: Request) -> Response:
+async def upload(request: Request) -> Response:
     async with request.form() as form:
         return PlainTextResponse(str(form["file"].size))  # type: ignore[union-attr]
 
 
-async def j_stream(_request: Request) -> Response:
+async def stream(_request: Request) -> Response:
     return StreamingResponse(chunks(), media_type="application/octet-stream")
 
 
-async def k_file_100k(_request: Request) -> Response:
+async def file_100k(_request: Request) -> Response:
     return FileResponse(SMALL_FILE)
 
 
-async def k_file_50m(_request: Request) -> Response:
+async def file_50m(_request: Request) -> Response:
     return FileResponse(LARGE_FILE)
 
 
-async def l_set_cookie(_request: Request) -> Response:
+async def set_cookie(_request: Request) -> Response:
     response = PlainTextResponse(GREETING)
     response.set_cookie("sid", "0f1e2d3c4b5a", max_age=1800, secure=True, httponly=True)
     return response
 
 
-async def o_gzip(_request: Request) -> Response:
+async def gzip_10k(_request: Request) -> Response:
     return PlainTextResponse(ARTICLE)
