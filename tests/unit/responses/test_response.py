@@ -1,4 +1,4 @@
-"""Whole responses: no field splits a message, no byte is too many, and sending changes nothing."""
+"""Responses with a whole body: their headers, their length, and repeated sending."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ Make = Any  # a response class, or a function with the keywords of one
 
 
 class Chunks:
-    """An async iterable that can be drawn again and again."""
+    """An async iterable that can be iterated more than once."""
 
     async def __aiter__(self) -> AsyncGenerator[bytes]:
         yield b"a"
@@ -148,7 +148,7 @@ TEXT_PLAIN = (b"content-type", b"text/plain; charset=utf-8")
             b"a",
             [(b"content-type", b"text/x"), (b"content-length", b"1")],
         ),
-        # Pairs may repeat a name; bytes will do.
+        # Pairs may repeat a name, and be bytes.
         (
             Response(headers=[("Link", "<a>"), (b"link", b"<b>")]),
             b"",
@@ -164,7 +164,7 @@ TEXT_PLAIN = (b"content-type", b"text/plain; charset=utf-8")
             b"",
             [(b"a", b"1"), (b"a", b"2"), (b"content-length", b"0")],
         ),
-        # Over the table of short lengths.
+        # A length of four digits.
         (Response(b"x" * 1024), b"x" * 1024, [(b"content-length", b"1024")]),
     ],
 )
@@ -392,7 +392,7 @@ async def test_content_length_follows_the_body() -> None:
     assert answer.headers.getall("content-length") == ["3"]
 
 
-# --- D1: no field splits a message --------------------------------------------------------------
+# --- headers cannot split a message -------------------------------------------------------------
 
 
 def set_by_background(make: Make, name: Any, value: Any) -> Response:
@@ -891,7 +891,7 @@ async def test_call_with_wrong_number_of_arguments_raises(
 ) -> None:
     response: Any = make()
 
-    # By their names, "scope_or_receive" and "receive_or_send", or by how many there may be.
+    # By the names of the parameters, or by their number.
     with pytest.raises(TypeError, match=r"receive_or_send|from 3 to 4 positional"):
         await response(*[None] * count)
 
@@ -912,7 +912,7 @@ async def test_response_answers_lifespan_and_websocket_scopes(make: Make, body: 
         await exchange(response, scope={"type": "tcp"})
 
     assert [message["type"] for message in closed.messages] == ["websocket.close"]
-    # It is its own answer, as to a GET.
+    # The response object is the app; without a scope it answers as to a GET.
     assert (denied.status_code, denied.body) == (response.status_code, body)
     assert denied.headers.raw == response.raw_headers
     assert ran == ["background"] * 2
@@ -947,7 +947,7 @@ async def test_sending_does_not_change_a_response(
     for response in responses:
         response.status_code = status_code
     responses[2].headers["x-a"] = "1"
-    responses[3].raw_headers.append((b"X-A", b"1"))  # not in lower case, nor put right in place
+    responses[3].raw_headers.append((b"X-A", b"1"))  # not in lower case
     responses[4].set_cookie("a", "1")
 
     for response in responses:
@@ -1095,9 +1095,9 @@ async def test_cookie_on_a_copied_response_stays_on_the_copy() -> None:
         ({"a": {1}}, {"default": list}, b'{"a":[1]}'),
         ({"a": 1j}, {"default": str}, b'{"a":"1j"}'),
         ({"a": 1}, {"dumps": msgspec.json.encode}, b'{"a":1}'),
-        ({1}, {"dumps": msgspec.json.Encoder().encode}, b"[1]"),  # which knows sets
+        ({1}, {"dumps": msgspec.json.Encoder().encode}, b"[1]"),  # msgspec writes sets
         ({"a": 1}, {"dumps": lambda content: repr(content).encode()}, b"{'a': 1}"),
-        # `dumps` is used alone.
+        # With `dumps`, `default` is not used.
         (1, {"dumps": lambda content: b"2", "default": str}, b"2"),
     ],
 )
@@ -1241,7 +1241,7 @@ def test_problem_extension_with_a_members_name_is_refused(name: str) -> None:
 
 
 class Call:
-    """Notes each call, and the thread it was made in."""
+    """A background task that notes the thread of each call."""
 
     def __init__(self) -> None:
         self.threads: list[int] = []
@@ -1269,7 +1269,7 @@ def give_later(call: Call) -> Callable[[], Awaitable[None]]:
     return background
 
 
-# How background calls back, and whether it does so on the event loop.
+# The kind of background task, and whether it runs on the event loop.
 BACKGROUNDS: dict[str, tuple[Callable[[Call], Callable[[], Any]], bool]] = {
     "async method": (lambda call: call.note_later, True),
     "async instance": (AsyncInstance, True),
@@ -1377,7 +1377,7 @@ async def test_background_does_not_run_in_a_cancelled_scope(make: Make, body: by
     assert call.threads == []
 
 
-@pytest.mark.parametrize("anyio_backend", ["asyncio"])  # trio has scopes alone
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])  # Trio has cancel scopes only
 async def test_background_does_not_run_in_a_cancelled_asyncio_task() -> None:
     call = Call()
     waiting = asyncio.Event()
@@ -1418,7 +1418,7 @@ async def test_error_of_send_is_raised_unless_it_is_a_disconnect(make: Make, bod
     with pytest.raises(RuntimeError, match="the server's"):
         await response(receive, failing(RuntimeError("the server's own")))
 
-    # It comes last in each case.
+    # The background task runs last in each case.
     assert len(call.threads) == 4
 
 
