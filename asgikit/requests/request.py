@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
@@ -246,6 +247,25 @@ class Request(ProxyProperties[StateT]):
         At most 1 MiB of the body is read ahead. Beyond that, it waits for a reader.
         """
         await self._shared_body().wait_disconnected()
+
+    def cancel_on_disconnect(self) -> AbstractAsyncContextManager[None]:
+        """Return an async context manager that cancels its block if the client disconnects.
+
+        The block is cancelled as by a cancel scope of anyio: each ``await`` in it raises, except
+        inside ``anyio.CancelScope(shield=True)``. A cancellation from outside, and an error of the
+        block, take precedence over the disconnect. No byte of the body is lost: at most 1 MiB is
+        read ahead, and beyond that a disconnect is noticed only after a reader has read on.
+
+        Raises:
+            ClientDisconnect: at the end of the block, if the client disconnected before.
+
+        >>> async def answer(request: Request) -> list[str]:
+        ...     async with request.cancel_on_disconnect():
+        ...         return await slow_query()
+        """
+        from asgikit.body.disconnect import cancel_on_disconnect
+
+        return cancel_on_disconnect(self._shared_body())
 
     async def send_early_hints(self, *links: str | bytes) -> bool:
         """Send an interim response with links, ahead of the final response (:rfc:`8297`).

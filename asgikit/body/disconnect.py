@@ -1,0 +1,55 @@
+"""Cancellation of a block of code when the client disconnects, on asyncio and on Trio."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+import anyio
+
+from asgikit.body.body import Body
+from asgikit.exceptions import ClientDisconnect
+from asgikit.runtime.cancellation import shielded
+from asgikit.runtime.tasks import BackgroundTask, start_task, wait_end
+
+__all__ = ["cancel_on_disconnect"]
+
+
+@asynccontextmanager
+async def cancel_on_disconnect(body: Body) -> AsyncGenerator[None]:
+    """Cancel the block if the client disconnects; the watch has ended when the block is left.
+
+    The block runs in a cancel scope of anyio, so that its shields are honoured. The watch is a task
+    of its own and not part of a task group, which would raise groups of errors. It is a client of
+    the receiver of ``body``, as each reader is.
+
+    Raises:
+        ClientDisconnect: the client disconnected before the end of the block, and the block raised
+            no error.
+        Exception: an error of ``receive()`` that no reader has raised; it cancels the block, too.
+    """
+    scope = anyio.CancelScope()
+    errors: list[Exception] = []
+    watch = start_task(_watch(body, scope, errors))
+    try:
+        with scope:
+            yield
+    finally:
+        # A disconnect from here on is none of the block's.
+        is_disconnected = scope.cancel_called
+        await shielded(_end(watch))
+    if is_disconnected:
+        raise errors[0] if errors else ClientDisconnect("the client disconnected")
+
+
+async def _watch(body: Body, scope: anyio.CancelScope, errors: list[Exception]) -> None:
+    try:
+        await body.wait_disconnected()
+    except Exception as error:  # noqa: BLE001 - raised at the end of the block
+        errors.append(error)
+    scope.cancel()
+
+
+async def _end(task: BackgroundTask) -> None:
+    task.cancel()
+    await wait_end(task)
