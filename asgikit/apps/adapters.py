@@ -227,24 +227,6 @@ class _TrackedSend:
 class HandlerApp(App):
     """A handler of requests as an ASGI 3 app."""
 
-    def __init__(
-        self,
-        handler: Callable[[Any], Any],
-        request_class: type[Request[Any]],
-        limits: Limits,
-        lifespan: Lifespan | None,
-        on_error: OnError | None,
-    ) -> None:
-        super().__init__(
-            handler,
-            handler if is_async_callable(handler) else functools.partial(call_in_thread, handler),
-            request_class
-            if limits is DEFAULT_LIMITS
-            else functools.partial(request_class, limits=limits),
-            lifespan,
-            on_error,
-        )
-
     def __repr__(self) -> str:
         return f"request_response({self._function!r})"
 
@@ -312,6 +294,7 @@ def request_response(
     limits: Limits = ...,
     lifespan: Lifespan | None = ...,
     on_error: OnError | None = ...,
+    cancel_on_disconnect: bool = ...,
 ) -> HandlerApp: ...
 @overload
 def request_response(
@@ -321,6 +304,7 @@ def request_response(
     limits: Limits = ...,
     lifespan: Lifespan | None = ...,
     on_error: OnError | None = ...,
+    cancel_on_disconnect: bool = ...,
 ) -> HandlerApp: ...
 @overload
 def request_response(
@@ -329,6 +313,7 @@ def request_response(
     limits: Limits = ...,
     lifespan: Lifespan | None = ...,
     on_error: OnError | None = ...,
+    cancel_on_disconnect: bool = ...,
 ) -> Callable[[Handler[Request[Any]]], HandlerApp]: ...
 @overload
 def request_response(
@@ -338,6 +323,7 @@ def request_response(
     limits: Limits = ...,
     lifespan: Lifespan | None = ...,
     on_error: OnError | None = ...,
+    cancel_on_disconnect: bool = ...,
 ) -> Callable[[Handler[RequestT]], HandlerApp]: ...
 def request_response(
     handler: Any = None,
@@ -346,6 +332,7 @@ def request_response(
     limits: Limits = DEFAULT_LIMITS,
     lifespan: Lifespan | None = None,
     on_error: OnError | None = None,
+    cancel_on_disconnect: bool = False,
 ) -> Any:
     """Turn a handler ``(request) -> response`` into an ASGI app.
 
@@ -364,9 +351,13 @@ def request_response(
             :class:`~asgikit.HTTPError` that it raises is answered with a problem document, as every
             one is without ``on_error``. If the status is 500 or above, the error is logged, and
             raised again after the response unless it is an ``HTTPError``.
+        cancel_on_disconnect: Whether to run an ``async def`` handler in a block of
+            :meth:`Request.cancel_on_disconnect() <asgikit.Request.cancel_on_disconnect>`. The block
+            ends when the handler returns its response, before that is sent.
 
     Raises:
-        TypeError: ``handler`` cannot be called with one argument.
+        TypeError: ``handler`` cannot be called with one argument, or has to be cancelled and is a
+            ``def`` function.
 
     >>> from asgikit import JSONResponse
     >>> @request_response
@@ -380,13 +371,24 @@ def request_response(
             limits=limits,
             lifespan=lifespan,
             on_error=on_error,
+            cancel_on_disconnect=cancel_on_disconnect,
         )
     if isinstance(handler, Response) or not accepts(handler, 1):
         raise TypeError(
             f"request_response takes a handler of one argument, the request, not {handler!r}; "
             "an app that takes a scope goes to to_asgi"
         )
-    return HandlerApp(handler, request_class, limits, lifespan, on_error)
+    handle = handler
+    if cancel_on_disconnect:
+        from asgikit.apps.cancellable import make_cancellable
+
+        handle = make_cancellable(handler)
+    elif not is_async_callable(handler):
+        handle = functools.partial(call_in_thread, handler)
+    make_request: Callable[..., Request[Any]] = request_class
+    if limits is not DEFAULT_LIMITS:
+        make_request = functools.partial(request_class, limits=limits)
+    return HandlerApp(handler, handle, make_request, lifespan, on_error)
 
 
 @overload

@@ -31,14 +31,16 @@ LATE = [
     "asgikit.forms.uploads",
     "python_multipart",
     "tempfile",
-    # Coded bodies.
+    # Coded bodies, and blocks that a disconnect cancels.
     "asgikit.apps.compression",
     "asgikit.body.decoding",
+    "asgikit.body.disconnect",
     "asgikit.http.content_coding",
     "backports.zstd",
     "brotli",
     "compression.zstd",
     # Apps and responses that few apps use.
+    "asgikit.apps.cancellable",
     "asgikit.apps.negotiation",
     "asgikit.apps.same_origin",
     "asgikit.apps.staticfiles",
