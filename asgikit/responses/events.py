@@ -74,7 +74,8 @@ class EventSourceResponse(StreamingResponse):
             closes the connection as idle; ``None`` for no pings.
         retry: milliseconds that a client waits before it reconnects.
         send_timeout: as for :class:`StreamingResponse`.
-        shutdown: ends the stream early, as if there were no more events: an object with an async
+        shutdown: ends the stream early, as if there were no more events: a
+            :class:`~asgikit.Shutdown`, which also sends a last event; another object with an async
             ``wait()``, such as :class:`asyncio.Event` or :class:`anyio.Event`, which many responses
             can share; or a function that returns an awaitable; or an awaitable. A server that
             shuts down waits for the end of all streams, and does not notify them.
@@ -181,7 +182,7 @@ class _EventStream:
             if inspect.iscoroutine(shutdown):
                 shutdown.close()  # if it was never awaited, it never will be
         if self.was_stopped:
-            await send_all(self.send, _body_message(b"", more_body=False))
+            await send_all(self.send, _body_message(self.format_last_event(), more_body=False))
         elif cancellation.has_fired:
             raise Disconnected("while events were sent")
 
@@ -223,7 +224,8 @@ class _EventStream:
                 await self.wait_ping_sent()
                 if not cancellation.has_fired:
                     cancellation.disarm()
-                    await send_all(send, _body_message(b"", more_body=False))
+                    body = self.format_last_event() if self.is_stopping else b""
+                    await send_all(send, _body_message(body, more_body=False))
             except HTTPError as error:
                 error.response_started = True
                 raise
@@ -325,6 +327,12 @@ class _EventStream:
         self.was_stopped = True
         return True
 
+    def format_last_event(self) -> bytes:
+        """Return the event that ends the stream at ``shutdown``; empty if there is none."""
+        make_last_event = getattr(self.response._shutdown, "make_last_event", None)
+        event = make_last_event() if make_last_event else None
+        return b"" if event is None else format_event(event, format_json)
+
 
 def _body_message(body: bytes, *, more_body: bool = True) -> Message:
     return {"type": "http.response.body", "body": body, "more_body": more_body}
@@ -336,6 +344,6 @@ def _check_shutdown(shutdown: Any) -> None:
     if is_async_callable(wait) if wait else callable(shutdown) or inspect.isawaitable(shutdown):
         return
     raise TypeError(
-        "shutdown must be an event of asyncio or anyio, a function that returns an awaitable, or "
-        f"an awaitable, not {type(shutdown).__name__}"
+        "shutdown must be a Shutdown, an event of asyncio or anyio, a function that returns an "
+        f"awaitable, or an awaitable, not {type(shutdown).__name__}"
     )
