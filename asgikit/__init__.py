@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from asgikit.apps.compression import Compress
     from asgikit.apps.negotiation import negotiate
     from asgikit.apps.same_origin import SameOrigin
+    from asgikit.apps.shutdown import Shutdown
     from asgikit.apps.staticfiles import StaticFiles
     from asgikit.forms.reader import Part
     from asgikit.forms.uploads import UploadFile
@@ -77,6 +78,7 @@ else:
             "RedirectResponse": "asgikit.responses.redirect",
             "SameOrigin": "asgikit.apps.same_origin",
             "ServerSentEvent": "asgikit.http.event_stream",
+            "Shutdown": "asgikit.apps.shutdown",
             "StaticFiles": "asgikit.apps.staticfiles",
             "StreamingResponse": "asgikit.responses.streaming",
             "UploadFile": "asgikit.forms.uploads",
@@ -131,6 +133,7 @@ __all__ = [
     "Scope",
     "Send",
     "ServerSentEvent",
+    "Shutdown",
     "State",
     "StaticFiles",
     "StreamingResponse",

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from asgikit.apps.compression import Compress
     from asgikit.apps.negotiation import negotiate
     from asgikit.apps.same_origin import SameOrigin
+    from asgikit.apps.shutdown import Shutdown
     from asgikit.apps.staticfiles import StaticFiles
 else:
     __getattr__ = lazy_names(
@@ -16,6 +17,7 @@ else:
         {
             "Compress": "asgikit.apps.compression",
             "SameOrigin": "asgikit.apps.same_origin",
+            "Shutdown": "asgikit.apps.shutdown",
             "StaticFiles": "asgikit.apps.staticfiles",
             "negotiate": "asgikit.apps.negotiation",
             "request_response": "asgikit.apps.adapters",
@@ -23,4 +25,12 @@ else:
         },
     )
 
-__all__ = ["Compress", "SameOrigin", "StaticFiles", "negotiate", "request_response", "to_asgi"]
+__all__ = [
+    "Compress",
+    "SameOrigin",
+    "Shutdown",
+    "StaticFiles",
+    "negotiate",
+    "request_response",
+    "to_asgi",
+]

@@ -10,7 +10,7 @@ from typing import Any, Protocol, cast
 import anyio
 import anyio.to_thread
 
-from asgikit.runtime.backend import is_asyncio
+from asgikit.runtime.backend import is_asyncio, thread_safe_call_soon
 from asgikit.runtime.cancellation import wait_despite_cancellation
 from asgikit.runtime.tasks import start_task
 from asgikit.runtime.threads import stream_pool
@@ -52,17 +52,14 @@ def stream_primitives() -> tuple[
     The first schedules a call on the event loop from any thread. The second makes a waiter. The
     third submits a job, which must not raise, to the threads for streams.
     """
+    call_soon = thread_safe_call_soon()
     if is_asyncio():
         loop = asyncio.get_running_loop()
-        call_soon: Callable[..., object] = loop.call_soon_threadsafe
         make_waiter: Callable[[], Waiter] = loop.create_future
 
         def start(job: Callable[[], None]) -> None:
             stream_pool().submit(job, loop)
     else:
-        import trio
-
-        call_soon = trio.lowlevel.current_trio_token().run_sync_soon
         make_waiter = _TrioWaiter
 
         def start(job: Callable[[], None]) -> None:

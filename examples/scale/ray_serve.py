@@ -16,5 +16,5 @@ class Demo:
 
 
 # The same as the decorators of Ray Serve, in a form that type checkers understand.
-deployment = serve.deployment(serve.ingress(app)(Demo), num_replicas=2, max_ongoing_requests=100)
-demo = deployment.bind()
+deployment = serve.deployment(num_replicas=2, max_ongoing_requests=100)
+demo = deployment(serve.ingress(app)(Demo)).bind()
