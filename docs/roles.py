@@ -1,4 +1,7 @@
-"""Reads the docstrings of asgikit for mkdocstrings: roles become links, doctests become code."""
+"""Extension of griffe, which reads docstrings for mkdocstrings.
+
+Roles become links, doctests become code, and the overloads of a function a folded block.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from griffe import Extension
 import asgikit
 
 if TYPE_CHECKING:
-    from griffe import Object
+    from griffe import Function, Object
 
 RFC = "https://www.rfc-editor.org/rfc/rfc{number}"
 # Classes of our own are on the page that has their name.
@@ -36,6 +39,12 @@ def to_markdown(docstring: str) -> str:
     return _doctest.sub(r"```pycon\n\g<code>\n```", text)
 
 
+def fold(signatures: list[str]) -> str:
+    """Return a block of Markdown that shows ``signatures`` when the reader opens it."""
+    code = "\n".join(f"    {line}" for each in signatures for line in f"{each}: ...".splitlines())
+    return f'??? overloads "{len(signatures)} overloads"\n\n    ```python\n{code}\n    ```\n'
+
+
 class Roles(Extension):
     """Rewrites each docstring when it is loaded."""
 
@@ -43,3 +52,9 @@ class Roles(Extension):
         """Rewrite the docstring of one object."""
         if obj.docstring is not None:
             obj.docstring.value = to_markdown(obj.docstring.value)
+
+    def on_function_instance(self, *, func: Function, **_: Any) -> None:
+        """Add the overloads to the docstring of their implementation, after its other text."""
+        if func.overloads and func.docstring is not None:
+            signatures = [f"def {each.signature()}" for each in func.overloads]
+            func.docstring.value += f"\n\n{fold(signatures)}"

@@ -30,6 +30,7 @@ PAGES = (README, *sorted(DOCS.rglob("*.md")))
 # The generated blocks of each page. Any other page has none.
 BLOCKS: dict[Path, tuple[str, ...]] = {
     README: ("works-with", "peers"),
+    DOCS / "index.md": ("peers",),
     DOCS / "works-with.md": ("works-with",),
     DOCS / "comparison.md": ("peers",),
     DOCS / "architecture.md": ("fast-paths",),

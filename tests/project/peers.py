@@ -4,9 +4,9 @@
     python -m tests.project.peers --write    # write the pages
     python -m tests.project.peers --links    # write labels and links only: no library is tried
 
-The whole table is in ``docs/pages/comparison.md``; the README has some rows of it. In a cell, "yes"
-and "no" are results of a trial (an exception is a "no"), and "-" means that the library has no such
-feature. The last column links to the test that proves the row for asgikit.
+The whole table is in ``docs/pages/comparison.md``; the README and the home page have some rows of
+it. In a cell, "yes" and "no" are results of a trial (an exception is a "no"), and "-" means that the
+library has no such feature. The last column links to the test that proves the row for asgikit.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from tests.project.peer_apps import Library
 
 PAGE = DOCS / "comparison.md"
+HOME = DOCS / "index.md"
 PEERS = ("Starlette", "baize", "Werkzeug", "Falcon")
 
 JSON = {"content-type": "application/json"}
@@ -332,7 +333,7 @@ def make_table(columns: dict[str, list[str]]) -> str:
 
 
 def summarize(columns: dict[str, list[str]]) -> str:
-    """Write the README's table: some rows, of asgikit and Starlette."""
+    """Write the table of the README and the home page: some rows, of asgikit and Starlette."""
     shown = {head: columns[head] for head in columns if head.startswith(("asgikit", "Starlette"))}
     rows = [
         [feature.label, *cells]
@@ -353,7 +354,9 @@ def main(arguments: list[str]) -> int:
             }
     written = make_table(columns)
     is_writing = arguments in (["--write"], ["--links"])
-    stale = update_pages("peers", {PAGE: written, README: summarize(columns)}, write=is_writing)
+    summary = summarize(columns)
+    blocks = {PAGE: written, README: summary, HOME: summary}
+    stale = update_pages("peers", blocks, write=is_writing)
     if stale and not is_writing:
         names = ", ".join(path.name for path in stale)
         sys.stdout.write(f"{names}: not the results of the trials, which are:\n\n{written}")

@@ -181,7 +181,13 @@ WRONG_INSTALL = re.compile(
 FILES = sorted(PACKAGE.rglob("*.py"))
 TEXTS = sorted(
     path
-    for pattern in ("*.md", "docs/**/*", "examples/**/*", "benchmarks/**/*", "asgikit/**/*.py")
+    for pattern in (
+        "*.md",
+        "docs/pages/**/*",
+        "examples/**/*",
+        "benchmarks/**/*",
+        "asgikit/**/*.py",
+    )
     for path in ROOT.glob(pattern)
     if path.suffix in {".md", ".py", ".rst", ".txt", ".html"}
 )

@@ -12,6 +12,7 @@ from tests.project.pages import README, SOURCE, read_block
 from tests.project.peer_apps import LIBRARIES
 from tests.project.peers import (
     FEATURES,
+    HOME,
     PAGE,
     PEERS,
     Feature,
@@ -81,8 +82,9 @@ def test_docs_page_has_the_generated_table() -> None:
     assert make_table(COLUMNS) == table, REGENERATE
 
 
-def test_readme_has_five_rows_of_the_table() -> None:
-    table = read_block(README.read_text(encoding="utf-8"), "peers")
+@pytest.mark.parametrize("page", [README, HOME], ids=lambda page: page.name)
+def test_page_has_five_rows_of_the_table(page: Path) -> None:
+    table = read_block(page.read_text(encoding="utf-8"), "peers")
 
     assert summarize(COLUMNS) == table, REGENERATE
     assert len(table.splitlines()) == 2 + 5
