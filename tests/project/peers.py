@@ -4,9 +4,9 @@
     python -m tests.project.peers --write    # write the pages
     python -m tests.project.peers --links    # write labels and links only: no library is tried
 
-The whole table is in ``docs/pages/comparison.md``; the README and the home page have some rows. In a
-cell, "yes" and "no" are results of a trial (an exception is a "no"), and "-" means that the library
-has no such feature. The last column links to the test that proves the row for asgikit.
+The whole table is in ``docs/pages/comparison.md``; the README and the home page have some rows. In
+a cell, "yes" and "no" are results of a trial (an exception is a "no"), and "-" means that the
+library has no such feature. The last column links to the test that proves the row for asgikit.
 """
 
 from __future__ import annotations
