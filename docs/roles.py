@@ -24,7 +24,7 @@ _doctest = re.compile(r"^(?P<code>>>> .*(?:\n(?!\n).*)*)", re.MULTILINE)
 
 
 def read_role(match: re.Match[str]) -> str:
-    """Write a role as Markdown: a link where there is something to lead to."""
+    """Write a role as Markdown: as a link if its target is in the documentation."""
     text = match["text"]
     if match["role"] == "rfc":
         return f"[RFC {text}]({RFC.format(number=text)})"
@@ -34,7 +34,7 @@ def read_role(match: re.Match[str]) -> str:
 
 
 def to_markdown(docstring: str) -> str:
-    """Rewrite what Markdown would take for something else."""
+    """Rewrite roles and doctests as Markdown."""
     text = _role.sub(read_role, docstring)
     return _doctest.sub(r"```pycon\n\g<code>\n```", text)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from asgikit import HTTPError, Request, StreamingResponse, request_response
+from asgikit import ClientDisconnect, HTTPError, Request, StreamingResponse, request_response
 from asgikit.http.fields import end_to_end
 
 if TYPE_CHECKING:
@@ -34,6 +34,19 @@ async def lifespan() -> AsyncGenerator[dict[str, object]]:
         yield {"transport": transport, "upstream": httpx.URL(os.environ["UPSTREAM"])}
 
 
+async def read_body(request: Request) -> AsyncGenerator[bytes]:
+    """Yield the body as it arrives; ``stream()`` would decode a Content-Encoding."""
+    receive = request.replay()
+    has_more = True
+    while has_more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        has_more = message.get("more_body", False)
+        if chunk := message.get("body"):
+            yield chunk
+
+
 def forward(request: Request) -> httpx.Request:
     """Return the request to the upstream, with the path and the query of the client."""
     url: httpx.URL = request.state.upstream
@@ -48,7 +61,7 @@ def forward(request: Request) -> httpx.Request:
         request.method,
         url.copy_with(raw_path=target),
         headers=own + headers,
-        content=request.stream() if has_body else None,
+        content=read_body(request) if has_body else None,
         extensions={"timeout": TIMEOUT},
     )
 

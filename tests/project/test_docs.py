@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gzip
 import importlib
 import importlib.util
 import os
@@ -14,16 +15,20 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import anyio
+import httpx
 import pytest
 
 import asgikit
 import asgikit.http
 import asgikit.testing
 from asgikit import Limits
+from asgikit.testing import Exchange, exchange
 from tests.project.snippets import Program, blocks, curl, furnish, programs, run
 from tests.project.test_readme import limits_of
 from tests.servers.harness import SETUPS, Server, Setup, require
 from tests.support.paths import ROOT
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,6 +72,105 @@ async def test_session_prints_the_shown_output(program: Program, anyio_backend: 
 
     for command, output in program.session:
         assert (await curl(app, command)).rstrip("\n") == output.rstrip("\n"), command
+
+
+def program_of(page: str, text: str) -> dict[str, Any]:
+    """Run the program of ``page`` that contains ``text``, and return its global names."""
+    (found,) = [each for each in programs(page, PAGES[page]) if text in each.source]
+    return run(found.source, found.name)
+
+
+@pytest.mark.anyio
+async def test_upload_guide_stores_a_file_with_one_request() -> None:
+    requests: list[tuple[str, str | None, bytes]] = []
+
+    async def store(request: httpx.Request) -> httpx.Response:
+        content = await request.aread()
+        requests.append((request.method, request.headers.get("content-length"), content))
+        return httpx.Response(200)
+
+    app = program_of("guides/uploads.md", "storage")["app"]
+    transport = httpx.MockTransport(store)
+    async with httpx.AsyncClient(transport=transport, base_url="http://storage/bucket") as client:
+        answer = await exchange(app, "POST", **FORM, scope={"state": {"storage": client}})
+
+    assert answer.status_code == 201
+    assert requests == [("PUT", "3", b"cat")]
+
+
+FORM: dict[str, Any] = {
+    "headers": {"content-type": "multipart/form-data; boundary=x"},
+    "body": b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\ncat\r\n'
+    b"--x--\r\n",
+}
+
+
+@pytest.mark.anyio
+async def test_upload_guide_reports_progress_by_events() -> None:
+    program = program_of("guides/uploads.md", "Progress")
+    app = program["app"]
+    events: list[Exchange] = []
+
+    async def follow() -> None:
+        events.append(await exchange(app, target="/uploads/7/events"))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(follow)
+        await until(lambda: "7" in program["uploads"])
+        answer = await exchange(app, "POST", "/uploads/7", **FORM)
+
+    assert answer.json() == {"bytes": 3}
+    assert "event: progress\ndata: 0\n" in events[0].text
+    assert events[0].text.endswith("event: complete\ndata: 3\n\n")
+    assert program["uploads"] == {}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("body", [b"", gzip.compress(b"tea")], ids=["no body", "coded body"])
+async def test_proxy_guide_forwards_headers_and_body_as_bytes(body: bytes) -> None:
+    received: list[tuple[list[tuple[bytes, bytes]], bytes]] = []
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        received.append((request.headers.raw, await request.aread()))
+        return httpx.Response(203, headers=[(b"X-Own", b"\xe9")], stream=httpx.ByteStream(b"hot"))
+
+    app = program_of("guides/reverse-proxy.md", "UPSTREAM")["app"]
+    response = await exchange(
+        app,
+        "POST",
+        "/a%2Fb?c",
+        headers=[(b"x-latin", b"\xe9"), (b"connection", b"x-hop"), (b"x-hop", b"1")]
+        + [(b"content-encoding", b"gzip")] * bool(body),
+        body=body,
+        scope={"state": {"transport": httpx.MockTransport(answer)}},
+    )
+
+    assert (response.status_code, response.text) == (203, "hot")
+    ((headers, content),) = received
+    assert content == body
+    assert (b"x-latin", b"\xe9") in headers
+    assert b"x-hop" not in dict(headers)
+
+
+# Words that people look for, and the page that answers.
+TOPICS = {
+    "CORS": "guides/cors.md",
+    "Validation": "guides/validation.md",
+    "Pagination": "guides/pagination.md",
+    "Deployment": "guides/deployment.md",
+    "Middleware": "guides/middleware.md",
+    "Sessions": "recipes/sessions.md",
+    "Templates": "recipes/templates.md",
+    "Debugging": "guides/debugging.md",
+    "Reverse proxy": "guides/reverse-proxy.md",
+    "Uploads": "guides/uploads.md",
+    "Routing": "recipes/routing.md",
+}
+
+
+@pytest.mark.parametrize("word", TOPICS)
+def test_title_of_a_page_has_the_word_that_people_look_for(word: str) -> None:
+    assert word.lower() in PAGES[TOPICS[word]].partition("\n")[0].lower()
 
 
 SHELL = [

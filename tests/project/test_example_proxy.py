@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 from typing import TYPE_CHECKING, Any
 
@@ -169,6 +170,22 @@ async def test_body_keeps_its_framing(
     assert answer.body == b"ABC"
     assert upstream.request.headers.get("content-length") == length
     assert upstream.request.headers.get("transfer-encoding") == coding
+
+
+async def test_coded_body_is_forwarded_as_it_arrived() -> None:
+    received = []
+
+    async def record(request: httpx.Request) -> AsyncGenerator[bytes]:
+        assert isinstance(request.stream, httpx.AsyncByteStream)
+        received.append(b"".join([chunk async for chunk in request.stream]))
+        yield b""
+
+    upstream = Upstream(body=record)
+    coded = gzip.compress(b"tea")
+    await ask(upstream, "POST", "/", headers={"content-encoding": "gzip"}, body=coded)
+
+    assert received == [coded]
+    assert upstream.request.headers["content-encoding"] == "gzip"
 
 
 @pytest.mark.parametrize("method", ["HEAD", "GET"])
