@@ -37,6 +37,10 @@ class Limits:
             1 MiB. The other limits count decoded bytes. A Content-Length is refused if it exceeds
             one of them by more than a coding can add.
         body_timeout: Seconds to wait for one message of a body. A longer wait raises a 408.
+        total_timeout: Seconds to wait for all messages of a body, in sum over its readers, for
+            ``body()``, ``text()``, ``json()`` and urlencoded forms. A longer wait raises a 408.
+            ``stream()``, ``parts()`` and multipart forms have none: a large upload over a slow
+            link may take hours.
 
     Raises:
         ValueError: A limit is negative.
@@ -57,6 +61,7 @@ class Limits:
     max_header_size: int | None = MAX_HEADER_SIZE
     max_ratio: int | None = 100
     body_timeout: float | None = 60.0
+    total_timeout: float | None = 300.0
 
     def __post_init__(self) -> None:
         for name in self.__dataclass_fields__:

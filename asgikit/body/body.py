@@ -73,7 +73,11 @@ class Body:
         return self.receiver.receive
 
     async def read(
-        self, limit: int | None, timeout: float | None, name: str = "max_body_size"
+        self,
+        limit: int | None,
+        timeout: float | None,
+        name: str = "max_body_size",
+        total_timeout: float | None = None,
     ) -> bytes:
         """Read the whole body; later calls return the same bytes.
 
@@ -81,19 +85,20 @@ class Body:
             limit: maximum size in bytes, also of a body that was read before.
             timeout: seconds to wait for each message.
             name: name of the limit.
+            total_timeout: seconds to wait for all messages, in sum over the readers.
 
         Raises:
             BodyConsumed: the body was streamed.
             ClientDisconnect: the client disconnected before the end.
             ContentTooLarge: the body is over ``limit``; raised as the bytes arrive.
-            RequestTimeout: a message did not arrive in time.
+            RequestTimeout: a message, or the whole body, did not arrive in time.
         """
         if self.data is None:
             self._start_buffering()
             self._readers += 1
             try:
                 while limit is None or self._size <= limit:
-                    self._keep(await self.receiver.next_chunk(timeout))
+                    self._keep(await self.receiver.next_chunk(timeout, total_timeout))
                     if self.state is BodyState.COMPLETE:
                         break
             finally:

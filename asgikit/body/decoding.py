@@ -66,7 +66,11 @@ class DecodedBody(Body):
         self._scanned_size = 0  # bytes
 
     async def read(
-        self, limit: int | None, timeout: float | None, name: str = "max_body_size"
+        self,
+        limit: int | None,
+        timeout: float | None,
+        name: str = "max_body_size",
+        total_timeout: float | None = None,
     ) -> bytes:
         """Read the whole body, as :meth:`Body.read` does.
 
@@ -81,10 +85,11 @@ class DecodedBody(Body):
                 while not self._scan.is_read:
                     if limit is not None and self._scanned_size > limit:
                         raise ContentTooLarge(name, limit)
-                    self._keep_scanned(await self._scan.next_chunk(timeout) or b"")
+                    chunk = await self._scan.next_chunk(timeout, total_timeout)
+                    self._keep_scanned(chunk or b"")
             finally:
                 self._readers -= 1
-        return await super().read(limit, timeout, name)
+        return await super().read(limit, timeout, name, total_timeout)
 
     def _keep_scanned(self, chunk: bytes) -> None:
         self._scanned_size += len(chunk)

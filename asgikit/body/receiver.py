@@ -7,11 +7,13 @@ a reader that is cancelled or timed out loses no byte: the chunk stays in the qu
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
+from time import monotonic
 
 import anyio
 
 from asgikit.body.calls import ReceiveCalls
-from asgikit.exceptions import ClientDisconnect
+from asgikit.exceptions import ClientDisconnect, RequestTimeout
 from asgikit.runtime.backend import checkpoint, is_asyncio
 from asgikit.runtime.first_step import wait_within
 from asgikit.types import Message, Receive
@@ -34,6 +36,7 @@ class Receiver(ReceiveCalls):
         size: bytes in the queue.
         is_ended: whether the last message of the body was received.
         is_disconnected: whether the client disconnected.
+        waited: seconds that readers with a total timeout have waited, alone or together.
     """
 
     __slots__ = (
@@ -41,9 +44,11 @@ class Receiver(ReceiveCalls):
         "_chunks",
         "_error",
         "_unreported",
+        "_waited_until",
         "is_disconnected",
         "is_ended",
         "size",
+        "waited",
     )
 
     def __init__(self, receive: Receive) -> None:
@@ -51,6 +56,8 @@ class Receiver(ReceiveCalls):
         self.size: int = 0
         self.is_ended: bool = False
         self.is_disconnected: bool = False
+        self.waited: float = 0.0
+        self._waited_until = 0.0  # the end of the last wait that `waited` contains
         self._chunks: deque[bytes] = deque()
         self._changed: anyio.Event | None = None
         self._error: Exception | None = None  # raised by each reader
@@ -66,11 +73,14 @@ class Receiver(ReceiveCalls):
         """Whether a chunk may follow."""
         return not (self.is_ended or self.is_disconnected or self._error)
 
-    async def next_chunk(self, timeout: float | None) -> bytes | None:
+    async def next_chunk(
+        self, timeout: float | None, total_timeout: float | None = None
+    ) -> bytes | None:
         """Return the next chunk, which may be empty, or ``None`` after the last one.
 
         Args:
             timeout: seconds to wait for a message; ``None`` for no limit.
+            total_timeout: maximum of ``waited`` in seconds; ``None`` for no limit.
 
         Raises:
             ClientDisconnect: the client disconnected before the end of the body.
@@ -86,19 +96,41 @@ class Receiver(ReceiveCalls):
                 raise ClientDisconnect("the client disconnected before its body was complete")
             self.start()
             if self.is_in_flight:
-                await self._wait_for_message(timeout)
+                if total_timeout is None:
+                    await self._wait_for_message(timeout)
+                else:
+                    await self._wait_within_total(timeout, total_timeout)
         chunk = self._chunks.popleft()
         self.size -= len(chunk)
         self._notify()
         return chunk
 
-    async def _wait_for_message(self, timeout: float | None) -> None:
+    async def _wait_within_total(self, timeout: float | None, total: float) -> None:
+        left = total - self.waited
+        error = RequestTimeout(f"Over total_timeout, which is {total:g} seconds.")
+        if left < 0:
+            raise error
+        start = monotonic()
+        try:
+            if timeout is None or left < timeout:
+                await self._wait_for_message(left, lambda _: error)
+            else:
+                await self._wait_for_message(timeout)
+        finally:
+            # The time that two readers waited together counts once.
+            now = monotonic()
+            self.waited += now - max(start, self._waited_until)
+            self._waited_until = now
+
+    async def _wait_for_message(
+        self, timeout: float | None, make_error: Callable[[float], Exception] | None = None
+    ) -> None:
         for _ in range(_CHECKPOINTS):
             await checkpoint()
             # A watcher may have started the next call already.
             if self._chunks or not (self.is_in_flight and self.may_continue):
                 return
-        await wait_within(timeout, self.wait_change())
+        await wait_within(timeout, self.wait_change(), make_error)
 
     def process(self, message: Message) -> None:
         """Queue the chunk of a message, or note the disconnect."""

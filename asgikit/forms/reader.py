@@ -63,13 +63,14 @@ async def read_form(
         ClientDisconnect: The client disconnected before the end.
         ContentTooLarge: The form is over a limit.
         InvalidForm: The form is malformed.
-        RequestTimeout: No message arrived for ``body_timeout``.
+        RequestTimeout: No message arrived for ``body_timeout``, or an urlencoded form did not
+            arrive within ``total_timeout``.
         UnsupportedMediaType: The media type is not that of a form.
     """
     if is_urlencoded(content_type):
         limit = limits.max_text_size
         _check_length(is_over, "max_text_size", limit)
-        data = await body.read(limit, limits.body_timeout, "max_text_size")
+        data = await body.read(limit, limits.body_timeout, "max_text_size", limits.total_timeout)
         return await read_fields(data, limits)
     if not content_type and await _is_empty(body, is_over, limits):
         return FormData((), ())
@@ -86,7 +87,7 @@ async def read_form(
 async def _is_empty(body: Body, is_over: Callable[[int], bool], limits: Limits) -> bool:
     try:
         _check_length(is_over, "max_form_size", 0)
-        await body.read(0, limits.body_timeout)
+        await body.read(0, limits.body_timeout, total_timeout=limits.total_timeout)
     except ContentTooLarge:
         return False
     return True

@@ -13,7 +13,7 @@ from asgikit.body.sharing import KEY, receive_whole, release_bodies, shared_body
 from asgikit.datastructures.headers import Headers
 from asgikit.datastructures.query import QueryParams
 from asgikit.datastructures.url import URL
-from asgikit.exceptions import BadRequest, ContentTooLarge, InvalidJSON
+from asgikit.exceptions import BadRequest, ContentTooLarge, InvalidJSON, UnsupportedMediaType
 from asgikit.forms.content_type import is_urlencoded
 from asgikit.forms.form_data import FormData, PendingForm, read_fields
 from asgikit.http.grammar import check_field
@@ -86,12 +86,15 @@ class Request(ProxyProperties[StateT]):
             ClientDisconnect: the client disconnected before the end of the body.
             ContentTooLarge: the body is over ``max_body_size``.
             InvalidHeader: Content-Length is malformed.
-            RequestTimeout: no message arrived within ``body_timeout``.
+            RequestTimeout: a message did not arrive within ``body_timeout``, or all of them within
+                ``total_timeout``.
         """
         limits = self.limits
         data = self._read_at_once(limits.max_body_size, "max_body_size")
         if data is None:
-            return await self._sized_body().read(limits.max_body_size, limits.body_timeout)
+            return await self._sized_body().read(
+                limits.max_body_size, limits.body_timeout, total_timeout=limits.total_timeout
+            )
         return data
 
     def _read_at_once(self, limit: int | None, name: str) -> bytes | None:
@@ -148,22 +151,30 @@ class Request(ProxyProperties[StateT]):
             raise BadRequest(f"The body is not UTF-8, at byte {error.start}.") from None
 
     @overload
-    async def json(self) -> Any: ...
+    async def json(self, *, strict: bool = ...) -> Any: ...
     @overload
-    async def json(self, *, loads: Callable[[bytes], T]) -> T: ...
-    async def json(self, *, loads: Callable[[bytes], Any] | None = None) -> Any:
-        """Read the body as JSON. Content-Type is not checked. Without ``loads``, it is parsed once.
+    async def json(self, *, loads: Callable[[bytes], T], strict: bool = ...) -> T: ...
+    async def json(
+        self, *, loads: Callable[[bytes], Any] | None = None, strict: bool = False
+    ) -> Any:
+        """Read the body as JSON. Without ``loads``, it is parsed once.
 
         Args:
             loads: The decoder to use, such as ``msgspec.json.Decoder(User).decode``. If it raises
                 an error and the body is well-formed JSON, the error propagates.
+            strict: Whether to require a Content-Type of JSON: ``application/json`` or one with the
+                suffix ``+json`` (:rfc:`6839`, section 3.1), with any parameters.
 
         Raises:
             InvalidJSON: The body is not JSON, is nested more than 200 deep, or has an integer of
                 more than 4300 digits. With ``loads``, only if the decoder raises an error as well.
+            UnsupportedMediaType: ``strict`` is true, and Content-Type is absent, malformed or not
+                that of JSON; raised before anything is received.
 
         The errors of :meth:`body` are raised, too.
         """
+        if strict:
+            self._require_json_type()
         if loads is not None:
             body = await self.body()
             try:
@@ -178,6 +189,15 @@ class Request(ProxyProperties[StateT]):
         if self._json is _UNREAD:
             self._json = parse_json(await self.body())
         return self._json
+
+    def _require_json_type(self) -> None:
+        media_type = self.media_type
+        if media_type is None or not (
+            media_type.essence == "application/json" or media_type.subtype.endswith("+json")
+        ):
+            raise UnsupportedMediaType(
+                "JSON is sent as application/json.", accepted=["application/json"]
+            )
 
     def form(self, *, limits: Limits | None = None) -> PendingForm:
         """Read a form: ``await`` it, or use ``async with`` to close its files at the end."""

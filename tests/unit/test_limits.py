@@ -28,6 +28,7 @@ def test_default_limits_have_documented_values() -> None:
         "max_header_size": 8192,
         "max_ratio": 100,
         "body_timeout": 60.0,
+        "total_timeout": 300.0,
     }
     assert Limits() == DEFAULT_LIMITS
 
