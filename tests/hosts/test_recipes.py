@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
+from starlette.endpoints import HTTPEndpoint
+from starlette.routing import Mount, Route
 
 from asgikit.testing import exchange, lifespan
 from tests.project.snippets import programs, run
@@ -33,6 +35,7 @@ RECIPES = {
     "FastAPI mount": ("fastapi", 1, ["fastapi"]),
     "Starlette middleware": ("starlette", 0, ["starlette", "itsdangerous"]),
     "Starlette router": ("starlette", 1, ["starlette"]),
+    "Starlette schemas": ("starlette", 2, ["starlette", "yaml"]),
     "match": ("routing", 0, []),
     "werkzeug.routing": ("routing", 1, ["werkzeug"]),
     "Sentry": ("observability", 0, ["sentry_sdk"]),
@@ -104,6 +107,36 @@ async def test_starlette_router_finds_handler_by_name(client_of: Client) -> None
     path = app.url_path_for("show_tea", name="assam")
     async with client_of(app) as client:
         assert (await client.get(path)).text == "assam is hot."
+
+
+async def test_starlette_schema_has_functions_classes_and_handlers() -> None:
+    names = recipe("Starlette schemas")
+    documented = "responses: {200: {description: %s}}"
+
+    def function(request: Any) -> None:
+        raise NotImplementedError
+
+    class Endpoint(HTTPEndpoint):
+        def delete(self, request: Any) -> None:
+            raise NotImplementedError
+
+    function.__doc__ = documented % "function"
+    Endpoint.delete.__doc__ = documented % "class"
+    handler, hidden = names["show_tea"], names["schema"]
+    routes = [
+        Route("/function", function, methods=["PUT"]),
+        Route("/class", Endpoint),
+        Route("/any", handler),
+        Route("/hidden", hidden, include_in_schema=False),
+        Mount("/below", routes=[Route("/{id:int}", handler, methods=["POST", "PATCH"])]),
+    ]
+    paths = names["schemas"].get_schema(routes)["paths"]
+    assert {path: sorted(methods) for path, methods in paths.items()} == {
+        "/function": ["put"],
+        "/class": ["delete"],
+        "/any": ["get"],
+        "/below/{id}": ["patch", "post"],
+    }
 
 
 @pytest.mark.parametrize("name", ["match", "werkzeug.routing"])

@@ -34,6 +34,7 @@ from asgikit.exceptions import (
     InvalidHeader,
     InvalidJSON,
     RequestTimeout,
+    UnsupportedMediaType,
 )
 from asgikit.limits import DEFAULT_LIMITS, Limits
 from asgikit.requests.request import SHORT, Request
@@ -847,6 +848,77 @@ async def test_body_that_does_not_arrive_is_408() -> None:
         request = Request(scope(), Client().receive, limits=Limits(body_timeout=0.01))
         with pytest.raises(RequestTimeout, match=r"0\.01 seconds"):
             await use(request)
+
+
+# json(strict=True).
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        b"application/json",
+        b"application/json; charset=utf-8",
+        b'application/json;q="a,b"',
+        b"APPLICATION/Json",
+        b" application/json\t",
+        b"application/ld+json",
+        b"application/problem+JSON",
+        b"model/gltf+json",  # RFC 6839 registers the suffix for each type
+    ],
+)
+async def test_strict_json_accepts_media_types_of_json(content_type: bytes) -> None:
+    request = request_of(b"[1]", headers=((b"content-type", content_type),))
+
+    assert await request.json(strict=True) == [1]
+    assert await request.json(loads=len, strict=True) == 3
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        None,
+        b"",
+        b"text/plain",  # a page may send these three without a preflight
+        b"application/x-www-form-urlencoded",
+        b"multipart/form-data; boundary=X",
+        b"text/plain; application/json",
+        b"text/plain; type=application/json",
+        b"text/plain, application/json",
+        b"application/json, text/plain",
+        b"application/json/text",
+        b"application/jsonp",
+        b"application/json-seq",  # several texts
+        b"application/x-ndjson",
+        b"text/json",  # not registered
+        b"json",
+        b"+json",
+        b"application/+jsonx",
+        b"application/json;=",
+    ],
+)
+async def test_strict_json_refuses_others_before_reading(content_type: bytes | None) -> None:
+    headers = [] if content_type is None else [(b"content-type", content_type)]
+    client = Client(*whole(b"[1]"))
+    request = Request(scope(*headers), client.receive)
+
+    for use in (request.json(strict=True), request.json(loads=len, strict=True)):
+        with pytest.raises(
+            UnsupportedMediaType, match="JSON is sent as application/json"
+        ) as raised:
+            await use
+        assert raised.value.headers == {"accept": "application/json"}
+    assert client.calls == 0
+    assert await request.json() == [1]
+    with pytest.raises(UnsupportedMediaType):
+        await request.json(strict=True)
+
+
+async def test_strict_json_with_too_long_content_type_is_431() -> None:
+    request = request_of(b"[1]", headers=((b"content-type", b"application/json;a=" + b"b" * 9000),))
+
+    with pytest.raises(HTTPError) as raised:
+        await request.json(strict=True)
+    assert raised.value.status_code == 431
 
 
 # Requests over one scope.
