@@ -1,4 +1,4 @@
-"""The tables of `docs/pages/migrating.md` have each public name of Starlette, and none too many."""
+"""The tables of the migration pages have each public name of Starlette and of Werkzeug."""
 
 from __future__ import annotations
 
@@ -13,15 +13,26 @@ import pytest
 import asgikit
 from tests.project.pages import DOCS, read_table
 
-PAGE = (DOCS / "migrating.md").read_text(encoding="utf-8")
+STARLETTE = (DOCS / "migrating.md").read_text(encoding="utf-8")
+WERKZEUG = (DOCS / "migrating-wsgi.md").read_text(encoding="utf-8")
 MODULES = ("requests", "responses", "datastructures", "background")
 NAME = re.compile(r"`([\w.]+)`")
 
 
-def rows_of(module: str) -> list[list[str]]:
-    """Return the rows of the table about a module of Starlette."""
-    section = PAGE.partition(f"### starlette.{module}\n")[2].partition("\n#")[0]
-    return read_table(section)[1:]
+def rows_of(page: str, heading: str) -> list[list[str]]:
+    """Return the rows of the table below a heading of the third level."""
+    return read_table(page.partition(f"### {heading}\n")[2].partition("\n#")[0])[1:]
+
+
+TABLES = {
+    **{module: rows_of(STARLETTE, f"starlette.{module}") for module in MODULES},
+    **{name: rows_of(WERKZEUG, name) for name in ("Request", "Response")},
+}
+
+
+def names_in(table: str) -> list[str]:
+    """Return the names of the first column of a table."""
+    return [name for row in TABLES[table] for name in NAME.findall(row[0])]
 
 
 def own_members(cls: type) -> set[str]:
@@ -64,9 +75,15 @@ def public_names(module: str) -> set[str]:
 @pytest.mark.parametrize("module", MODULES)
 def test_table_has_each_public_name_of_starlette_once(module: str) -> None:
     pytest.importorskip("starlette")
-    listed = [name for row in rows_of(module) for name in NAME.findall(row[0])]
+    assert sorted(names_in(module)) == sorted(public_names(module))
 
-    assert sorted(listed) == sorted(public_names(module))
+
+@pytest.mark.parametrize("name", ["Request", "Response"])
+def test_table_has_each_public_name_of_werkzeug_once(name: str) -> None:
+    wrappers = pytest.importorskip("werkzeug.wrappers")
+    members = {member for member in dir(getattr(wrappers, name)) if not member.startswith("_")}
+
+    assert sorted(names_in(name)) == sorted(f"{name}.{member}" for member in members)
 
 
 def find(path: str) -> None:
@@ -91,11 +108,14 @@ def is_set_on_instances(found: object, name: str) -> bool:
 
 
 STATES = [
-    (name, row[1]) for module in MODULES for row in rows_of(module) for name in NAME.findall(row[0])
+    pytest.param(name, row[1], id=f"{table}-{name}")
+    for table, rows in TABLES.items()
+    for row in rows
+    for name in NAME.findall(row[0])
 ]
 
 
-@pytest.mark.parametrize(("name", "state"), STATES, ids=[name for name, _ in STATES])
+@pytest.mark.parametrize(("name", "state"), STATES)
 def test_state_of_a_name_is_true(name: str, state: str) -> None:
     if state == "same":
         find(name)
