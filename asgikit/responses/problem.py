@@ -17,17 +17,26 @@ __all__ = ["ProblemResponse"]
 
 _PAGE = """\
 <!DOCTYPE html>
-<html>
+<html lang="en">
 <head>
 <meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
+<meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title>{heading}</title>
-<style>body{{font:1.1em system-ui,sans-serif;max-width:40em;margin:10vh auto;padding:0 1em}}</style>
+<style>
+body{{font:1.1rem/1.5 system-ui,sans-serif;overflow-wrap:anywhere}}
+main{{max-width:40rem;margin:10vh auto;padding:0 1rem}}
+h1{{font-size:1.8rem;line-height:1.2;margin:0 0 1rem}}
+dl{{display:grid;grid-template-columns:fit-content(40%) minmax(0,1fr);gap:.4rem 1rem}}
+dt{{font-weight:600}}
+dd{{margin:0;white-space:pre-wrap}}
+</style>
 </head>
 <body>
+<main>
 <h1>{heading}</h1>
-{content}</body>
+{content}</main>
+</body>
 </html>
 """
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import html
+import inspect
 import json
 import re
 import tempfile
@@ -14,6 +16,7 @@ import pytest
 
 from asgikit.testing import Exchange, exchange, lifespan
 from examples import demo
+from tests.project.pages import README, SOURCE, link_errors
 from tests.servers.harness import SETUPS, Server
 from tests.support.form_bodies import CONTENT_TYPE, body, file, text
 
@@ -54,13 +57,32 @@ async def test_page_loads_and_allows_no_other_resource() -> None:
     assert "viewport" in page
     assert "prefers-color-scheme: dark" in page
     assert not re.search(r"url\(|@import|\sstyle=|\son\w+=", page)
-    targets = set(re.findall(r'(?:src|href|action)="([^"#?]*)', page)) - {""}
+    targets = set(re.findall(r'(?:src|href|action)="(?!https:)([^"#?]*)', page)) - {""}
     assert {f"/{path}" for path in targets if "data:" not in path} - {"/nowhere"} < set(demo.ROUTES)
     script = re.findall("<script>(.*?)</script>", page, re.DOTALL)[0]
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = answer.headers["content-security-policy"]
     assert f"script-src 'sha256-{digest}'" in policy
     assert "unsafe" not in policy
+
+
+async def test_card_has_its_code_and_a_guide() -> None:
+    cards = re.findall("<section.*?</section>", (await ask("GET", "/")).text, re.DOTALL)
+    codes = [re.findall('<pre class="python">(.*?)</pre>', card, re.DOTALL) for card in cards]
+
+    assert len(cards) == 9
+    for card, (code,) in zip(cards, codes, strict=True):
+        assert f'href="{SOURCE}/docs/pages/' in card
+        plain = html.unescape(re.sub("<.*?>", "", code))
+        functions = [demo.__dict__[name] for name in re.findall(r"async def (\w+)", plain)]
+        assert plain == "\n".join(map(inspect.getsource, functions))
+
+
+async def test_links_to_the_source_lead_to_files_and_headings() -> None:
+    links = re.findall(f'href="({SOURCE}[^"]*)"', (await ask("GET", "/")).text)
+
+    assert len(links) > 10
+    assert link_errors(README, "".join(f"[]({link})" for link in links)) == []
 
 
 async def test_page_is_cached() -> None:
@@ -75,7 +97,7 @@ async def test_request_is_echoed() -> None:
     )
 
     document = json.loads(answer.body)
-    assert document["url"] == "http://example.org/echo?q=hello+world&q=2"
+    assert document["path"] == "/echo"
     assert document["query_params"] == {"q": ["hello world", "2"]}
     assert document["cookies"] == {"a": "b"}
 
@@ -190,7 +212,7 @@ async def test_cookie_is_set_read_and_cleared() -> None:
     read = await ask("GET", "/cookie", headers={"cookie": cookie})
     cleared = await ask("POST", "/cookie/clear", headers={"cookie": cookie})
 
-    assert b"were Ada; Lovelace before" in read.body
+    assert b"Old cookie: Ada; Lovelace\n" in read.body
     assert "max-age=0" in cleared.headers["set-cookie"].lower()
 
 

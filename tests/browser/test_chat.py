@@ -1,0 +1,75 @@
+"""The page of the chat in Chromium: messages, reconnection and its appearance."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.browser.page_checks import MODES, SIZES, emulate, layout_errors, low_contrasts
+from tests.servers.harness import SETUPS, Server, free_port, until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from selenium.webdriver import Chrome
+
+LONG_WORD = "x" * 500
+
+
+@pytest.fixture
+def page(browser: Chrome) -> Iterator[Chrome]:
+    yield browser
+    browser.get("about:blank")
+    browser.get_log("browser")  # type: ignore[no-untyped-call] # selenium
+    emulate(browser)
+
+
+def serve(folder: Path, name: str, port: int) -> Server:
+    """Serve the chat at a port; streams do not delay the stop."""
+    arguments = [part.replace("{port}", str(port)) for part in SETUPS[0].arguments]
+    setup = replace(SETUPS[0], arguments=(*arguments, "--timeout-graceful-shutdown", "1"))
+    (folder / name).mkdir()
+    server = Server(setup, "examples.chat:app", folder / name)
+    server.port = port
+    return server
+
+
+def text_of(page: Chrome, id_: str) -> str:
+    return page.find_element("id", id_).text
+
+
+def send(page: Chrome, text: str) -> None:
+    page.find_element("name", "text").send_keys(f"{text}\n")
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_chat_shows_messages_and_reconnects(page: Chrome, size: str, tmp_path: Path) -> None:
+    port = free_port()
+    emulate(page, size)
+    with serve(tmp_path, "first", port):
+        page.get(f"http://127.0.0.1:{port}/")
+        until(lambda: text_of(page, "status") == "Connected", "connection")
+        for text in ("one <b>", LONG_WORD):
+            send(page, text)
+        until(lambda: text_of(page, "messages") == f"one <b>\n{LONG_WORD}", "messages")
+        for mode in MODES:
+            emulate(page, size, mode)
+            assert low_contrasts(page) == []
+        assert layout_errors(page) == []
+
+    until(lambda: text_of(page, "status") == "The connection is lost. Reconnecting…", "report")
+    send(page, "three")
+    until(lambda: text_of(page, "error").startswith("Not sent: the server does not"), "error")
+    assert page.find_element("name", "text").get_attribute("value") == "three"
+    for mode in MODES:
+        emulate(page, size, mode)
+        assert low_contrasts(page) == []
+
+    with serve(tmp_path, "second", port):
+        until(lambda: text_of(page, "status") == "Connected", "reconnection", 30)
+        send(page, "")
+        until(lambda: text_of(page, "messages").endswith("\nthree"), "message after reconnection")
+        assert text_of(page, "error") == ""
