@@ -8,12 +8,15 @@ import tomllib
 
 import pytest
 
+from tests.project.pages import read_table
 from tests.support.paths import ROOT
 
 CI_RUN = ROOT / ".ci" / "run"
 NOXFILE = ROOT / "noxfile.py"
 WORKFLOW = ROOT / ".github" / "workflows" / "ci.yml"
+RELEASE = ROOT / ".github" / "workflows" / "release.yml"
 PYPROJECT = ROOT / "pyproject.toml"
+PROJECT = tomllib.loads(PYPROJECT.read_text(encoding="utf-8"))["project"]
 
 #: Sessions that `.ci/run` does not call, and why.
 NOT_IN_CI_RUN = {"newest": "the environment of .ci/run has the newest versions already"}
@@ -84,9 +87,29 @@ def test_workflow_calls_existing_sessions() -> None:
     assert {"tests", "lowest", "newest"} <= find_sessions().keys()
 
 
+def test_release_is_published_by_a_short_lived_token() -> None:
+    text = RELEASE.read_text(encoding="utf-8")
+    publish = text.partition("  publish:\n")[2].partition("\n  announce:")[0]
+
+    assert re.findall(r"permissions:\n +(.+)", publish) == ["id-token: write"]
+    assert "pypa/gh-action-pypi-publish@" in publish
+    assert not re.search(r"password|secrets\.|_TOKEN", publish)
+    assert f"https://pypi.org/project/{PROJECT['name']}/" in publish
+
+
+def test_versions_page_lists_the_pythons_of_the_classifiers() -> None:
+    rows = read_table(
+        (ROOT / "docs" / "pages" / "versions.md").read_text().partition("## Pythons")[2]
+    )
+
+    assert [row[0] for row in rows[1:]] == [
+        each.rpartition(" ")[2] for each in PROJECT["classifiers"] if "Python :: 3." in each
+    ]
+
+
 def test_workflow_tests_the_python_versions_of_the_classifiers() -> None:
     matrix = re.search(r"python: \[(.*)\]", WORKFLOW.read_text(encoding="utf-8"))
-    classifiers = tomllib.loads(PYPROJECT.read_text(encoding="utf-8"))["project"]["classifiers"]
+    classifiers = PROJECT["classifiers"]
     prefix = "Programming Language :: Python :: 3."
 
     assert matrix is not None
