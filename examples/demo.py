@@ -56,6 +56,10 @@ no word has changed, so not a word I send.
 """
 
 
+# It ends the event streams when the server stops; their clients reconnect to another process.
+shutdown = Shutdown()
+
+
 @functools.cache
 def media() -> Media:
     """Create the files: at start-up, or on first use if the host has no lifespan."""
@@ -134,7 +138,7 @@ async def events(request: Request) -> ASGIApp:
     last = EVENTS.get(request.last_event_id or "", 0)
     if last == len(EVENTS):
         return Response(status_code=204)  # the browser stops reconnecting
-    return EventSourceResponse(events_after(last), retry=300)
+    return EventSourceResponse(events_after(last), retry=300, shutdown=shutdown)
 
 
 async def events_after(last: int) -> AsyncIterator[ServerSentEvent]:

@@ -153,7 +153,7 @@ async def test_files_are_written_at_startup_and_deleted_at_shutdown(folder: Path
     assert tune.headers["content-type"] == "audio/wav"
     (folder / "copy.wav").write_bytes(tune.body)
     with wave.open(str(folder / "copy.wav")) as copy:
-        assert copy.getnframes() / copy.getframerate() == pytest.approx(298.67, abs=0.01)
+        assert copy.getnframes() / copy.getframerate() == 192
     assert line.status_code == 206
     assert line.body == b"0000010  square 000000000000100\n"
     assert line.headers["content-range"] == "bytes 288-319/1600000"
