@@ -242,6 +242,11 @@ class Server:
         return self._process.pid
 
     @property
+    def has_ended(self) -> bool:
+        """Whether the process has ended."""
+        return self._process.poll() is not None
+
+    @property
     def log(self) -> str:
         """The output of the server so far."""
         return (self.folder / "log").read_text(errors="replace")
