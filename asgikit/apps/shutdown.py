@@ -38,7 +38,8 @@ class Shutdown:
     Use it as the ``lifespan=`` of an app, or enter it in one (``async with shutdown:``). From then
     on, SIGTERM and SIGINT set it, if the lifespan runs on the main thread and the server handles
     the signal: its handler is called too. :meth:`set` does the same without a signal. The end of
-    the lifespan restores the handlers and sets the event; its start clears the event.
+    the lifespan restores the handlers, ends the streams that are left, and clears the event, so
+    that the app can start again.
 
     Args:
         retry: the least and the greatest number of milliseconds that clients of event streams wait
@@ -92,7 +93,6 @@ class Shutdown:
 
     async def __aenter__(self) -> None:
         if self._entries == 0:
-            self._is_set = False
             self._replace_handlers()
         self._entries += 1
 
@@ -101,6 +101,7 @@ class Shutdown:
         if self._entries == 0:
             self._restore_handlers()
             self.set()
+            self._is_set = False
 
     def set(self) -> None:
         """End the streams; callable from any thread, and from a signal handler."""

@@ -34,6 +34,7 @@ BLOCKS: dict[Path, tuple[str, ...]] = {
     DOCS / "works-with.md": ("works-with",),
     DOCS / "comparison.md": ("peers",),
     DOCS / "architecture.md": ("fast-paths",),
+    DOCS / "guides" / "deployment.md": ("shutdown",),
 }
 
 # A longer line that occurs twice in a page is a copy.

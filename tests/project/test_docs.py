@@ -201,7 +201,11 @@ OF_SIGNALS = [setup for setup in SETUPS if setup.name.startswith("uvicorn")]
 @pytest.mark.parametrize("setup", OF_SIGNALS, ids=lambda setup: setup.name)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signal_handler_ends_an_event_stream(folder: Path, setup: Setup, number: int) -> None:
-    (program,) = [program for program in PROGRAMS if "= Shutdown()" in program.source]
+    (program,) = [
+        program
+        for program in PROGRAMS
+        if program.name.startswith("streaming.md") and "= Shutdown()" in program.source
+    ]
     (folder / "main.py").write_text(program.source)
 
     with Server(setup, "main:app", folder) as server, server.connect() as connection:

@@ -74,13 +74,15 @@ async def test_signal_sets_event_and_reaches_handler_of_server(
     assert received == [number]
 
 
-async def test_end_of_lifespan_restores_handlers_and_sets_event(received: list[int]) -> None:
+async def test_end_of_lifespan_restores_handlers_and_ends_streams(received: list[int]) -> None:
     before = [signal.getsignal(number) for number in SIGNALS]
     shutdown = Shutdown()
-    async with shutdown:
-        assert [signal.getsignal(number) for number in SIGNALS] != before
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as group, shutdown:
+            assert [signal.getsignal(number) for number in SIGNALS] != before
+            group.start_soon(shutdown.wait)
+            await until(lambda: shutdown._waiters)
     assert [signal.getsignal(number) for number in SIGNALS] == before
-    assert shutdown.is_set()
     signal.raise_signal(signal.SIGTERM)
     assert received == [signal.SIGTERM]
 
@@ -246,12 +248,14 @@ def test_set_ignores_waits_of_closed_event_loop() -> None:
     task._log_destroy_pending = False  # type: ignore[attr-defined] # it is pending on purpose
 
 
-async def test_event_is_cleared_when_the_app_starts_again() -> None:
+async def test_event_is_cleared_at_the_end_of_the_lifespan() -> None:
     shutdown = Shutdown()
-    for _ in range(2):
+    shutdown.set()
+    for is_set in (True, False):
         async with shutdown:
-            assert not shutdown.is_set()
-        assert shutdown.is_set()
+            assert shutdown.is_set() == is_set
+        # Tests may call an app without a lifespan later.
+        assert not shutdown.is_set()
 
 
 # --- lifespan ------------------------------------------------------------------------------------
