@@ -30,6 +30,7 @@ from asgikit import (
     Request,
     Response,
     ServerSentEvent,
+    Shutdown,
     StreamingResponse,
     request_response,
 )
@@ -70,7 +71,8 @@ def media() -> Media:
 async def lifespan() -> AsyncGenerator[None]:
     files = await anyio.to_thread.run_sync(media)
     try:
-        yield
+        async with shutdown:
+            yield
     finally:
         media.cache_clear()
         files.close()
