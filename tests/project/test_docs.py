@@ -152,6 +152,34 @@ async def test_proxy_guide_forwards_headers_and_body_as_bytes(body: bytes) -> No
     assert b"x-hop" not in dict(headers)
 
 
+@pytest.mark.anyio
+async def test_crud_guide_creates_updates_and_deletes_a_note() -> None:
+    app = program_of("guides/crud.md", "notes")["app"]
+    login = await exchange(
+        app,
+        "POST",
+        "/login",
+        headers={"content-type": "application/x-www-form-urlencoded"},
+        body=b"user=ada&password=lovelace",
+    )
+    headers = {"cookie": login.headers["set-cookie"].partition(";")[0]}
+
+    async def send(method: str, target: str, body: bytes = b"") -> Exchange:
+        return await exchange(app, method, target, headers=headers, body=body)
+
+    created = await send("POST", "/notes", b'{"text": "tea"}')
+    assert (created.status_code, created.headers["location"]) == (201, "/notes/1")
+    assert (await send("GET", "/notes")).json() == {"1": "tea"}
+    assert (await send("POST", "/notes", b'{"text": "')).status_code == 400
+    invalid = await send("PUT", "/notes/1", b'{"text": ""}')
+    assert (invalid.status_code, invalid.json()["errors"][0]["loc"]) == (422, ["text"])
+    updated = await send("PUT", "/notes/1", b'{"text": "tea", "is_done": true}')
+    assert updated.json() == {"text": "tea", "is_done": True}
+    assert (await send("PATCH", "/notes/1")).headers["allow"] == "DELETE, GET, HEAD, PUT"
+    assert (await send("DELETE", "/notes/1")).status_code == 204
+    assert (await send("GET", "/notes/1")).status_code == 404
+
+
 # Words that people look for, and the page that answers.
 TOPICS = {
     "CORS": "guides/cors.md",
