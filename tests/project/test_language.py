@@ -104,6 +104,16 @@ def test_vague_words_are_rare(language: Language) -> None:
     assert len(found) <= MOST_VAGUE_WORDS * language.count_words() / 1000, found
 
 
+@pytest.mark.parametrize(
+    "pattern", ["docs/pages/**/*.md", "README.md", "CHANGELOG.md", "benchmarks/README.md"]
+)
+def test_vague_words_are_rare_in_pages(pattern: str) -> None:
+    language = Language([path.read_text(encoding="utf-8") for path in ROOT.glob(pattern)])
+    found = language.find_vague_words()
+
+    assert len(found) <= MOST_VAGUE_WORDS * language.count_words() / 1000, found
+
+
 def test_docstrings_start_with_a_term(language: Language) -> None:
     found = [text[:60] for text in language.docstrings if ODD_OPENING.match(text)]
 
