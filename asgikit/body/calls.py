@@ -4,8 +4,7 @@ A server may lose the message of a call that is cancelled. Therefore a call runs
 task of its own if it has to wait. A middleware's ``receive()`` may enter a cancel scope and leave
 it after a wait, so that one call must run in one task and one context from its first step.
 
-- On asyncio, the first step is taken in the task that starts the call, under the identity of a task
-  that is made only if the call waits. Most calls return at once.
+- On asyncio, the call is an eager task: its first step is taken at once. Most calls have no other.
 - On Trio, whose API has no such identity, a system task makes the calls. It ends when no call was
   requested for a few checkpoints, so that a body which is never read to its end leaves no task.
 """
@@ -13,23 +12,14 @@ it after a wait, so that one call must run in one task and one context from its 
 from __future__ import annotations
 
 import enum
-from collections.abc import Awaitable, Generator
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Protocol
 
 from asgikit.exceptions import BodyConsumed
 from asgikit.runtime.backend import checkpoint, is_asyncio
-from asgikit.runtime.first_step import deliver, finish_steps
-from asgikit.runtime.tasks import (
-    BackgroundTask,
-    FirstStep,
-    continue_in_task,
-    start_task,
-    take_first_step,
-    wait_end,
-)
+from asgikit.runtime.tasks import BackgroundTask, start_eagerly, start_task, wait_end
 from asgikit.types import Message, Receive
 
-__all__ = ["ReceiveCalls"]
+__all__ = ["ReceiveCalls", "call_receive"]
 
 #: Checkpoints after which the system task of Trio ends. A reader asks for the next message one
 #: checkpoint after the last one, unless it waits for something else.
@@ -40,6 +30,32 @@ class _Call(enum.Enum):
     NONE = enum.auto()
     REQUESTED = enum.auto()  # the system task of Trio has not made the call yet
     IN_FLIGHT = enum.auto()
+
+
+class Caller(Protocol):
+    """The object that processes the outcome of a call."""
+
+    def end(self, message: Message) -> None:
+        """The call returned ``message``."""
+
+    def end_with_error(self, error: Exception) -> None:
+        """The call raised ``error``. If this method raises, the caller of ``receive()`` does."""
+
+    def lose_message(self) -> None:
+        """The call was cancelled."""
+
+
+async def call_receive(receive: Receive, caller: Caller) -> None:
+    """Call ``receive()``, and report the outcome to ``caller``."""
+    try:
+        message = await receive()
+    except Exception as error:  # noqa: BLE001 - raised by the next reader
+        caller.end_with_error(error)
+    except BaseException:
+        caller.lose_message()
+        raise
+    else:
+        caller.end(message)
 
 
 class ReceiveCalls:
@@ -82,7 +98,7 @@ class ReceiveCalls:
     @property
     def has_task(self) -> bool:
         """Whether a task may be running."""
-        return self._task is not None
+        return self._task is not None and not self._task.done()
 
     def start(self) -> None:
         """Call ``receive()``, unless a call is in flight. The call may return at once."""
@@ -94,42 +110,12 @@ class ReceiveCalls:
                 self._task = start_task(self._serve_requests())
             return
         self._call = _Call.IN_FLIGHT
-        results: list[Message] = []
-        try:
-            steps = deliver(self.receive(), results)
-            first = take_first_step(steps)
-        except Exception as error:  # noqa: BLE001 - raised by the next reader
-            self._end_with_error(error)
-        else:
-            if first is None:
-                self._end(results[0])
-            else:
-                self.adopt(first, steps, results)
+        self._task = start_eagerly(call_receive(self.receive, self))
 
-    def adopt(
-        self, first: FirstStep, steps: Generator[Any, Any, None], results: list[Message]
-    ) -> None:
-        """Continue a call of ``receive()`` on asyncio that waits after its first step."""
+    def adopt(self, task: BackgroundTask) -> None:
+        """Note the task of a call on asyncio that waits, and reports to this object from now on."""
         self._call = _Call.IN_FLIGHT
-        self._task = continue_in_task(first, self._finish(first[0], steps, results))
-
-    async def _finish(
-        self, step: Any, steps: Generator[Any, Any, None], results: list[Message]
-    ) -> None:
-        try:
-            # The start of this task was the turn of the event loop that a bare yield asks for.
-            rest = cast("Awaitable[None]", steps) if step is None else finish_steps(steps, step)
-            await rest
-        except Exception as error:  # noqa: BLE001 - raised by the next reader
-            self._task = None
-            self._end_with_error(error)
-        except BaseException:
-            self._task = None
-            self._lose_message()
-            raise
-        else:
-            self._task = None
-            self._end(results[0])
+        self._task = task
 
     async def _serve_requests(self) -> None:
         """Make the requested calls, in a system task of Trio."""
@@ -156,25 +142,20 @@ class ReceiveCalls:
         more is sent. It is cancelled only at the end of the response.
         """
         self._call = _Call.IN_FLIGHT
-        try:
-            message = await self.receive()
-        except Exception as error:  # noqa: BLE001 - raised by the next reader
-            self._end_with_error(error)
-        except BaseException:
-            self._lose_message()
-            raise
-        else:
-            self._end(message)
+        await call_receive(self.receive, self)
 
-    def _end(self, message: Message) -> None:
+    def end(self, message: Message) -> None:
+        """Process the message that a call returned."""
         self._call = _Call.NONE
         self.process(message)
 
-    def _end_with_error(self, error: Exception) -> None:
+    def end_with_error(self, error: Exception) -> None:
+        """Process the error that a call raised."""
         self._call = _Call.NONE
         self.process_error(error)
 
-    def _lose_message(self) -> None:
+    def lose_message(self) -> None:
+        """Process the cancellation of a call."""
         self._call = _Call.NONE
         lost = BodyConsumed("receive() was cancelled, which may lose a part of the body")
         # Only readers miss the message that may be lost: a watch calls receive() again.
@@ -183,10 +164,8 @@ class ReceiveCalls:
     async def close(self) -> None:
         """Cancel the call in flight, and wait for the end of its task."""
         task = self._task
-        if task is not None:
+        if task is not None and not task.done():
             task.cancel()
             await wait_end(task)
             self._task = None
-            if self._call is _Call.IN_FLIGHT:
-                self._lose_message()
             self._call = _Call.NONE

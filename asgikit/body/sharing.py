@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from asgikit.body.body import Body
+from asgikit.body.calls import call_receive
+from asgikit.body.receiver import Receiver
 from asgikit.runtime.backend import is_asyncio
-from asgikit.runtime.first_step import deliver
-from asgikit.runtime.tasks import take_first_step
+from asgikit.runtime.tasks import start_eagerly
 from asgikit.types import Message, Receive, Scope
 
 __all__ = ["KEY", "receive_whole", "release_bodies", "shared_body", "wait_disconnected"]
@@ -43,17 +44,17 @@ def receive_whole(scope: Scope, receive: Receive) -> bytes | None:
     """
     if not is_asyncio():
         return None
-    results: list[Message] = []
+    first = _FirstCall()
     try:
-        steps = deliver(receive(), results)
-        first = take_first_step(steps)
+        task = start_eagerly(call_receive(receive, first))
     except Exception as error:
         shared_body(scope, receive).receiver.process_error(error, is_reported=True)
         raise
-    if first is not None:
-        shared_body(scope, receive).receiver.adopt(first, steps, results)
+    if task is not None:
+        first.receiver = shared_body(scope, receive).receiver
+        first.receiver.adopt(task)
         return None
-    message = results[0]
+    message = first.message
     # A middleware's receive() may have read the body itself.
     if message["type"] == "http.request" and not message.get("more_body") and KEY not in scope:
         data: bytes = message.get("body") or b""
@@ -61,6 +62,36 @@ def receive_whole(scope: Scope, receive: Receive) -> bytes | None:
         return data
     shared_body(scope, receive).receiver.process(message)
     return None
+
+
+class _FirstCall:
+    """The outcome of a call that is made before there is a ``Body``.
+
+    Attributes:
+        message: the message, if the call returned at once.
+        receiver: processes the outcome of a call that waits.
+    """
+
+    message: Message
+    receiver: Receiver | None = None
+
+    def end(self, message: Message) -> None:
+        """Keep the message, or pass it on."""
+        if self.receiver is None:
+            self.message = message
+        else:
+            self.receiver.end(message)
+
+    def end_with_error(self, error: Exception) -> None:
+        """Raise the error, or pass it on."""
+        if self.receiver is None:
+            raise error
+        self.receiver.end_with_error(error)
+
+    def lose_message(self) -> None:
+        """Pass the cancellation on."""
+        if self.receiver is not None:
+            self.receiver.lose_message()
 
 
 def release_bodies(scope: Scope) -> list[Body]:

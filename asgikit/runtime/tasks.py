@@ -3,32 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from asyncio import (
-    _enter_task,
-    _leave_task,
-    current_task,
-    get_running_loop,
-)
+import sys
+from asyncio import _enter_task, _leave_task, current_task, get_running_loop
 from collections.abc import Awaitable, Callable, Coroutine, Generator
-from contextvars import Context, copy_context
-from typing import Any, Protocol, TypeAlias
+from contextvars import copy_context
+from typing import Any, Protocol
 
 import anyio
 
 from asgikit.runtime.backend import is_asyncio
 from asgikit.runtime.first_step import DONE
 
-__all__ = [
-    "BackgroundTask",
-    "FirstStep",
-    "continue_in_task",
-    "start_task",
-    "take_first_step",
-    "wait_end",
-]
-
-#: The value that the first step yielded, and the task and the context for the other steps.
-FirstStep: TypeAlias = "tuple[Any, asyncio.Task[Any], Context]"
+__all__ = ["BackgroundTask", "start_eagerly", "start_task", "wait_end"]
 
 
 class BackgroundTask(Awaitable[object], Protocol):
@@ -86,50 +72,71 @@ async def wait_end(awaitable: Awaitable[Any]) -> None:
         await awaitable
 
 
-def _guard(name: str) -> Callable[[Any], Any]:
-    """Return a method of tasks that returns ``None`` before the task is initialised."""
-    method = getattr(asyncio.Task, name)
-    return lambda task: None if task._loop is None else method(task)
+if sys.version_info >= (3, 12):
 
+    def start_eagerly(work: Coroutine[Any, Any, None]) -> BackgroundTask | None:
+        """Run ``work``, on asyncio, in a task of its own whose first step is taken at once.
 
-# A task that may be inspected in its first step, before it is initialised. Up to Python 3.13, these
-# methods of asyncio's class dereference a null pointer then; 3.11 has no `get_context`.
-_NAMES = [name for name in ("get_coro", "get_context") if hasattr(asyncio.Task, name)]
-_METHODS = {name: _guard(name) for name in _NAMES}
-_Task: Any = type("_Task", (asyncio.Task,), {"__slots__": (), **_METHODS})
+        A timeout or a cancel scope that ``work`` enters before its first wait belongs to that task.
 
+        Returns:
+            The task; ``None`` if ``work`` has ended, as most work of this package does.
 
-def take_first_step(steps: Generator[Any, Any, None]) -> FirstStep | None:
-    """Run ``steps`` up to the first wait, on asyncio, as a task that does not exist yet.
+        Raises:
+            BaseException: Raised by ``work`` in its first step.
+        """
+        task = asyncio.Task(work, loop=get_running_loop(), eager_start=True)
+        if task.done():
+            return task.result()
+        return task
 
-    A timeout or a cancel scope that is entered before the wait belongs to the task in which
-    :func:`continue_in_task` runs the rest, and so does the context. Python 3.12 calls this an
-    eager task. Work that never waits is spared the task, which takes 4 us.
+else:
+    # Python 3.11 has no eager tasks. The first step runs under the identity and in the context of a
+    # task that is initialised only if the work waits, since that would schedule it, and takes 4 us.
 
-    Args:
-        steps: a generator of :func:`~asgikit.runtime.first_step.deliver`.
+    def _guard(name: str) -> Callable[[Any], Any]:
+        """Return a method of tasks that returns ``None`` before the task is initialised.
 
-    Returns:
-        ``None`` if ``steps`` ended without a wait.
-    """
-    loop = get_running_loop()
-    current: Any = current_task(loop)
-    # Initialising a task would schedule it. asyncio documents the functions that change the
-    # current task, for libraries with tasks of their own.
-    task: asyncio.Task[Any] = _Task.__new__(_Task)
-    context = copy_context()
-    _leave_task(loop, current)
-    _enter_task(loop, task)
-    try:
-        step = context.run(next, steps, DONE)
-    finally:
-        _leave_task(loop, task)
-        _enter_task(loop, current)
-    return None if step is DONE else (step, task, context)
+        Methods of asyncio's class dereference a null pointer then.
+        """
+        method = getattr(asyncio.Task, name)
+        return lambda task: None if task._loop is None else method(task)
 
+    _Task: Any = type("_Task", (asyncio.Task,), {"__slots__": (), "get_coro": _guard("get_coro")})
 
-def continue_in_task(first: FirstStep, work: Coroutine[Any, Any, object]) -> BackgroundTask:
-    """Run ``work``, which awaits the rest of the steps, in the task of the first step."""
-    _, task, context = first
-    task.__init__(work, loop=get_running_loop(), context=context)  # type: ignore[misc] # not initialised yet
-    return task
+    def start_eagerly(work: Coroutine[Any, Any, None]) -> BackgroundTask | None:
+        """Do as the function above; asyncio documents the functions that change the task."""
+        loop = get_running_loop()
+        current: Any = current_task(loop)
+        task: asyncio.Task[Any] = _Task.__new__(_Task)
+        context = copy_context()
+        steps: Any = work.__await__()
+        _leave_task(loop, current)
+        _enter_task(loop, task)
+        try:
+            step = context.run(next, steps, DONE)
+        finally:
+            _leave_task(loop, task)
+            _enter_task(loop, current)
+        if step is DONE:
+            return None
+        task.__init__(_Rest(steps, step), loop=loop, context=context)  # type: ignore[misc,abstract] # as above
+        return task
+
+    class _Rest(Coroutine[Any, Any, None]):
+        """The steps of a coroutine after the first one, whose result the task gets first."""
+
+        def __init__(self, steps: Any, step: Any) -> None:
+            self._steps = steps
+            self._step = step
+
+        def send(self, value: Any) -> Any:
+            step, self._step = self._step, None
+            # The start of the task was the turn of the event loop that a bare yield asks for.
+            return self._steps.send(value) if step is None else step
+
+        def throw(self, *error: Any) -> Any:
+            self._step = None
+            return self._steps.throw(*error)
+
+        __await__: Any = None  # required by the base class; tasks do not call it

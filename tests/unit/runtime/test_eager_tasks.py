@@ -1,0 +1,101 @@
+"""Eager tasks: the task that calls ``receive()`` has its identity from its first step on."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+from anyio.lowlevel import checkpoint
+
+from asgikit import BodyConsumed, Limits, PlainTextResponse, Request, request_response
+from asgikit.testing import exchange
+from asgikit.types import Message, Scope
+
+HAS_EAGER_TASKS = sys.version_info >= (3, 12)
+INSPECTIONS: dict[str, Callable[[Any], Any]] = {
+    "get_coro": lambda task: task.get_coro(),
+    "get_name": lambda task: task.get_name(),
+    "done": lambda task: task.done() or "not done",
+    # On Python 3.11, these raise an error in the first step.
+    "repr": lambda task: repr(task) if HAS_EAGER_TASKS else task,
+    "get_loop": lambda task: task.get_loop() if HAS_EAGER_TASKS else task,
+    "get_context": lambda task: task.get_context() if HAS_EAGER_TASKS else task,
+}
+
+
+@pytest.mark.parametrize("inspect", INSPECTIONS.values(), ids=INSPECTIONS)
+def test_task_can_be_inspected_in_and_after_its_first_step(inspect: Callable[[Any], Any]) -> None:
+    seen: list[Any] = []
+
+    @request_response
+    async def app(request: Request) -> PlainTextResponse:
+        async def receive() -> Any:
+            task = asyncio.current_task()
+            seen.append(inspect(task))
+            await checkpoint()
+            assert asyncio.current_task() is task
+            seen.append(inspect(task))
+            assert request.receive is not None
+            return await request.receive()
+
+        return PlainTextResponse(await Request(dict(request.scope), receive).body())
+
+    assert asyncio.run(exchange(app, "POST", body=b"tea")).body == b"tea"
+    assert seen[1] is not None
+    if HAS_EAGER_TASKS:
+        assert seen[0] is not None
+
+
+async def read_chunk(request: Request) -> bytes:
+    return await anext(request.stream())
+
+
+@pytest.mark.parametrize("read", [Request.body, read_chunk])
+def test_call_whose_task_is_cancelled_at_once_ends_the_reader(
+    read: Callable[[Request], Coroutine[Any, Any, bytes]],
+) -> None:
+    """Without a body_timeout, the reader would otherwise wait for ever."""
+    tasks: list[asyncio.Task[Any] | None] = []
+
+    async def receive() -> Message:
+        tasks.append(asyncio.current_task())
+        asyncio.get_running_loop().call_soon(cancel)
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    def cancel() -> None:
+        assert tasks[0] is not None
+        tasks[0].cancel()
+
+    async def main() -> None:
+        scope: Scope = {"type": "http", "method": "POST", "headers": []}
+        request = Request(scope, receive, limits=Limits(body_timeout=None))
+        with pytest.raises(BodyConsumed, match="cancelled"):
+            await asyncio.wait_for(read(request), 5)
+        await request.close()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("waits", [False, True])
+@pytest.mark.parametrize("error", [ValueError, asyncio.CancelledError])
+def test_error_of_the_first_call_is_raised_by_body(
+    error: type[BaseException], *, waits: bool
+) -> None:
+    async def receive() -> Message:
+        if waits:
+            await checkpoint()
+        raise error
+
+    async def main() -> None:
+        request = Request({"type": "http", "method": "POST", "headers": []}, receive)
+        # The cancellation of a task of its own does not cancel the reader.
+        lost = waits and error is asyncio.CancelledError
+        with pytest.raises(BodyConsumed if lost else error):
+            await asyncio.wait_for(request.body(), 5)
+        await request.close()
+
+    asyncio.run(main())
