@@ -11,38 +11,40 @@ from typing import Any, NamedTuple
 
 from asgikit._logging import logger
 from asgikit.apps.navigation import VARY_BY_NAVIGATION, is_navigation
+from asgikit.apps.static_paths import (
+    has_encoded_slash,
+    mount_path,
+    path_below_mount,
+    split_path,
+)
 from asgikit.datastructures.url import quote_path
 from asgikit.exceptions import HTTPError
+from asgikit.http.framing import format_type
 from asgikit.http.grammar import check_field, find_header
-from asgikit.http.media_types import guess_media_type
 from asgikit.http.negotiation import prefer_codings
 from asgikit.http.response_plan import Selection
 from asgikit.responses.file_etags import ETagMode, check_etag_mode, is_trusted_time, make_etag
 from asgikit.responses.file_io import UNKNOWN_SIZE, FileReader, is_virtual, refusal
 from asgikit.responses.file_sending import CHUNK_SIZE, SEND_TIMEOUT, send_file
-from asgikit.responses.files import content_type, select_error, select_file, select_plain
+from asgikit.responses.files import (
+    guess_type,
+    select_error,
+    select_file,
+    select_plain,
+)
 from asgikit.responses.problem import ProblemResponse
 from asgikit.responses.redirect import RedirectResponse
 from asgikit.responses.send_timeout import check_seconds
 from asgikit.responses.sending import finish
 from asgikit.scopes import answer_other
-from asgikit.types import Scope
+from asgikit.types import RawHeaders, Scope
 
 __all__ = ["StaticFiles"]
 
-# The suffixes of precompressed copies.
+# The suffixes of precompressed copies by content coding.
 _SUFFIXES = {"br": ".br", "gzip": ".gz", "zstd": ".zst"}
 
-# Names that no URL may lead to: a NUL ends a name. On Windows, a backslash separates names, a colon
-# follows a drive or precedes a stream, and a dot or a space at the end is dropped.
-_is_foreign = re.compile(r"[\0\\]" if os.sep == "/" else r"[\0\\:]|[. ]\Z").search
-
 _IMMUTABLE = b"public, max-age=31536000, immutable"
-
-# Bytes of a name and of a path that Linux, macOS and Windows allow, at most. A longer path is not
-# looked up, because resolving its links takes quadratic time.
-_NAME_MAX = 255
-_PATH_MAX = 4096
 
 # If a file can be opened relative to an open folder, no link can be put into its path meanwhile.
 _WALKS = os.open in os.supports_dir_fd
@@ -92,7 +94,7 @@ class StaticFiles:
 
     __slots__ = (
         "_cache_control",
-        "_codings",
+        "_copies",
         "_dotfiles",
         "_etag",
         "_fallback",
@@ -100,6 +102,7 @@ class StaticFiles:
         "_html",
         "_is_immutable",
         "_media_types",
+        "_prefix",
         "_root",
         "_send_timeout",
     )
@@ -121,6 +124,7 @@ class StaticFiles:
     ) -> None:
         # Absolute, since the process may change its working directory.
         self._root = os.path.abspath(directory)
+        self._prefix = os.path.join(self._root, "")
         if not os.path.isdir(self._root):
             raise ValueError(f"there is no folder {self._root!r}")
         unknown = [coding for coding in precompressed if coding not in _SUFFIXES]
@@ -129,7 +133,7 @@ class StaticFiles:
         check_etag_mode(etag)
         if send_timeout is not None:
             check_seconds("send_timeout", send_timeout)
-        self._codings = tuple(precompressed)
+        self._copies = {coding: _SUFFIXES[coding] for coding in precompressed}
         self._html = html
         self._etag: ETagMode = etag
         self._media_types = _check_media_types(media_types or {})
@@ -138,7 +142,7 @@ class StaticFiles:
         self._send_timeout = send_timeout
         self._fallback: tuple[str, ...] | None = None
         if fallback is not None:
-            self._fallback = _split("/" + fallback, dotfiles=dotfiles)
+            self._fallback = split_path("/" + fallback, dotfiles=dotfiles)
             if not self._fallback or fallback.endswith("/"):
                 raise ValueError(
                     f"fallback must be the path of a file below the folder, not {fallback!r}"
@@ -180,9 +184,9 @@ class StaticFiles:
             return select_error(scope, error, [])
 
     def _find(self, scope: Scope, reader: FileReader) -> Selection:
-        route = _route(scope)
-        parts = _split(route, dotfiles=self._dotfiles)
-        if parts is None or _has_encoded_slash(scope, route):
+        route = path_below_mount(scope)
+        parts = split_path(route, dotfiles=self._dotfiles)
+        if parts is None or has_encoded_slash(scope, route):
             raise HTTPError(404)
         is_folder = not parts or route.endswith("/")
         index = (*parts, "index.html")
@@ -202,7 +206,7 @@ class StaticFiles:
 
     def _has_file(self, reader: FileReader, parts: tuple[str, ...]) -> bool:
         try:
-            self._open(reader, parts, None)
+            self._open(reader, parts, [])
         except HTTPError:
             return False
         reader.close()
@@ -226,7 +230,7 @@ class StaticFiles:
             status_code: of the response, if the file is sent whole.
             vary: request headers by which this file was chosen instead of the requested one.
         """
-        found = self._open(reader, parts, find_header(scope["headers"], b"accept-encoding"))
+        found = self._open(reader, parts, scope["headers"])
         cache_control = None
         if vary is not None and status_code == 200:
             cache_control = b"no-cache"
@@ -249,7 +253,7 @@ class StaticFiles:
         size = UNKNOWN_SIZE if is_virtual(status.st_dev) else status.st_size
         return select_file(scope, status_code, [*headers], size, etag, modified)
 
-    def _find_media_type(self, name: str) -> str | None:
+    def _find_media_type(self, name: str) -> str:
         own = self._media_types
         if own:
             if name in own:
@@ -260,9 +264,11 @@ class StaticFiles:
                 media_type = own.get("." + ".".join(extensions[index:]))
                 if media_type is not None:
                     return media_type
-        return guess_media_type(name)
+        return guess_type(name)
 
-    def _open(self, reader: FileReader, parts: tuple[str, ...], accept: str | None) -> _Found:
+    def _open(
+        self, reader: FileReader, parts: tuple[str, ...], request_headers: RawHeaders
+    ) -> _Found:
         """Open a file, or the compressed copy of it that the client prefers.
 
         Raises:
@@ -271,14 +277,14 @@ class StaticFiles:
         if not parts:
             raise HTTPError(404)
         try:
-            return self._open_straight(reader, parts, accept)
+            return self._open_straight(reader, parts, request_headers)
         except HTTPError as error:
             # A link in the path is a 404 until here. If it leads to a file within the folder, that
             # file is opened by its real path, into which no other link can be put meanwhile.
             real = None if self._follows or error.status_code != 404 else self._resolve(parts)
             if real is None or real == parts:
                 raise
-        return self._open_straight(reader, real, accept)
+        return self._open_straight(reader, real, request_headers)
 
     def _resolve(self, parts: tuple[str, ...]) -> tuple[str, ...] | None:
         """Return the names that lead to a file without a link.
@@ -297,7 +303,7 @@ class StaticFiles:
         return tuple(real.removeprefix(root).split(os.sep)) if real.startswith(root) else None
 
     def _open_straight(
-        self, reader: FileReader, parts: tuple[str, ...], accept: str | None
+        self, reader: FileReader, parts: tuple[str, ...], request_headers: RawHeaders
     ) -> _Found:
         """Open a file by a path without a link, unless links are followed."""
         flags = 0 if self._follows else _O_NOFOLLOW
@@ -305,26 +311,37 @@ class StaticFiles:
             raise HTTPError(404)
         # perf: static_9k -8 %: O_NOFOLLOW is enough for a file in the folder itself.
         if self._follows or not _WALKS or len(parts) == 1:
-            return self._open_in(reader, os.path.join(self._root, *parts), None, flags, accept)
+            path = self._prefix + os.sep.join(parts)
+            return self._open_in(reader, path, None, flags, request_headers)
         *folders, name = parts
         with _enter(self._root, folders) as folder:
-            return self._open_in(reader, name, folder, flags, accept)
+            return self._open_in(reader, name, folder, flags, request_headers)
 
     def _open_in(
-        self, reader: FileReader, path: str, folder: int | None, flags: int, accept: str | None
+        self,
+        reader: FileReader,
+        path: str,
+        folder: int | None,
+        flags: int,
+        request_headers: RawHeaders,
     ) -> _Found:
         status = reader.open(path, folder=folder, flags=flags)
-        accepted = prefer_codings(accept, self._codings) if accept else []
+        # An `open` that fails takes ten times as long.
+        copies = [
+            coding
+            for coding, suffix in self._copies.items()
+            if os.access(path + suffix, os.F_OK, dir_fd=folder)
+        ]
+        if not copies:
+            return _Found(status, None, varies=False)
+        accept = find_header(request_headers, b"accept-encoding")
+        accepted = prefer_codings(accept, copies) if accept else []
         for coding in accepted:
             other = reader.replace(path + _SUFFIXES[coding], folder=folder, flags=flags)
             if other is not None:
                 return _Found(other, coding, varies=True)
         # A client that accepts other codings would get another response (RFC 9110, 12.5.5).
-        others = [coding for coding in self._codings if coding not in accepted]
-        varies = any(
-            os.access(path + _SUFFIXES[coding], os.F_OK, dir_fd=folder) for coding in others
-        )
-        return _Found(status, None, varies)
+        return _Found(status, None, varies=len(accepted) < len(copies))
 
 
 class _Found(NamedTuple):
@@ -356,55 +373,9 @@ def _open_folder(path: str, folder: int | None = None, flags: int = 0) -> int:
         raise refusal(error) or error from error
 
 
-# Paths come from clients, but are short, and few entries are kept.
-@functools.lru_cache(maxsize=256)
-def _split(route: str, *, dotfiles: bool) -> tuple[str, ...] | None:
-    """Split a path into names; return ``None`` if one of them is not allowed."""
-    first, *parts = route.removesuffix("/").split("/")
-    if first or len(route.encode("utf-8", "surrogatepass")) >= _PATH_MAX:
-        return None
-    return tuple(parts) if all(_is_name(part, dotfiles=dotfiles) for part in parts) else None
-
-
-def _is_name(part: str, *, dotfiles: bool) -> bool:
-    if part in ("", ".", "..") or _is_foreign(part):
-        return False
-    if len(part.encode("utf-8", "surrogatepass")) > _NAME_MAX:
-        return False
-    return dotfiles or part == ".well-known" or not part.startswith(".")
-
-
-def _has_encoded_slash(scope: Scope, route: str) -> bool:
-    """Return whether the path below the mount was sent with an encoded slash.
-
-    That separates no names (:rfc:`3986`, section 2.2), and no name contains a slash. An encoded
-    slash in the path of the mount is not ours to judge.
-    """
-    target: bytes = scope.get("raw_path") or b""
-    if b"%2" not in target:
-        return False
-    segments = target.partition(b"?")[0].lower().rsplit(b"/", route.count("/"))[1:]
-    return any(b"%2f" in segment for segment in segments)
-
-
-def _route(scope: Scope) -> str:
-    """Return the path below the mount."""
-    path: str = scope["path"]
-    root = _mount(scope)
-    # ASGI puts `root_path` in front of `path`; some hosts remove it.
-    if path.startswith(root) and path[len(root) : len(root) + 1] in ("", "/"):
-        return path[len(root) :]
-    return path
-
-
-def _mount(scope: Scope) -> str:
-    root: str = scope.get("root_path") or ""
-    return root.rstrip("/")
-
-
 def _redirect(scope: Scope) -> Selection:
     """Redirect to the same path with a slash at its end, and the same query."""
-    location = quote_path(_mount(scope) + _route(scope)) + "/"
+    location = quote_path(mount_path(scope) + path_below_mount(scope)) + "/"
     query: bytes = scope.get("query_string") or b""
     if query:
         location = f"{location}?{query.decode('latin-1')}"
@@ -413,7 +384,7 @@ def _redirect(scope: Scope) -> Selection:
 
 @functools.lru_cache(maxsize=256)
 def _make_headers(
-    media_type: str | None,
+    media_type: str,
     coding: str | None,
     cache_control: bytes | None,
     vary: str | None,
@@ -421,7 +392,7 @@ def _make_headers(
     varies: bool,
 ) -> tuple[tuple[bytes, bytes], ...]:
     """Return the headers of a file that do not depend on its content."""
-    headers = [content_type(media_type)]
+    headers = [format_type(media_type, "utf-8")]
     if coding is not None:
         headers.append((b"content-encoding", coding.encode("ascii")))
     names = [] if vary is None else [vary]
@@ -444,6 +415,6 @@ def _check_media_types(media_types: Mapping[str, str]) -> dict[str, str]:
     for name, media_type in media_types.items():
         if not name.strip(".") or "/" in name:
             raise ValueError(f"media_types has extensions ('.ext') or names as keys, not {name!r}")
-        content_type(media_type)
+        format_type(media_type, "utf-8")
         checked[name.lower() if name.startswith(".") else name] = media_type
     return checked

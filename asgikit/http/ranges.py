@@ -53,6 +53,9 @@ _UNIT = re.compile(rf"({TOKEN})=")
 # other-range belongs to an unknown unit, so it counts as malformed.
 _RANGE_SPEC = re.compile(r"[ \t,]*+(?:([0-9]++)-([0-9]*+)|-([0-9]++))[ \t]*+(?:,|\Z)")
 
+# The same for one int-range of bytes without white space or a long position.
+_ONE_INT_RANGE = re.compile(r"bytes=([0-9]{1,18})-([0-9]{0,18})").fullmatch
+
 # Content-Range    = range-unit SP ( range-resp / unsatisfied-range )
 # range-resp       = first-pos "-" last-pos "/" ( complete-length / "*" )
 # unsatisfied-range = "*/" complete-length
@@ -195,6 +198,9 @@ def parse_range(value: str, size: int, *, limit: int = 16) -> list[Span] | None:
     >>> parse_range("bytes=0-499, -1", 1000)
     [Span(start=0, stop=500), Span(start=999, stop=1000)]
     """
+    one_span = _parse_one_span(value, size)
+    if one_span is not None and limit:
+        return [one_span]
     specifier = parse_ranges_specifier(value, limit=limit)
     # A Range header with an unknown unit is ignored (section 14.2).
     if specifier is None or specifier.unit != "bytes":
@@ -210,6 +216,19 @@ def parse_range(value: str, size: int, *, limit: int = 16) -> list[Span] | None:
     if sum(stop - start for start, stop in spans) > size:
         return None
     return _merge(spans) if len(spans) > 1 else spans
+
+
+# perf: static_range -5 %
+def _parse_one_span(value: str, size: int) -> Span | None:
+    """Resolve a Range header with one int-range as :func:`parse_range` does.
+
+    Returns:
+        ``None`` if :func:`parse_range` has to decide.
+    """
+    match = _ONE_INT_RANGE(value)
+    if match is None:
+        return None
+    return RangeSpec(parse_digits(match[1]), parse_digits(match[2])).resolve(size)
 
 
 def _merge(spans: list[Span]) -> list[Span]:

@@ -40,6 +40,7 @@ __all__ = [
     "answer_precondition",
     "error_headers",
     "has_conditional_headers",
+    "part_headers",
     "read_conditional_headers",
     "select",
 ]
@@ -247,6 +248,17 @@ def _validators(headers: RawHeaders) -> tuple[ETag | None, datetime | None]:
     )
 
 
+def part_headers(span: Span, size: int) -> RawHeaders:
+    """Return the headers of a 206 that describe its span of a representation of ``size`` bytes.
+
+    >>> part_headers(Span(0, 2), 10)
+    [(b'content-range', b'bytes 0-1/10'), (b'content-length', b'2')]
+    """
+    start, stop = span
+    content_range = format_content_range(span, size).encode("ascii")
+    return [(b"content-range", content_range), (b"content-length", b"%d" % (stop - start))]
+
+
 def _select_ranges(
     conditional_headers: dict[bytes, str],
     headers: RawHeaders,
@@ -264,10 +276,7 @@ def _select_ranges(
     if spans is None:
         return None
     if len(spans) == 1:
-        start, stop = spans[0]
-        content_range = format_content_range(spans[0], size).encode("ascii")
-        part_length = (b"content-length", b"%d" % (stop - start))
-        return Selection(206, [*headers, (b"content-range", content_range), part_length], [*spans])
+        return Selection(206, headers + part_headers(spans[0], size), [*spans])
     # Each part has the media type and its Content-Range; the response itself has no Content-Range
     # (section 15.3.7.2).
     media_type = dict(headers).get(b"content-type")

@@ -10,7 +10,7 @@ from asgikit.runtime.backend import is_asyncio
 from asgikit.runtime.first_step import DONE, deliver, finish_steps, finish_within
 from asgikit.types import Message, Send
 
-__all__ = ["bound_send", "check_seconds"]
+__all__ = ["bound_send", "check_seconds", "make_timeout"]
 
 
 def check_seconds(name: str, seconds: float) -> None:
@@ -39,7 +39,7 @@ def bound_send(
         if not is_asyncio():
             with anyio.move_on_after(seconds):
                 return await send(message)
-            raise _make_timeout(seconds)
+            raise make_timeout(seconds)
         steps = deliver(send(message), [])
         step = next(steps, DONE)
         if step is DONE:
@@ -48,10 +48,11 @@ def bound_send(
             on_wait()
         if seconds is None:
             return await finish_steps(steps, step)
-        return await finish_within(seconds, steps, step, _make_timeout)
+        return await finish_within(seconds, steps, step, make_timeout)
 
     return send_within
 
 
-def _make_timeout(seconds: float | None) -> TimeoutError:
+def make_timeout(seconds: float | None) -> TimeoutError:
+    """Return the error of a client that took no message for ``seconds``."""
     return TimeoutError(f"the client took no message for {seconds:g} seconds")

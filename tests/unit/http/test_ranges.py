@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from asgikit.exceptions import RangeNotSatisfiable
@@ -298,6 +298,28 @@ def test_parts_cover_the_ranges_with_exact_length(size: int, ranges: list[RangeS
         next(n for n, it in enumerate(requested) if set(it) & set(range(*s))) for s in spans
     ]
     assert first_requested == sorted(first_requested)
+
+
+@given(
+    first=st.integers(0, 10**20),
+    last=st.none() | st.integers(0, 10**20),
+    size=st.integers(0, 10**20),
+)
+@example(first=0, last=0, size=1)
+@example(first=5, last=4, size=9)
+def test_fast_path_of_parse_range_resolves_as_the_general_path(
+    first: int, last: int | None, size: int
+) -> None:
+    value = f"bytes={first}-{'' if last is None else last}"
+
+    def resolve(text: str) -> object:
+        try:
+            return parse_range(text, size)
+        except RangeNotSatisfiable as error:
+            return error.headers
+
+    # A comma at the end changes nothing, and is not on the fast path.
+    assert resolve(value) == resolve(value + ",")
 
 
 @given(st.text(alphabet="bytes=0123456789-, \t\xb2*", max_size=40), sizes)

@@ -57,6 +57,23 @@ def recorded(patches: pytest.MonkeyPatch, name: str) -> list[tuple[Any, ...]]:
     return calls
 
 
+@pytest.mark.parametrize("most", [0, 3, 6])
+@pytest.mark.parametrize("start", [0, 2])
+def test_read_that_returns_less_is_continued(
+    tea: Path, most: int, start: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = os.read
+    sizes = iter([most])
+    if most:
+        monkeypatch.setattr(
+            os, "read", lambda descriptor, size: read(descriptor, next(sizes, size))
+        )
+    reader, chunks = begin(tea, [Span(start, 10)], chunk_size=20)
+
+    assert b"".join(chunks) == b"0123456789"[start:]
+    assert reader.descriptor is None
+
+
 def test_small_file_is_closed_after_the_first_read(tea: Path) -> None:
     reader, chunks = begin(tea, [Span(0, 10)])
 

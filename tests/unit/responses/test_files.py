@@ -490,7 +490,17 @@ FAST_PATHS: list[list[tuple[bytes, bytes]]] = [
     [(b"if-none-match", ETAG.encode()), (b"if-modified-since", BEFORE.encode())],
     [(b"if-match", ETAG.encode())],
     [(b"range", b"bytes=0-1")],
+    [(b"range", b"bytes=3-")],
+    [(b"range", b"bytes=3-99")],
+    [(b"range", b"bytes=-3")],
+    [(b"range", b"bytes=0-1, 2-3")],
+    [(b"range", b"bytes=0-1,,")],
+    [(b"range", b"bytes=10-")],
+    [(b"range", b"bytes=3-2")],
+    [(b"range", b"bytes=" + 99 * b"0" + b"-1")],  # longer than the fast path reads
+    [(b"range", b"bytes=0-1"), (b"range", b"bytes=3-4")],
     [(b"range", b"bytes=0-1"), (b"if-range", ETAG.encode())],
+    [(b"range", b"lines=0-1")],
 ]
 
 
@@ -502,6 +512,7 @@ async def test_fast_path_of_a_file_selects_as_the_general_path(
     method: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("asgikit.responses.files._make_boundary", lambda: "boundary")
     apps: list[Any] = [FileResponse(digits), StaticFiles(digits.parent)]
     fast = [
         (await exchange(app, method, "/digits.txt", headers=request_headers)).messages

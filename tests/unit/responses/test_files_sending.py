@@ -21,7 +21,14 @@ import anyio.lowlevel
 import pytest
 
 from asgikit import ContentLengthMismatch, HTTPError, StaticFiles
-from asgikit.responses.file_io import FIRST_READ, LARGEST_READ, MOST_MESSAGES, is_virtual
+from asgikit.responses.file_io import (
+    FIRST_READ,
+    LARGEST_READ,
+    MOST_MESSAGES,
+    FileReader,
+    is_virtual,
+)
+from asgikit.responses.file_sending import _send_selection  # the general path, for comparison
 from asgikit.responses.files import FileResponse
 from asgikit.runtime.threads import run_blocking_io
 from asgikit.testing import exchange
@@ -31,12 +38,18 @@ from tests.support.streams import completes_after_early_disconnect
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from asgikit.types import Message
+    from asgikit.http.response_plan import Selection
+    from asgikit.types import Message, Send
 
 pytestmark = pytest.mark.anyio
 
 PATHSEND: dict[str, Any] = {"extensions": {"http.response.pathsend": {}}}
 WHOLE = b"0123456789"
+RANGES: list[list[tuple[bytes, bytes]]] = [
+    [],
+    [(b"range", b"bytes=1-5")],
+    [(b"range", b"bytes=-1")],
+]
 # Bytes of a message of a long file.
 SMALL_MESSAGE = 64 * 1024
 
@@ -397,6 +410,42 @@ async def test_send_timeout_does_not_end_a_slow_download(
         await FileResponse(digits, chunk_size=1, send_timeout=seconds)(never, send)
 
     assert body == WHOLE
+
+
+@pytest.mark.parametrize("kind", ["start", "body"])
+async def test_send_timeout_ends_a_response_with_one_message(
+    digits: Path, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def send(message: Message) -> None:
+        if message["type"] == f"http.response.{kind}":
+            await anyio.sleep_forever()
+
+    with anyio.fail_after(20), caplog.at_level("DEBUG", logger="asgikit"):
+        await FileResponse(digits, send_timeout=0.01)(never, send)
+
+    assert "the client took no message for 0.01 seconds" in caplog.text
+
+
+@pytest.mark.parametrize("size", [0, 1, 10, FIRST_READ, FIRST_READ + 1])
+async def test_fast_path_of_a_small_file_sends_as_the_general_path(
+    tmp_path: Path, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "small"
+    path.write_bytes(os.urandom(size))
+
+    async def send_whole(
+        selection: Selection, chunks: list[bytes], send: Send, seconds: float | None
+    ) -> None:
+        await _send_selection(selection, chunks, send, FileReader(FIRST_READ), seconds)
+
+    fast = [(await exchange(FileResponse(path), headers=range_of)).messages for range_of in RANGES]
+    monkeypatch.setattr(FileReader, "_read_small", lambda *arguments: None)
+    monkeypatch.setattr("asgikit.responses.file_sending._send_whole", send_whole)
+    general = [
+        (await exchange(FileResponse(path), headers=range_of)).messages for range_of in RANGES
+    ]
+
+    assert fast == general
 
 
 def test_send_timeout_is_two_minutes_by_default() -> None:
