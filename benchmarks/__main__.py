@@ -5,7 +5,10 @@ commands are:
 
 - `wire`: through servers and sockets, under load;
 - `growth`: time and memory while the size of a request doubles;
-- `instructions`: instructions per request, compared with a baseline.
+- `idle`: memory of idle clients behind a server;
+- `instructions`: instructions per request, compared with a baseline;
+- `versions`: in process on other versions of Python;
+- `peers`: create the environment of the peers that need one of their own.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-COMMANDS = ("wire", "growth", "instructions")
+COMMANDS = ("wire", "growth", "idle", "instructions", "versions", "peers")
 
 
 def main(arguments: list[str]) -> int:

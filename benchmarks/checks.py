@@ -57,10 +57,12 @@ def collect(messages: Sequence[dict[str, Any]]) -> Response:
     return Response(messages[0]["status"], headers, body, len(bodies))
 
 
-def _head(media_type: str, response: Response, *, has_length: bool = True) -> str | None:
+def _head(
+    media_type: str, response: Response, *, has_length: bool = True, status: int = 200
+) -> str | None:
     types = [value.partition(";")[0] for value in response.getall("content-type")]
     lengths = response.getall("content-length")
-    if response.status != 200:
+    if response.status != status:
         return f"status {response.status}, {response.body[:200]!r}"
     if media_type and types != [media_type]:
         return f"content-type {types}"
@@ -111,6 +113,28 @@ def file(path: Path, response: Response) -> str | None:
     if not response.getall("etag") or not response.getall("last-modified"):
         return f"no validators: {response.headers}"
     return _head("", response)
+
+
+def static(content: bytes, response: Response) -> str | None:
+    """Check a file of a folder, and its ETag."""
+    if response.body != content:
+        return f"another file, of {len(response.body)} bytes"
+    return _head("text/css", response) if response.getall("etag") else "no ETag"
+
+
+def not_modified(response: Response) -> str | None:
+    """Check a response without content to If-None-Match."""
+    if (response.status, response.body) != (304, b""):
+        return f"status {response.status}, {len(response.body)} bytes"
+    return None
+
+
+def partial_content(content: bytes, response: Response) -> str | None:
+    """Check the bytes 100 to 199 of a file."""
+    ranges = response.getall("content-range")
+    if response.body != content[100:200] or ranges != [f"bytes 100-199/{len(content)}"]:
+        return f"content-range {ranges}, {len(response.body)} bytes"
+    return _head("text/css", response, has_length=False, status=206)
 
 
 def events(data: str, count: int, response: Response) -> str | None:

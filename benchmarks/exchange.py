@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from benchmarks.checks import Response, WrongResponse, collect
@@ -76,6 +77,16 @@ async def record(app: Any, scenario: Scenario) -> Response:
     except TimeoutError as error:
         raise WrongResponse(f"{scenario.name}: no response in {TIME_LIMIT:.0f} s") from error
     return collect(messages)
+
+
+async def prepare(app: Any, scenario: Scenario) -> Scenario:
+    """Return the scenario with the ETag of ``app`` in If-None-Match, if it revalidates."""
+    if not scenario.revalidates:
+        return scenario
+    response = await record(app, scenario)
+    return replace(
+        scenario, headers=((b"if-none-match", "".join(response.getall("etag")).encode()),)
+    )
 
 
 async def measure(

@@ -24,16 +24,17 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequen
 from typing import Any, NamedTuple
 
 from asgikit import (
+    EventSourceResponse,
     FileResponse,
     Limits,
     PlainTextResponse,
     Request,
-    StreamingResponse,
+    ServerSentEvent,
     request_response,
 )
 from benchmarks import report, results
 from benchmarks.in_process import ENVIRONMENT, ROOT, progress, select
-from benchmarks.payloads import BOUNDARY, FORM_TYPE, MULTIPART_TYPE, KiB, MiB, multipart
+from benchmarks.payloads import BOUNDARY, EVENT_TEXT, FORM_TYPE, MULTIPART_TYPE, KiB, MiB, multipart
 from benchmarks.scenarios import Scenario
 
 #: An exponent above this is more than linear; full caches cause the difference to 1.
@@ -191,19 +192,18 @@ def receive_file(size: int) -> Send:
 
 
 def connect_clients(count: int) -> Send:
-    """Open ``count`` streams, which end when all have started."""
+    """Open ``count`` event streams, which end when all have sent an event."""
 
     async def send() -> float:
         barrier = asyncio.Barrier(count)
 
-        async def chunks() -> AsyncIterator[bytes]:
-            yield CHUNK[:KiB]
+        async def events() -> AsyncIterator[ServerSentEvent]:
+            yield ServerSentEvent(EVENT_TEXT, event="step", id="0")
             await barrier.wait()
-            yield CHUNK[:KiB]
 
         @request_response
-        async def app(_request: Request) -> StreamingResponse:
-            return StreamingResponse(chunks())
+        async def app(_request: Request) -> EventSourceResponse:
+            return EventSourceResponse(events())
 
         start = time.perf_counter()
         await asyncio.gather(*[run(app, ()) for _ in range(count)])
@@ -224,7 +224,7 @@ AXES = {
     "query": Axis("fields", 65536, send_query, _RESULT),
     "headers": Axis("headers", 8192, send_headers, _RESULT),
     "file": Axis("bytes", 128 * MiB, receive_file, _STREAMED),
-    "clients": Axis("clients", 2048, connect_clients, "linear: a task and an iterator each"),
+    "clients": Axis("clients", 2048, connect_clients, "linear: idle event streams"),
 }
 
 
@@ -306,13 +306,14 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--save", action="store_true", help="write results and page")
     options = parser.parse_args(arguments)
     names = select(options.only, AXES)
+    load = results.Load()
     points: dict[str, list[Point]] = {name: [] for name in names}
     for number, name in enumerate(names):
         points[name] = [measure_in_process(name, n) for n in AXES[name].sizes[-options.points :]]
         progress(len(names), number + 1)
     report.show("Growth", lines(points))
     if options.save:
-        results.save("growth", {**results.context(), "points": points})
+        results.save("growth", {**results.context(load.others()), "points": points})
         report.replace_section("growth", page(results.read("growth") or {}))
     return 0
 

@@ -18,8 +18,8 @@ from random import Random
 from typing import Any
 
 from benchmarks import chart, report, results
-from benchmarks.contenders import CONTENDERS, MISSING, installed
-from benchmarks.results import BASE, OURS, Table
+from benchmarks.contenders import CONTENDERS, IN_PEERS, MISSING, find_interpreter, installed
+from benchmarks.results import BASE, OURS, Load, Table
 from benchmarks.scenarios import SCENARIOS
 
 ROUND = 0.012  # seconds of requests per contender and round; at least one request
@@ -37,10 +37,10 @@ class WorkerDied(Exception):
 class Worker:
     """The process of a contender, pinned to the last core if the system supports it."""
 
-    def __init__(self, contender: str) -> None:
+    def __init__(self, contender: str, python: str | None = None) -> None:
         self.contender = contender
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.worker", contender],
+            [python or sys.executable, "-m", "benchmarks.worker", contender],
             cwd=ROOT,
             env={**os.environ, **ENVIRONMENT},
             stdin=subprocess.PIPE,
@@ -95,10 +95,17 @@ def progress(total: int, done: int) -> None:
 
 @dataclass
 class Run:
-    """The result of a run: seconds by scenario, contender and round, and the wrong responses."""
+    """The result of a run.
+
+    Attributes:
+        rounds: seconds by scenario, contender and round.
+        errors: the wrong responses.
+        others: the cores that other processes used.
+    """
 
     rounds: dict[str, dict[str, list[float]]] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
+    others: float = 0.0
 
     def table(self) -> Table:
         return {name: results.summarize(dict(rounds)) for name, rounds in self.rounds.items()}
@@ -108,7 +115,7 @@ def check(workers: dict[str, Worker], scenario: str, run: Run) -> None:
     """Add a scenario to ``run`` with the contenders that respond correctly."""
     rounds: dict[str, list[float]] = {}
     for contender, worker in list(workers.items()):
-        if (contender, SCENARIOS[scenario].key) in MISSING:
+        if {(contender, scenario), (contender, SCENARIOS[scenario].key)} & MISSING.keys():
             continue
         try:
             error = worker.call("check", scenario)
@@ -142,18 +149,28 @@ def split_rounds(rounds: int) -> list[int]:
     return [len(range(first, rounds, PASSES)) for first in range(min(PASSES, rounds))]
 
 
-def measure(contenders: Iterable[str], scenarios: list[str], rounds: int, seed: int = 1) -> Run:
+def measure(
+    contenders: Iterable[str],
+    scenarios: Iterable[str],
+    rounds: int,
+    seed: int = 1,
+    python: str | None = None,
+) -> Run:
     """Check and measure contenders; with 0 rounds, only check them.
+
+    ``python`` is the interpreter of all contenders; by default, the one that has each installed.
 
     Raises:
         WorkerDied: a process ended while it was measured.
     """
-    run = Run()
+    run, load = Run(), Load()
     shuffle = Random(seed).shuffle
     done = 0
     with ExitStack() as stack:
         workers = {
-            contender: stack.enter_context(closing(Worker(contender)))
+            contender: stack.enter_context(
+                closing(Worker(contender, python or find_interpreter(contender)))
+            )
             for contender in dict.fromkeys((BASE, OURS, *contenders))
         }
         for scenario in scenarios:
@@ -168,6 +185,7 @@ def measure(contenders: Iterable[str], scenarios: list[str], rounds: int, seed: 
                         times[name].append(workers[name].seconds(scenario, requests[name]))
                     done += 1
                     progress(rounds * len(run.rounds), done)
+    run.others = load.others()
     return run
 
 
@@ -183,10 +201,11 @@ def save(table: Table, run: dict[str, Any]) -> None:
 
 
 def publish(run: dict[str, Any]) -> None:
-    """Write the chart and the section of the page from a saved run."""
+    """Write the chart and the sections of both pages from a saved run."""
     table = results.read_table(run)
     chart.draw(table, run)
     report.replace_section("in process", report.in_process_section(table, run))
+    report.replace_section("performance", report.guide_section(table, run), report.GUIDE)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -211,7 +230,8 @@ def main(arguments: list[str]) -> int:
         )
     available = [name for name in contenders if name in installed()]
     for name in sorted({*contenders} - {*available}):
-        print(f"{name} is not installed, and is skipped")
+        note = "; `python -m benchmarks peers` installs it" if name in IN_PEERS else ""
+        print(f"{name} is not installed, and is skipped{note}")
     run = measure(available, scenarios, options.rounds, options.seed)
     for error in run.errors:
         print(f"WRONG {error}")
@@ -219,8 +239,9 @@ def main(arguments: list[str]) -> int:
         table = run.table()
         title = "Time of a request as a ratio to raw: of minima (of paired medians)"
         report.show(title, report.ratio_lines(table))
-        print("\n".join(report.verdicts(table)))
-        context = results.context(rounds=options.rounds, seed=options.seed)
+        print("\n".join(["", *report.verdicts(table), *report.leads(table)]))
+        print(report.busyness(run.others))
+        context = results.context(run.others, rounds=options.rounds, seed=options.seed)
         if options.save:
             save(table, context)
     return 1 if run.errors else 0

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import random
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -18,21 +19,28 @@ MiB = 1024 * KiB
 GREETING = "Hello, benchmark!"
 RECORD = {"id": 7, "title": "A small record", "open": False, "rate": 0.25}
 QUERY = {"term": "two words", "sort": "-date", "page": "3", "per_page": "25"}
-# About 10 KB as JSON.
-CATALOGUE = {
-    "articles": [
-        {
-            "number": f"A-{number:04}",
-            "title": f"Article {number} of the catalogue",
-            "price": number * 0.75,
-            "in_stock": number % 4 > 0,
-            "groups": ["garden", "tools", "steel"],
-            "remark": None if number % 3 else "Sold by the pair.",
-        }
-        for number in range(72)
-    ],
-    "page": 3,
-}
+
+
+def catalogue(count: int) -> dict[str, Any]:
+    """Return a document of about 150 bytes per article as JSON."""
+    return {
+        "articles": [
+            {
+                "number": f"A-{number:04}",
+                "title": f"Article {number} of the catalogue",
+                "price": number * 0.75,
+                "in_stock": number % 4 > 0,
+                "groups": ["garden", "tools", "steel"],
+                "remark": None if number % 3 else "Sold by the pair.",
+            }
+            for number in range(count)
+        ],
+        "page": 3,
+    }
+
+
+CATALOGUE = catalogue(72)
+CATALOGUE_100K = catalogue(670)
 COOKIES = {
     "sid": "Zk3vN1q8Rw5yT0uB7xLm2cHd9",
     "xsrf": "b81c2f6e0d9a4735",
@@ -58,16 +66,22 @@ HEADERS = {
 ONE_HEADER = "sec-fetch-mode"
 COOKIE_PARTS = {"sid=0f1e2d3c4b5a", "max-age=1800", "path=/", "secure", "httponly", "samesite=lax"}
 
-# About 1.2 KB as JSON.
-ORDER: dict[str, Any] = {
-    "customer": {"number": 40017, "name": "Ines Hallström", "newsletter": True},
-    "lines": [
-        {"article": f"A-{number:04}", "pieces": number, "price": 3.5 * number, "gift": None}
-        for number in range(1, 15)
-    ],
-    "remark": "Ring twice, the bell is old. " * 4,
-}
-ORDER_BODY = json.dumps(ORDER, ensure_ascii=False).encode()
+
+def order(count: int) -> dict[str, Any]:
+    """Return an order of ``count`` lines, each of about 60 bytes as JSON."""
+    return {
+        "customer": {"number": 40017, "name": "Ines Hallström", "newsletter": True},
+        "lines": [
+            {"article": f"A-{number:04}", "pieces": number, "price": 3.5 * number, "gift": None}
+            for number in range(1, count + 1)
+        ],
+        "remark": "Ring twice, the bell is old. " * 4,
+    }
+
+
+ORDER_LINES, ORDER_LINES_100K = 14, 1480
+ORDER_BODY = json.dumps(order(ORDER_LINES), ensure_ascii=False).encode()
+ORDER_BODY_100K = json.dumps(order(ORDER_LINES_100K), ensure_ascii=False).encode()
 
 # A checkout form: short values, some with percent-encoded characters.
 FORM_BODY = (
@@ -107,16 +121,25 @@ SMALL_FILE = FOLDER / "small.bin"
 SMALL_SIZE = 100 * KiB
 LARGE_FILE = FOLDER / "large.bin"
 LARGE_SIZE = 50 * MiB
+STATIC_FOLDER = FOLDER / "static"
+STATIC_FILE = STATIC_FOLDER / "static.css"
+STATIC_CONTENT = b"a{}" * 3000
 
 
 def create_files() -> None:
     """Write the files that the contenders serve, unless they exist."""
-    FOLDER.mkdir(exist_ok=True)
-    for path, size in ((SMALL_FILE, SMALL_SIZE), (LARGE_FILE, LARGE_SIZE)):
+    STATIC_FOLDER.mkdir(parents=True, exist_ok=True)
+    for path, size in (
+        (SMALL_FILE, SMALL_SIZE),
+        (LARGE_FILE, LARGE_SIZE),
+        (STATIC_FILE, len(STATIC_CONTENT)),
+    ):
         if not path.exists() or path.stat().st_size != size:
+            is_static = path == STATIC_FILE
+            content = STATIC_CONTENT if is_static else random.Random(size).randbytes(size)
             # Another process may do the same: each writes a file of its own and renames it.
             unfinished = path.with_suffix(f".{os.getpid()}")
-            unfinished.write_bytes(random.Random(size).randbytes(size))
+            unfinished.write_bytes(content)
             unfinished.replace(path)
 
 
@@ -128,11 +151,16 @@ def multipart(texts: dict[str, str], file: bytes) -> bytes:
     return b"%s%s\r\n--%s--\r\n" % (parts.encode(), file, BOUNDARY.encode())
 
 
+def split(body: bytes) -> tuple[bytes, ...]:
+    """Split a body as servers do."""
+    return tuple(body[start : start + MESSAGE_SIZE] for start in range(0, len(body), MESSAGE_SIZE))
+
+
 @lru_cache(maxsize=1)
 def upload(size: int, *, texts: bool = False) -> tuple[bytes, ...]:
     """Return a multipart body in messages; only the last result is cached, as it may be large."""
     body = multipart(TEXTS if texts else {}, random.Random(size).randbytes(size))
-    return tuple(body[start : start + MESSAGE_SIZE] for start in range(0, len(body), MESSAGE_SIZE))
+    return split(body)
 
 
 async def chunks() -> AsyncIterator[bytes]:
@@ -141,7 +169,26 @@ async def chunks() -> AsyncIterator[bytes]:
         yield CHUNK
 
 
+def sync_chunks() -> Iterator[bytes]:
+    """Yield the same chunks from a sync generator."""
+    for _ in range(CHUNKS):
+        yield CHUNK
+
+
 async def event_data() -> AsyncIterator[tuple[str, str]]:
     """Yield the id and the data of each server-sent event."""
     for number in range(EVENTS):
         yield str(number), f"{EVENT_TEXT} {number}"
+
+
+async def waiting_event_data() -> AsyncIterator[tuple[str, str]]:
+    """Yield the same, and wait before each event."""
+    async for number, data in event_data():
+        await asyncio.sleep(0)
+        yield number, data
+
+
+async def idle_event_data() -> AsyncIterator[tuple[str, str]]:
+    """Yield one event, and wait without an end."""
+    yield "0", EVENT_TEXT
+    await asyncio.get_running_loop().create_future()

@@ -11,9 +11,11 @@ from benchmarks.results import BASE, OURS, Table
 from benchmarks.scenarios import SCENARIOS
 
 PAGE = Path(__file__).parent / "README.md"
+GUIDE = Path(__file__).parents[1] / "docs" / "pages" / "performance.md"
 
 _NO_WATCH = "it does not watch for a disconnect"
 _CYTHON = "its parser is compiled by Cython"
+_ON_LOOP = "it opens the file on the event loop"
 #: The reasons why a peer is not comparable in a scenario.
 INCOMPARABLE = {
     ("urlencoded", "falcon"): _CYTHON,
@@ -22,11 +24,36 @@ INCOMPARABLE = {
     ("stream_asgi24", "falcon"): _NO_WATCH,
     ("stream", "blacksheep"): _NO_WATCH,
     ("stream_asgi24", "blacksheep"): _NO_WATCH,
-    ("events", "falcon"): "it sends no pings",
-    ("events", "blacksheep"): _NO_WATCH,
+    ("urlencoded", "asgi_tools"): _CYTHON,
+    ("multipart", "asgi_tools"): _CYTHON,
+    ("static_304", "baize"): _ON_LOOP,
+    ("static_304", "falcon"): _ON_LOOP,
+    ("static_304", "blacksheep"): _ON_LOOP,
+    **{
+        (scenario, peer): reason
+        for scenario in ("events", "events_wait")
+        for peer, reason in (
+            ("falcon", "it sends no pings"),
+            ("blacksheep", _NO_WATCH),
+            ("asgi_tools", "it sends no pings and does not check the text"),
+        )
+    },
+}
+DISPLAY_NAMES = {
+    "starlette": "Starlette",
+    "falcon": "Falcon",
+    "blacksheep": "BlackSheep",
+    "litestar": "Litestar",
+    "quart": "Quart",
+    "sse_starlette": "sse-starlette",
+    "asgi_tools": "asgi-tools",
+    "lilya": "Lilya",
 }
 #: The factor by which a ratio may exceed its target, for noise.
 NOISE = 1.04
+
+#: The cores of other processes above which a run is not reliable.
+BUSY = 0.1
 
 Lines = Sequence[Sequence[str]]
 
@@ -39,6 +66,11 @@ def microseconds(seconds: float) -> str:
     """
     number = seconds * 1e6
     return f"{number:.2f}" if number < 100 else f"{float(f'{number:.3g}'):,.0f}"
+
+
+def display(contender: str) -> str:
+    """Return the name of a contender as its project writes it."""
+    return DISPLAY_NAMES.get(contender, contender)
 
 
 def show(title: str, lines: Lines) -> None:
@@ -60,11 +92,15 @@ def markdown_table(lines: Lines) -> str:
 def ratio_lines(table: Table) -> Lines:
     """Return the main table: ratios of minima and (of paired medians)."""
     contenders = list(dict.fromkeys(name for rows in table.values() for name in rows))[1:]
-    lines = [["scenario", "raw, µs", "target", *contenders]]
+    lines = [["scenario", "raw, µs", "target", *map(display, contenders)]]
     for scenario, rows in table.items():
         fastest = min((row.ratio for name, row in rows.items() if name != BASE), default=0.0)
         target = SCENARIOS[scenario].target
-        cells = [scenario, microseconds(rows[BASE].seconds), f"{target:g}" if target else ""]
+        cells = [
+            SCENARIOS[scenario].title,
+            microseconds(rows[BASE].seconds),
+            f"{target:g}" if target else "",
+        ]
         for name in contenders:
             if row := rows.get(name):
                 mark = "**" if row.ratio == fastest else ""
@@ -82,14 +118,28 @@ def verdicts(table: Table) -> list[str]:
         if OURS not in rows:
             continue
         ours, target = rows[OURS].ratio, SCENARIOS[scenario].target
+        title = SCENARIOS[scenario].title
         if target is not None and ours > target * NOISE:
-            found.append(f"{scenario}: {ours:.2f}, over the target of {target:g}")
+            found.append(f"{title}: {ours:.2f}, over the target of {target:g}")
         for name, row in rows.items():
             if row.ratio < ours and name not in (BASE, OURS):
                 reason = INCOMPARABLE.get((scenario, name))
                 note = f" ({reason})" if reason else ""
-                found.append(f"{scenario}: {ours:.2f}, {name} has {row.ratio:.2f}{note}")
+                found.append(f"{title}: {ours:.2f}, {display(name)} has {row.ratio:.2f}{note}")
     return found
+
+
+def lead(table: Table, peer: str) -> str:
+    """Return in how many of the shared scenarios asgikit is faster than a peer."""
+    shared = [rows for rows in table.values() if {OURS, peer} <= rows.keys()]
+    ahead = sum(rows[OURS].ratio < rows[peer].ratio for rows in shared)
+    return f"asgikit is ahead of {display(peer)} in {ahead} of {len(shared)} shared scenarios"
+
+
+def leads(table: Table) -> list[str]:
+    """Return :func:`lead` for each peer of a table."""
+    peers = dict.fromkeys(name for rows in table.values() for name in rows)
+    return [lead(table, peer) for peer in peers if peer not in (BASE, OURS)]
 
 
 def origin(run: dict[str, Any]) -> str:
@@ -99,32 +149,73 @@ def origin(run: dict[str, Any]) -> str:
     return (
         f"Measured {run['date']}; {machine['python']}, {machine['system']}, "
         f"{machine['processor']}, {machine['cores']} cores; {parts}."
+        f"{' ' + busyness(run['others']) if 'others' in run else ''}"
     )
+
+
+def busyness(others: float) -> str:
+    """Return whether other processes kept the machine busy, from the cores that they used."""
+    if others > BUSY:
+        return f"The machine was busy: other processes used {others:.2f} cores."
+    return f"The machine was quiet: other processes used {others:.2f} cores."
 
 
 def in_process_section(table: Table, run: dict[str, Any]) -> str:
     """Format the section of the page about the benchmark in process."""
     found = [f"- {line}" for line in verdicts(table)] or ["- None."]
-    missing = [f"- {name} has no `{app}`: it {reason}." for (name, app), reason in MISSING.items()]
+    missing: dict[tuple[str, str], list[str]] = {}
+    for (name, app), reason in MISSING.items():
+        if name in {name for rows in table.values() for name in rows}:
+            missing.setdefault((name, reason), []).append(f"`{app}`")
+    absent = [
+        f"- {display(name)} {reason}: {', '.join(apps)}."
+        for (name, reason), apps in missing.items()
+    ]
     return "\n\n".join(
         [
             "![Times of six scenarios as ratios to raw ASGI](chart.svg)",
             markdown_table(ratio_lines(table)),
             "Scenarios in which asgikit misses its target, or a peer is faster:",
             "\n".join(found),
-            "Scenarios without an app of a contender:",
-            "\n".join(missing),
+            "\n".join(f"- {line}." for line in leads(table)),
+            "What a contender does not do, and the scenarios that it lacks:",
+            "\n".join(absent),
             origin(run),
         ]
     )
 
 
-def replace_section(name: str, text: str, path: Path = PAGE) -> None:
+def guide_section(table: Table, run: dict[str, Any]) -> str:
+    """Format the section of the guide about performance: times beside those of Starlette."""
+    lines = [["a request", "asgikit, µs", "Starlette, µs", "factor"]]
+    for name, rows in table.items():
+        if OURS in rows and "starlette" in rows:
+            ours, peer = rows[OURS].seconds, rows["starlette"].seconds
+            cells = [microseconds(ours), microseconds(peer), f"{peer / ours:.1f}"]
+            lines.append([SCENARIOS[name].title, *cells])
+    found = [markdown_table(lines)]
+    if OURS in table.get("def_handler", {}):
+        seconds = table["def_handler"][OURS].seconds - table["plaintext"][OURS].seconds
+        found.append(
+            f"A `def` handler, which runs in a worker thread, takes {microseconds(seconds)} µs "
+            "longer than an `async def` handler."
+        )
+    machine = run["machine"]
+    version = run["versions"]["starlette"]
+    found.append(
+        f"Measured {run['date'][:10]} in process, without a server: {machine['python']}, "
+        f"Starlette {version}, {machine['processor']}."
+    )
+    return "\n\n".join(found)
+
+
+def replace_section(name: str, text: str, path: Path | None = None) -> None:
     """Replace a section of the page, which is between two comments.
 
     Raises:
         ValueError: the page has no such comments.
     """
+    path = path or PAGE
     begin, end = f"<!-- {name}: written by --save -->", f"<!-- {name}: end -->"
     before, found, rest = path.read_text(encoding="utf-8").partition(begin)
     _, ended, after = rest.partition(end)

@@ -7,6 +7,8 @@ import os
 import platform
 import re
 import statistics
+import sys
+import time
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from datetime import UTC, datetime
@@ -14,6 +16,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from benchmarks.contenders import PEERS
+
+TICK = 1 / os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 0.01
 RESULTS = Path(__file__).parent / "results.json"
 BASE = "raw"
 OURS = "asgikit"
@@ -21,8 +26,9 @@ OURS = "asgikit"
 _DISTRIBUTIONS = (
     "asgikit-http",
     *("anyio", "multidict", "orjson", "python-multipart"),
-    *("starlette", "baize", "falcon", "blacksheep", "litestar", "quart"),
-    *("uvloop", "uvicorn", "httptools", "granian"),
+    *("starlette", "baize", "falcon", "blacksheep", "litestar", "quart", "sse-starlette"),
+    *("asgi-tools", "lilya"),
+    *("uvloop", "uvicorn", "httptools", "granian", "hypercorn"),
 )
 
 
@@ -40,10 +46,11 @@ def save(section: str, run: dict[str, Any]) -> None:
     RESULTS.write_text(text + "\n")
 
 
-def context(**settings: Any) -> dict[str, Any]:
-    """Return the settings, the date, the machine and the versions of a run."""
+def context(others: float, **settings: Any) -> dict[str, Any]:
+    """Return the settings, date, machine and versions of a run, and the cores of others."""
     return {
         "settings": settings,
+        "others": others,
         "date": datetime.now(UTC).isoformat(timespec="minutes"),
         "machine": {
             "system": f"{platform.system()} {platform.release()}",
@@ -62,10 +69,33 @@ def _processor() -> str:
 
 
 def _version(name: str) -> tuple[str, str] | None:
-    try:
-        return name, metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
+    # The first one counts: the environment of the peers has other versions of some packages.
+    paths = [*sys.path, *map(str, PEERS.glob("lib/*/site-packages"))]
+    found = next(iter(metadata.distributions(name=name, path=paths)), None)
+    return (name, found.version) if found else None
+
+
+class Load:
+    """The CPU time of other processes since this object was created."""
+
+    def __init__(self) -> None:
+        self.start = time.monotonic()
+        self.before = self._cpu_of_others()
+
+    @staticmethod
+    def _cpu_of_others() -> float:
+        """Return the CPU seconds of the machine without those of this process and its children."""
+        path = Path("/proc/stat")
+        if not path.exists():
+            return 0.0
+        user, nice, system, _idle, _wait, *more = map(int, path.read_text().split()[1:9])
+        # The times of a child are added when it has ended.
+        return (user + nice + system + sum(more)) * TICK - sum(os.times()[:4])
+
+    def others(self) -> float:
+        """Return how many cores the other processes kept busy; call it without living children."""
+        seconds = time.monotonic() - self.start
+        return round(max(0.0, (self._cpu_of_others() - self.before) / seconds), 2)
 
 
 @dataclass(frozen=True)

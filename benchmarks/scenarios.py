@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -23,6 +23,9 @@ class Scenario:
         find_error: the check of the response.
         target: the goal for the ratio of asgikit to raw; ``None`` if there is none.
         app: the name of the app in each contender, if it is not ``name``.
+        suffix: an addition to the path of the app.
+        headers: more headers.
+        revalidates: the request has the ETag of a response in If-None-Match.
         content_type: the media type of the request body.
         content: returns the request body in messages.
         spec_version: the version of ASGI in the scope.
@@ -37,6 +40,9 @@ class Scenario:
     target: float | None = None
     app: str = ""
     query: bytes = b""
+    suffix: str = ""
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    revalidates: bool = False
     content_type: str = ""
     content: Callable[[], tuple[bytes, ...]] = lambda: (b"",)
     spec_version: str = "2.3"
@@ -45,8 +51,12 @@ class Scenario:
 
     @property
     def key(self) -> str:
-        """The name of the app in each contender, which is also its path."""
+        """The name of the app in each contender."""
         return self.app or self.name
+
+    @property
+    def path(self) -> str:
+        return f"/{self.key}{self.suffix}"
 
     @property
     def method(self) -> str:
@@ -54,7 +64,7 @@ class Scenario:
 
     def scope(self) -> dict[str, Any]:
         """Return a new scope."""
-        headers = list(BROWSER)
+        headers = [*BROWSER, *self.headers]
         if self.content_type:
             length = str(sum(map(len, self.content()))).encode()
             headers.append((b"content-type", self.content_type.encode()))
@@ -65,8 +75,8 @@ class Scenario:
             "http_version": "1.1",
             "method": self.method,
             "scheme": "http",
-            "path": f"/{self.key}",
-            "raw_path": f"/{self.key}".encode(),
+            "path": self.path,
+            "raw_path": self.path.encode(),
             "query_string": self.query,
             "root_path": "",
             "headers": headers,
@@ -110,48 +120,60 @@ def _length(values: dict[str, str]) -> int:
 
 
 _ECHO = {"method": "GET", "path": "/echo", "query_params": payloads.QUERY}
-_LOOKED_UP = partial(checks.text, str(_length(payloads.HEADERS) + _length(payloads.COOKIES)))
+_TEXT = partial(checks.text, payloads.GREETING)
+_HEADERS = partial(checks.text, str(_length(payloads.HEADERS) + _length(payloads.COOKIES)))
+_ONE_HEADER = partial(checks.text, payloads.HEADERS[payloads.ONE_HEADER])
 _FORM = f"{len(payloads.FORM)} {_length(payloads.FORM)}"
 _MULTIPART = f"{_length(payloads.TEXTS)} {payloads.SMALL_SIZE}"
 _FILE = partial(checks.file, payloads.SMALL_FILE)
 _LARGE_FILE = partial(checks.file, payloads.LARGE_FILE)
-_COOKIE = partial(checks.text_with_cookie, payloads.GREETING)
+_STATIC = payloads.STATIC_CONTENT
 _STREAM = partial(checks.stream, payloads.CHUNK, payloads.CHUNKS)
+_EVENTS = partial(checks.events, payloads.EVENT_TEXT, payloads.EVENTS)
+_JSON = "application/json"
+_QUERY = b"term=two+words&sort=-date&page=3&per_page=25"
 
+
+def _json(name: str, title: str, expected: object, target: float | None = None) -> Scenario:
+    return Scenario(name, title, partial(checks.document, expected), target)
+
+
+def _static(name: str, title: str, check: Check, target: float, **more: Any) -> Scenario:
+    return Scenario(name, title, check, target, "static", suffix=".css", disconnects=True, **more)
+
+
+def _multipart_body() -> tuple[bytes, ...]:
+    return payloads.upload(payloads.SMALL_SIZE, texts=True)
+
+
+# The targets are for CPython 3.11.
 _ALL = [
-    Scenario("plaintext", "short text", partial(checks.text, payloads.GREETING), 1.8),
-    Scenario("json_small", "JSON of 4 members", partial(checks.document, payloads.RECORD), 1.75),
-    Scenario("json_10k", "JSON of 10 KB", partial(checks.document, payloads.CATALOGUE), 1.15),
-    Scenario(
-        "echo",
-        "method, path and 4 query parameters as JSON",
-        partial(checks.document, _ECHO),
-        0.9,
-        query=b"term=two+words&sort=-date&page=3&per_page=25",
-    ),
-    Scenario(
-        "all_headers",
-        "12 headers and 5 cookies looked up",
-        _LOOKED_UP,
-        2.1,
-    ),
-    Scenario(
-        "one_header",
-        "1 of 12 headers looked up",
-        partial(checks.text, payloads.HEADERS[payloads.ONE_HEADER]),
-        2.1,
-    ),
+    Scenario("plaintext", "short text", _TEXT, 1.95),
+    _json("json_small", "JSON of 4 members", payloads.RECORD, 1.9),
+    _json("json_10k", "JSON of 10 KB", payloads.CATALOGUE, 1.15),
+    _json("json_100k", "JSON of 100 KB", payloads.CATALOGUE_100K),
+    replace(_json("echo", "query parameters as JSON", _ECHO, 0.95), query=_QUERY),
+    Scenario("all_headers", "12 headers, 5 cookies", _HEADERS, 2.15),
+    Scenario("one_header", "1 of 12 headers", _ONE_HEADER, 2.15),
     _post(
         "json_body",
-        "request with JSON of 1.2 KB",
-        len(payloads.ORDER["lines"]),
-        "application/json",
+        "JSON request of 1 KB",
+        payloads.ORDER_LINES,
+        _JSON,
         lambda: (payloads.ORDER_BODY,),
-        target=1.3,
+        target=1.7,
+    ),
+    _post(
+        "json_body_100k",
+        "JSON request of 100 KB",
+        payloads.ORDER_LINES_100K,
+        _JSON,
+        lambda: payloads.split(payloads.ORDER_BODY_100K),
+        app="json_body",
     ),
     _post(
         "urlencoded",
-        "urlencoded form of 20 fields",
+        "form of 20 fields",
         _FORM,
         payloads.FORM_TYPE,
         lambda: (payloads.FORM_BODY,),
@@ -159,28 +181,30 @@ _ALL = [
     ),
     _post(
         "multipart",
-        "multipart form: 5 texts, a file of 100 KB",
+        "form with a file of 100 KB",
         _MULTIPART,
         payloads.MULTIPART_TYPE,
-        lambda: payloads.upload(payloads.SMALL_SIZE, texts=True),
+        _multipart_body,
         target=1.05,
     ),
-    _upload("upload_50m", "50 MB upload with form()", "upload", LARGE_SIZE, 1.05),
-    _upload("parts_50m", "50 MB upload, streamed", "parts", LARGE_SIZE),
-    Scenario("stream", "stream of 100 chunks of 1 KB", _STREAM, 1.2, disconnects=True),
+    _upload("upload_50m", "upload of 50 MB", "upload", LARGE_SIZE, 1.05),
+    _upload("parts_50m", "upload of 50 MB, streamed", "parts", LARGE_SIZE),
+    Scenario("stream", "stream of 100 chunks", _STREAM, 1.38, disconnects=True),
     Scenario(
         "stream_asgi24",
-        "the same with ASGI 2.4",
+        "the stream with ASGI 2.4",
         _STREAM,
-        1.2,
+        1.38,
         app="stream",
         spec_version="2.4",
         disconnects=True,
     ),
+    Scenario("sync_stream", "stream of a sync generator", _STREAM, 12, disconnects=True),
+    Scenario("def_handler", "`def` handler", _TEXT, 1),
     Scenario("file_100k", "file of 100 KB", _FILE, 3.5, disconnects=True),
     Scenario(
         "pathsend_100k",
-        "the same with the pathsend extension",
+        "the file with pathsend",
         _FILE,
         0.8,
         app="file_100k",
@@ -188,29 +212,30 @@ _ALL = [
         extensions=("http.response.pathsend",),
         disconnects=True,
     ),
-    Scenario(
-        "file_50m",
-        "file of 50 MB",
-        partial(checks.file, payloads.LARGE_FILE),
-        1.5,
-        disconnects=True,
+    Scenario("file_50m", "file of 50 MB", _LARGE_FILE, 1.5, disconnects=True),
+    _static("static_9k", "static file of 9 KB", partial(checks.static, _STATIC), 5),
+    _static("static_304", "static file, 304", checks.not_modified, 5, revalidates=True),
+    _static(
+        "static_range",
+        "static file, range",
+        partial(checks.partial_content, _STATIC),
+        6,
+        headers=((b"range", b"bytes=100-199"),),
     ),
     Scenario(
         "set_cookie",
         "short text with a cookie",
         partial(checks.text_with_cookie, payloads.GREETING),
-        2.2,
+        2.3,
     ),
-    Scenario(
-        "events",
-        "100 server-sent events",
-        partial(checks.events, payloads.EVENT_TEXT, payloads.EVENTS),
-        disconnects=True,
-    ),
-    Scenario("gzip_10k", "text of 10 KB, compressed", partial(checks.compressed, payloads.ARTICLE)),
+    Scenario("events", "100 events", _EVENTS, 3.2, disconnects=True),
+    Scenario("events_wait", "100 events, with waits", _EVENTS, 1.7, disconnects=True),
+    Scenario("gzip_10k", "text of 10 KB, gzip", partial(checks.compressed, payloads.ARTICLE)),
 ]
 SCENARIOS = {scenario.name: scenario for scenario in _ALL}
 #: The names of the apps of a contender.
 APPS = tuple(dict.fromkeys(scenario.key for scenario in _ALL))
+#: An app for the memory of idle clients; of some contenders.
+IDLE = "idle_events"
 #: A scenario of the wire benchmark only.
-UPLOAD_1M = _upload("upload_1m", "1 MB upload with form()", "upload", MiB)
+UPLOAD_1M = _upload("upload_1m", "upload of 1 MB", "upload", MiB)

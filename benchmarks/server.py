@@ -12,16 +12,19 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from benchmarks.checks import Response
 from benchmarks.contenders import load
 from benchmarks.in_process import ENVIRONMENT, ROOT, pin
+from benchmarks.results import TICK
 from benchmarks.scenarios import Scenario
 
 TIME_LIMIT = 30.0  # seconds to start, and to send a response
-TICK = 1 / os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 0.01
 CONTENDER = "BENCHMARKS_CONTENDER"
 
 
@@ -34,7 +37,7 @@ class Site:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "lifespan":
-            await self.apps[scope["path"]](scope, receive, send)
+            await self.apps[scope["path"].partition(".")[0]](scope, receive, send)
             return
         await receive()
         self.apps = {f"/{name}": app for name, app in (await load(self.contender)).items()}
@@ -52,14 +55,37 @@ def serve_uvicorn(port: int) -> None:
     uvicorn.run(site, port=port, access_log=False, log_level="error", **options)
 
 
-def serve_granian(port: int) -> None:
-    options = {"interface": "asgi", "loop": "uvloop", "http": "1", "websockets": False}
+def serve_granian(port: int, http: str = "1") -> None:
+    options = {"interface": "asgi", "loop": "uvloop", "http": http, "websockets": False}
     granian = importlib.import_module("granian")
     target = "benchmarks.server:site"
     granian.Granian(target, port=port, workers=1, log_level="error", **options).serve()
 
 
-SERVERS = {"uvicorn": serve_uvicorn, "granian": serve_granian}
+def serve_hypercorn(port: int) -> None:
+    """Serve HTTP/1.1 and, with prior knowledge, HTTP/2."""
+    config = importlib.import_module("hypercorn.config").Config()
+    config.bind, config.loglevel = [f"127.0.0.1:{port}"], "ERROR"
+    serve = importlib.import_module("hypercorn.asyncio").serve
+    loop_factory = importlib.import_module("uvloop").new_event_loop
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        # Its tasks of connections are reported as cancelled at the end.
+        runner.get_loop().set_exception_handler(lambda *_: None)
+        runner.run(serve(site, config))
+
+
+#: The servers, of which those with HTTP/2 accept HTTP/1.1 as well.
+SERVERS: dict[str, Callable[[int], None]] = {
+    "uvicorn": serve_uvicorn,
+    "granian": serve_granian,
+    "granian-h2": partial(serve_granian, http="auto"),
+    "hypercorn-h2": serve_hypercorn,
+}
+HTTP2 = "-h2"  # the suffix of a server that is loaded over HTTP/2
+
+
+def is_installed(server: str) -> bool:
+    return find_spec(server.removesuffix(HTTP2)) is not None
 
 
 def _stat(process: int) -> list[str]:
@@ -84,6 +110,7 @@ class Server:
 
     def __init__(self, server: str, contender: str) -> None:
         self.name = f"{contender} on {server}"
+        self.protocol = "http2" if server.endswith(HTTP2) else "http1"
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port: int = free.getsockname()[1]
@@ -115,7 +142,7 @@ class Server:
 
     def target(self, scenario: Scenario) -> str:
         """Return the request target of a scenario."""
-        return f"/{scenario.key}" + (f"?{scenario.query.decode()}" if scenario.query else "")
+        return scenario.path + (f"?{scenario.query.decode()}" if scenario.query else "")
 
     def check(self, scenario: Scenario) -> None:
         """Send one request.

@@ -1,14 +1,15 @@
 """Measure through servers and sockets: `python -m benchmarks wire`.
 
 The server is pinned to one core, the clients to another. The clients are a Python program, which
-limits the requests per second of the fastest scenarios. The CPU time of the server per request does
-not depend on it.
+limits the requests per second of the fastest scenarios, and h2load for HTTP/2. The CPU time of the
+server per request does not depend on the clients.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import statistics
 import subprocess
 import sys
@@ -19,23 +20,46 @@ from typing import Any, NamedTuple
 
 from benchmarks import report, results
 from benchmarks.checks import WrongResponse
-from benchmarks.contenders import CONTENDERS, MISSING, installed
+from benchmarks.clients import H2LOAD
+from benchmarks.contenders import CONTENDERS, MISSING, find_interpreter
 from benchmarks.in_process import ROOT, pin, progress, select
-from benchmarks.payloads import create_files
-from benchmarks.results import BASE, OURS
+from benchmarks.results import BASE, OURS, TICK, Load
 from benchmarks.scenarios import SCENARIOS, UPLOAD_1M, Scenario
-from benchmarks.server import SERVERS, TICK, Server
+from benchmarks.server import HTTP2, SERVERS, Server, is_installed
 
 #: Scenarios with the targets for the CPU ratio of asgikit to raw.
 WIRE: dict[str, tuple[Scenario, float | None]] = {
-    "plaintext": (SCENARIOS["plaintext"], 1.1),
+    "plaintext": (SCENARIOS["plaintext"], 1.06),
     "echo": (SCENARIOS["echo"], 1.1),
+    "def_handler": (SCENARIOS["def_handler"], None),
+    "json_100k": (SCENARIOS["json_100k"], None),
+    "json_body_100k": (SCENARIOS["json_body_100k"], None),
+    "static_9k": (SCENARIOS["static_9k"], None),
     "file_100k": (SCENARIOS["file_100k"], 2.6),
     "upload_1m": (UPLOAD_1M, None),
-    "events": (SCENARIOS["events"], None),
+    "sync_stream": (SCENARIOS["sync_stream"], None),
+    "events": (SCENARIOS["events"], 1.4),
+}
+_HTTP2 = ("plaintext", "json_100k")
+#: The scenarios of each server; uvicorn has all.
+SUBSETS: dict[str, tuple[str, ...]] = {
+    "granian": ("plaintext", "echo", "static_9k", "file_100k", "events"),
+    "granian-h2": _HTTP2,
+    "hypercorn-h2": _HTTP2,
+}
+#: How pages and tables name the servers.
+SERVER_NAMES = {
+    "uvicorn": "uvicorn",
+    "granian": "granian",
+    "granian-h2": "granian over HTTP/2",
+    "hypercorn-h2": "hypercorn over HTTP/2",
 }
 CONNECTIONS = 16
+WARM_UP = 0.3  # seconds
 EVENT_CONNECTIONS = 100
+
+
+PEERS = "starlette,sse_starlette"
 
 
 class Round(NamedTuple):
@@ -63,7 +87,8 @@ def measure_round(name: str, server: Server, seconds: float) -> Round:
         WrongResponse: a request failed.
     """
     connections = EVENT_CONNECTIONS if name == "events" else CONNECTIONS
-    arguments = [str(server.port), str(connections), str(seconds)]
+    url = f"http://127.0.0.1:{server.port}{server.target(WIRE[name][0])}"
+    arguments = [url, str(connections), str(seconds), server.protocol]
     before = server.cpu_seconds()
     process = subprocess.Popen(
         [sys.executable, "-m", "benchmarks.clients", *arguments],
@@ -115,8 +140,10 @@ def measure(
                 order = list(found)
                 shuffle(order)
                 for contender in order:
-                    one = measure_round(name, servers[contender], options.seconds)
-                    if number:  # the first round warms up
+                    # The first round warms up, and is short.
+                    seconds = options.seconds if number else min(WARM_UP, options.seconds)
+                    one = measure_round(name, servers[contender], seconds)
+                    if number:
                         found[contender].append(one)
                 done = place * (options.rounds + 1) + number + 1
                 progress(len(names) * (options.rounds + 1), done)
@@ -149,6 +176,7 @@ def lines(rows: dict[str, dict[str, list[float]]]) -> report.Lines:
     for name, of in rows.items():
         for contender, (rate, median, late, cpu, ratio, paired, spread) in of.items():
             target = WIRE[name][1] if contender == OURS else None
+            title = WIRE[name][0].title
             times = [
                 f"{rate:,.0f}",
                 f"{median * 1e3:.2f}",
@@ -156,14 +184,19 @@ def lines(rows: dict[str, dict[str, list[float]]]) -> report.Lines:
                 f"{cpu * 1e6:,.1f}",
             ]
             end = [f"{ratio:.2f}", f"({paired:.2f})", f"{spread:.2f}", f"{target or ''}"]
-            found.append([name, contender, *times, *end])
+            found.append([title, report.display(contender), *times, *end])
     return found
+
+
+def is_here(contender: str) -> bool:
+    """Return whether this interpreter, which runs the servers, has the contender installed."""
+    return find_interpreter(contender) == sys.executable
 
 
 def page(run: dict[str, Any]) -> str:
     """Format the section of the page from a saved run."""
     tables = [
-        f"On {server}:\n\n{report.markdown_table(lines(rows))}"
+        f"On {SERVER_NAMES[server]}:\n\n{report.markdown_table(lines(rows))}"
         for server, rows in run["rows"].items()
     ]
     return "\n\n".join([*tables, report.origin(run)])
@@ -172,10 +205,12 @@ def page(run: dict[str, Any]) -> str:
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="python -m benchmarks wire", description=__doc__)
     made.add_argument("--only", default="", metavar="A,B", help="prefixes of scenarios")
-    made.add_argument("--against", default="starlette", metavar="A,B", help="peers (starlette)")
+    made.add_argument(
+        "--against", default=PEERS, metavar="A,B", help=f"prefixes of peers ({PEERS})"
+    )
     made.add_argument("--servers", default="", metavar="A,B", help="prefixes of servers")
-    made.add_argument("--rounds", type=int, default=5, help="rounds (5)")
-    made.add_argument("--seconds", type=float, default=2, help="seconds of a round (2)")
+    made.add_argument("--rounds", type=int, default=3, help="rounds (3)")
+    made.add_argument("--seconds", type=float, default=1, help="seconds of a round (1)")
     made.add_argument("--seed", type=int, default=1, help="seed of the random order (1)")
     made.add_argument("--save", action="store_true", help="write results and page")
     return made
@@ -185,22 +220,28 @@ def main(arguments: list[str]) -> int:
     """Measure, print and save; the exit status is 1 after a wrong response."""
     options = parser().parse_args(arguments)
     names = select(options.only, WIRE)
-    servers = [name for name in select(options.servers, SERVERS) if find_spec(name) is not None]
+    servers = [name for name in select(options.servers, SERVERS) if is_installed(name)]
+    if shutil.which(H2LOAD) is None:
+        print(f"{H2LOAD} is not installed (package nghttp2-client of Debian): no HTTP/2")
+        servers = [name for name in servers if not name.endswith(HTTP2)]
     if not names or not servers or options.rounds < 1 or find_spec("uvloop") is None:
         print("no scenario or server to measure, or uvloop is not installed")
         return 2
     selected = {BASE, OURS, *select(options.against, CONTENDERS)}
-    contenders = [name for name in installed() if name in selected]
-    create_files()
-    rows, errors = {}, list[str]()
+    contenders = [name for name in CONTENDERS if name in selected and is_here(name)]
+    rows, errors, load = {}, list[str](), Load()
     for server in servers:
-        rounds = measure(server, contenders, names, options, errors)
+        own = [name for name in names if name in SUBSETS.get(server, names)]
+        rounds = measure(server, contenders, own, options, errors)
         rows[server] = {name: summarize(of) for name, of in rounds.items() if BASE in of}
-        report.show(f"On {server}", lines(rows[server]))
+        if rows[server]:
+            report.show(f"On {SERVER_NAMES[server]}", lines(rows[server]))
+    others = load.others()
     for error in errors:
         print(f"WRONG {error}")
+    print(report.busyness(others))
     if options.save:
-        context = results.context(rounds=options.rounds, seconds=options.seconds)
+        context = results.context(others, rounds=options.rounds, seconds=options.seconds)
         results.save("wire", {**context, "rows": rows})
         report.replace_section("wire", page(results.read("wire") or {}))
     return 1 if errors else 0

@@ -10,6 +10,7 @@ from asgikit import (
     PlainTextResponse,
     Request,
     ServerSentEvent,
+    StaticFiles,
     StreamingResponse,
     request_response,
 )
@@ -18,6 +19,7 @@ from asgikit.responses.events import EventSourceResponse
 from benchmarks.payloads import (
     ARTICLE,
     CATALOGUE,
+    CATALOGUE_100K,
     COOKIES,
     GREETING,
     HEADERS,
@@ -25,8 +27,12 @@ from benchmarks.payloads import (
     ONE_HEADER,
     RECORD,
     SMALL_FILE,
+    STATIC_FOLDER,
     chunks,
     event_data,
+    idle_event_data,
+    sync_chunks,
+    waiting_event_data,
 )
 
 
@@ -43,6 +49,11 @@ async def json_small(_request: Request) -> JSONResponse:
 @request_response
 async def json_10k(_request: Request) -> JSONResponse:
     return JSONResponse(CATALOGUE)
+
+
+@request_response
+async def json_100k(_request: Request) -> JSONResponse:
+    return JSONResponse(CATALOGUE_100K)
 
 
 @request_response
@@ -135,14 +146,37 @@ async def set_cookie(_request: Request) -> PlainTextResponse:
     return response
 
 
-async def event_stream() -> AsyncIterator[ServerSentEvent]:
-    async for number, data in event_data():
+async def event_stream(steps: AsyncIterator[tuple[str, str]]) -> AsyncIterator[ServerSentEvent]:
+    async for number, data in steps:
         yield ServerSentEvent(data, event="step", id=number)
 
 
 @request_response
 async def events(_request: Request) -> EventSourceResponse:
-    return EventSourceResponse(event_stream())
+    return EventSourceResponse(event_stream(event_data()))
+
+
+@request_response
+async def events_wait(_request: Request) -> EventSourceResponse:
+    return EventSourceResponse(event_stream(waiting_event_data()))
+
+
+@request_response
+async def idle_events(_request: Request) -> EventSourceResponse:
+    return EventSourceResponse(event_stream(idle_event_data()))
+
+
+@request_response
+async def sync_stream(_request: Request) -> StreamingResponse:
+    return StreamingResponse(sync_chunks(), media_type="application/octet-stream")
+
+
+@request_response
+def def_handler(_request: Request) -> PlainTextResponse:
+    return PlainTextResponse(GREETING)
+
+
+static = StaticFiles(STATIC_FOLDER)
 
 
 @request_response

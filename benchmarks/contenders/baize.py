@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, TypeAlias
+from collections.abc import AsyncIterator
+from typing import Any
 
 from baize.asgi import (
     FileResponse,
+    Files,
     JSONResponse,
     PlainTextResponse,
     Request,
@@ -18,6 +19,7 @@ from baize.typing import ServerSentEvent
 
 from benchmarks.payloads import (
     CATALOGUE,
+    CATALOGUE_100K,
     COOKIES,
     GREETING,
     HEADERS,
@@ -25,14 +27,17 @@ from benchmarks.payloads import (
     ONE_HEADER,
     RECORD,
     SMALL_FILE,
+    STATIC_FOLDER,
     chunks,
     event_data,
+    waiting_event_data,
 )
 
-Handler: TypeAlias = Callable[[Request], Awaitable[Any]]
 
+def adapt(name: str, handler: Any) -> Any:
+    if name == "static":
+        return Files(handler)
 
-def adapt(_name: str, handler: Handler) -> Any:
     async def serve(scope: Any, receive: Any, send: Any) -> None:
         response = await handler(Request(scope, receive, send))
         await response(scope, receive, send)
@@ -50,6 +55,10 @@ async def json_small(_request: Request) -> Any:
 
 async def json_10k(_request: Request) -> Any:
     return JSONResponse(CATALOGUE)
+
+
+async def json_100k(_request: Request) -> Any:
+    return JSONResponse(CATALOGUE_100K)
 
 
 async def echo(request: Request) -> Any:
@@ -124,10 +133,17 @@ async def set_cookie(_request: Request) -> Any:
     return response
 
 
-async def event_stream() -> AsyncIterator[ServerSentEvent]:
-    async for number, data in event_data():
+async def event_stream(steps: AsyncIterator[tuple[str, str]]) -> AsyncIterator[ServerSentEvent]:
+    async for number, data in steps:
         yield {"id": number, "event": "step", "data": data}
 
 
 async def events(_request: Request) -> Any:
-    return SendEventResponse(event_stream())
+    return SendEventResponse(event_stream(event_data()))
+
+
+async def events_wait(_request: Request) -> Any:
+    return SendEventResponse(event_stream(waiting_event_data()))
+
+
+static = str(STATIC_FOLDER)

@@ -20,6 +20,7 @@ from blacksheep.server.sse import ServerSentEvent, ServerSentEventsResponse, Tex
 from benchmarks.payloads import (
     ARTICLE,
     CATALOGUE,
+    CATALOGUE_100K,
     COOKIES,
     GREETING,
     HEADERS,
@@ -27,15 +28,20 @@ from benchmarks.payloads import (
     ONE_HEADER,
     RECORD,
     SMALL_FILE,
+    STATIC_FOLDER,
     chunks,
     event_data,
+    waiting_event_data,
 )
 
 Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 
-def adapt(name: str, handler: Handler) -> Application:
+def adapt(name: str, handler: Any) -> Application:
     app = Application(router=Router())
+    if name == "static":
+        app.serve_files(handler)
+        return app
     app.router.add_get(f"/{name}", handler)
     app.router.add_post(f"/{name}", handler)
     if name == "gzip_10k":
@@ -57,6 +63,10 @@ async def json_small(request: Request) -> Response:
 
 async def json_10k(request: Request) -> Response:
     return json(CATALOGUE)
+
+
+async def json_100k(request: Request) -> Response:
+    return json(CATALOGUE_100K)
 
 
 async def echo(request: Request) -> Response:
@@ -154,13 +164,20 @@ async def set_cookie(request: Request) -> Response:
     return response
 
 
-async def event_stream() -> AsyncIterator[ServerSentEvent]:
-    async for number, data in event_data():
+async def event_stream(steps: AsyncIterator[tuple[str, str]]) -> AsyncIterator[ServerSentEvent]:
+    async for number, data in steps:
         yield TextServerSentEvent(data, event="step", id=number)
 
 
 async def events(request: Request) -> Response:
-    return ServerSentEventsResponse(event_stream)
+    return ServerSentEventsResponse(lambda: event_stream(event_data()))
+
+
+async def events_wait(request: Request) -> Response:
+    return ServerSentEventsResponse(lambda: event_stream(waiting_event_data()))
+
+
+static = STATIC_FOLDER
 
 
 async def gzip_10k(request: Request) -> Response:

@@ -12,6 +12,7 @@ from falcon.media import MultipartFormHandler, URLEncodedFormHandler
 
 from benchmarks.payloads import (
     CATALOGUE,
+    CATALOGUE_100K,
     COOKIES,
     GREETING,
     HEADERS,
@@ -20,8 +21,10 @@ from benchmarks.payloads import (
     ONE_HEADER,
     RECORD,
     SMALL_FILE,
+    STATIC_FOLDER,
     chunks,
     event_data,
+    waiting_event_data,
 )
 
 Handler: TypeAlias = Callable[[Request, Response], Awaitable[None]]
@@ -39,6 +42,9 @@ class Resource:
 
 def adapt(name: str, handler: Any) -> App[Request, Response]:
     app = App(media_type=MEDIA_TEXT)
+    if name == "static":
+        app.add_static_route("/", handler)
+        return app
     if isinstance(handler, Path):
         app.add_static_route(f"/{name}", handler.parent, fallback_filename=handler.name)
         return app
@@ -53,6 +59,7 @@ def adapt(name: str, handler: Any) -> App[Request, Response]:
 
 file_100k = SMALL_FILE
 file_50m = LARGE_FILE
+static = STATIC_FOLDER
 
 
 async def plaintext(_request: Request, response: Response) -> None:
@@ -67,6 +74,11 @@ async def json_small(_request: Request, response: Response) -> None:
 async def json_10k(_request: Request, response: Response) -> None:
     response.content_type = "application/json"
     response.media = CATALOGUE
+
+
+async def json_100k(_request: Request, response: Response) -> None:
+    response.content_type = "application/json"
+    response.media = CATALOGUE_100K
 
 
 async def echo(request: Request, response: Response) -> None:
@@ -132,10 +144,14 @@ async def set_cookie(_request: Request, response: Response) -> None:
     )
 
 
-async def event_stream() -> AsyncIterator[SSEvent | None]:
-    async for number, data in event_data():
+async def event_stream(steps: AsyncIterator[tuple[str, str]]) -> AsyncIterator[SSEvent | None]:
+    async for number, data in steps:
         yield SSEvent(text=data, event="step", event_id=number)
 
 
 async def events(_request: Request, response: Response) -> None:
-    response.sse = event_stream()
+    response.sse = event_stream(event_data())
+
+
+async def events_wait(_request: Request, response: Response) -> None:
+    response.sse = event_stream(waiting_event_data())

@@ -9,10 +9,12 @@ from litestar import Litestar, MediaType, Request, Response, route
 from litestar.config.compression import CompressionConfig
 from litestar.datastructures import UploadFile
 from litestar.response import File, ServerSentEvent, ServerSentEventMessage, Stream
+from litestar.static_files import create_static_files_router
 
 from benchmarks.payloads import (
     ARTICLE,
     CATALOGUE,
+    CATALOGUE_100K,
     COOKIES,
     GREETING,
     HEADERS,
@@ -20,8 +22,11 @@ from benchmarks.payloads import (
     ONE_HEADER,
     RECORD,
     SMALL_FILE,
+    STATIC_FOLDER,
     chunks,
     event_data,
+    sync_chunks,
+    waiting_event_data,
 )
 
 AnyRequest = Request[Any, Any, Any]
@@ -29,21 +34,28 @@ BINARY = "application/octet-stream"
 MEDIA_TYPES = {
     "json_small": MediaType.JSON,
     "json_10k": MediaType.JSON,
+    "json_100k": MediaType.JSON,
     "echo": MediaType.JSON,
     "stream": BINARY,
+    "sync_stream": BINARY,
     "file_100k": BINARY,
     "file_50m": BINARY,
     "events": "text/event-stream",
+    "events_wait": "text/event-stream",
 }
 
 
 def adapt(name: str, handler: Any) -> Litestar:
+    if name == "static":
+        router = create_static_files_router(path="/", directories=[handler])
+        return Litestar([router], openapi_config=None, logging_config=None)
     decorate = route(
         f"/{name}",
         http_method=["GET", "POST"],
         status_code=200,
         media_type=MEDIA_TYPES.get(name, MediaType.TEXT),
         request_max_body_size=None,
+        sync_to_thread=True if name == "def_handler" else None,
     )
     gzip = CompressionConfig(backend="gzip", gzip_compress_level=6)
     return Litestar(
@@ -64,6 +76,10 @@ async def json_small() -> dict[str, Any]:
 
 async def json_10k() -> dict[str, Any]:
     return CATALOGUE
+
+
+async def json_100k() -> dict[str, Any]:
+    return CATALOGUE_100K
 
 
 async def echo(request: AnyRequest) -> dict[str, Any]:
@@ -121,6 +137,17 @@ async def stream() -> Stream:
     return Stream(chunks())
 
 
+async def sync_stream() -> Stream:
+    return Stream(sync_chunks())
+
+
+def def_handler() -> str:
+    return GREETING
+
+
+static = STATIC_FOLDER
+
+
 async def file_100k() -> File:
     return File(SMALL_FILE)
 
@@ -135,13 +162,19 @@ async def set_cookie() -> Response[str]:
     return response
 
 
-async def event_stream() -> AsyncIterator[ServerSentEventMessage]:
-    async for number, data in event_data():
+async def event_stream(
+    steps: AsyncIterator[tuple[str, str]],
+) -> AsyncIterator[ServerSentEventMessage]:
+    async for number, data in steps:
         yield ServerSentEventMessage(data, event="step", id=number)
 
 
 async def events() -> ServerSentEvent:
-    return ServerSentEvent(event_stream())
+    return ServerSentEvent(event_stream(event_data()))
+
+
+async def events_wait() -> ServerSentEvent:
+    return ServerSentEvent(event_stream(waiting_event_data()))
 
 
 async def gzip_10k() -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeAlias
+from typing import Any
 
 from quart import Quart, Response, request, send_file
 
 from benchmarks.payloads import (
     CATALOGUE,
+    CATALOGUE_100K,
     COOKIES,
     GREETING,
     HEADERS,
@@ -16,13 +16,15 @@ from benchmarks.payloads import (
     ONE_HEADER,
     RECORD,
     SMALL_FILE,
+    STATIC_FOLDER,
     chunks,
+    sync_chunks,
 )
 
-Handler: TypeAlias = Callable[[], Awaitable[Any]]
 
-
-def adapt(name: str, handler: Handler) -> Quart:
+def adapt(name: str, handler: Any) -> Quart:
+    if name == "static":
+        return Quart(__name__, static_folder=handler, static_url_path="/")
     app = Quart(__name__)
     app.config["MAX_CONTENT_LENGTH"] = None
     app.route(f"/{name}", methods=["GET", "POST"])(handler)
@@ -43,6 +45,10 @@ async def json_small() -> dict[str, Any]:
 
 async def json_10k() -> dict[str, Any]:
     return CATALOGUE
+
+
+async def json_100k() -> dict[str, Any]:
+    return CATALOGUE_100K
 
 
 async def echo() -> dict[str, Any]:
@@ -89,6 +95,17 @@ async def upload() -> Response:
 
 async def stream() -> Response:
     return Response(chunks(), mimetype="application/octet-stream")
+
+
+async def sync_stream() -> Response:
+    return Response(sync_chunks(), mimetype="application/octet-stream")
+
+
+def def_handler() -> Response:
+    return text(GREETING)
+
+
+static = str(STATIC_FOLDER)
 
 
 async def file_100k() -> Response:

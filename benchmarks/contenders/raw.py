@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import tempfile
 import zlib
+from collections.abc import AsyncIterator
 from email.utils import formatdate
 from io import BytesIO
 from pathlib import Path
@@ -18,6 +20,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from benchmarks.payloads import (
     ARTICLE,
     CATALOGUE,
+    CATALOGUE_100K,
     COOKIES,
     GREETING,
     HEADERS,
@@ -25,13 +28,19 @@ from benchmarks.payloads import (
     ONE_HEADER,
     RECORD,
     SMALL_FILE,
+    STATIC_FOLDER,
     chunks,
     event_data,
+    idle_event_data,
+    sync_chunks,
+    waiting_event_data,
 )
 
 TEXT = (b"content-type", b"text/plain; charset=utf-8")
 JSON = (b"content-type", b"application/json")
 BINARY = (b"content-type", b"application/octet-stream")
+CSS = (b"content-type", b"text/css; charset=utf-8")
+FOLDER = str(STATIC_FOLDER)
 NAMES = [name.encode() for name in HEADERS]
 READ_SIZE = 256 * 1024
 
@@ -73,6 +82,10 @@ async def json_small(_scope: Any, _receive: Any, send: Any) -> None:
 
 async def json_10k(_scope: Any, _receive: Any, send: Any) -> None:
     await respond(send, orjson.dumps(CATALOGUE), JSON)
+
+
+async def json_100k(_scope: Any, _receive: Any, send: Any) -> None:
+    await respond(send, orjson.dumps(CATALOGUE_100K), JSON)
 
 
 async def echo(scope: Any, _receive: Any, send: Any) -> None:
@@ -225,6 +238,20 @@ async def stream(_scope: Any, _receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": b""})
 
 
+async def sync_stream(_scope: Any, _receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": [BINARY]})
+    for chunk in sync_chunks():
+        await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def def_handler(_scope: Any, _receive: Any, send: Any) -> None:
+    body = await asyncio.get_running_loop().run_in_executor(None, GREETING.encode)
+    length = (b"content-length", b"%d" % len(body))
+    await send({"type": "http.response.start", "status": 200, "headers": [TEXT, length]})
+    await send({"type": "http.response.body", "body": body})
+
+
 async def send_file(path: Path, scope: Any, send: Any) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
@@ -265,13 +292,46 @@ async def set_cookie(_scope: Any, _receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-async def events(_scope: Any, _receive: Any, send: Any) -> None:
+async def send_events(send: Any, steps: AsyncIterator[tuple[str, str]]) -> None:
     headers = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-store")]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
-    async for number, data in event_data():
+    async for number, data in steps:
         body = f"id: {number}\nevent: step\ndata: {data}\n\n".encode()
         await send({"type": "http.response.body", "body": body, "more_body": True})
     await send({"type": "http.response.body", "body": b""})
+
+
+async def events(_scope: Any, _receive: Any, send: Any) -> None:
+    await send_events(send, event_data())
+
+
+async def events_wait(_scope: Any, _receive: Any, send: Any) -> None:
+    await send_events(send, waiting_event_data())
+
+
+async def idle_events(_scope: Any, _receive: Any, send: Any) -> None:
+    await send_events(send, idle_event_data())
+
+
+async def static(scope: Any, _receive: Any, send: Any) -> None:
+    descriptor = os.open(FOLDER + scope["path"], os.O_RDONLY)
+    status = os.fstat(descriptor)
+    body = os.read(descriptor, status.st_size)
+    os.close(descriptor)
+    code, more = 200, (b"etag", b'"%x-%x"' % (status.st_mtime_ns, status.st_size))
+    for name, value in scope["headers"]:
+        if name == b"if-none-match" and value == more[1]:
+            await send({"type": "http.response.start", "status": 304, "headers": [more]})
+            await send({"type": "http.response.body", "body": b""})
+            return
+        if name == b"range":
+            first, _, last = value.removeprefix(b"bytes=").partition(b"-")
+            code, total = 206, len(body)
+            more = (b"content-range", b"bytes %s-%s/%d" % (first, last, total))
+            body = body[int(first) : int(last) + 1]
+    headers = [CSS, (b"content-length", b"%d" % len(body)), more]
+    await send({"type": "http.response.start", "status": code, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
 async def gzip_10k(scope: Any, _receive: Any, send: Any) -> None:

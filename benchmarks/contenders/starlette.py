@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from starlette.datastructures import UploadFile
 from starlette.middleware.gzip import GZipMiddleware
@@ -15,10 +14,13 @@ from starlette.responses import (
     Response,
     StreamingResponse,
 )
+from starlette.routing import request_response
+from starlette.staticfiles import StaticFiles
 
 from benchmarks.payloads import (
     ARTICLE,
     CATALOGUE,
+    CATALOGUE_100K,
     COOKIES,
     GREETING,
     HEADERS,
@@ -26,16 +28,21 @@ from benchmarks.payloads import (
     ONE_HEADER,
     RECORD,
     SMALL_FILE,
+    STATIC_FOLDER,
     chunks,
+    sync_chunks,
 )
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
 
+def adapt(name: str, handler: Any) -> ASGIApp:
+    if name == "static":
+        return StaticFiles(directory=handler)
+    if name == "def_handler":
+        return request_response(handler)
 
-def adapt(name: str, handler: Handler) -> ASGIApp:
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         response = await handler(Request(scope, receive, send))
         await response(scope, receive, send)
@@ -53,6 +60,10 @@ async def json_small(_request: Request) -> Response:
 
 async def json_10k(_request: Request) -> Response:
     return JSONResponse(CATALOGUE)
+
+
+async def json_100k(_request: Request) -> Response:
+    return JSONResponse(CATALOGUE_100K)
 
 
 async def echo(request: Request) -> Response:
@@ -109,6 +120,17 @@ async def upload(request: Request) -> Response:
 
 async def stream(_request: Request) -> Response:
     return StreamingResponse(chunks(), media_type="application/octet-stream")
+
+
+async def sync_stream(_request: Request) -> Response:
+    return StreamingResponse(sync_chunks(), media_type="application/octet-stream")
+
+
+def def_handler(_request: Request) -> Response:
+    return PlainTextResponse(GREETING)
+
+
+static = STATIC_FOLDER
 
 
 async def file_100k(_request: Request) -> Response:
