@@ -28,8 +28,9 @@ def read_role(match: re.Match[str]) -> str:
     text = match["text"]
     if match["role"] == "rfc":
         return f"[RFC {text}]({RFC.format(number=text)})"
-    path = text.lstrip("~").removeprefix("asgikit.")
-    name = path.rpartition(".")[2]
+    label, _, target = text.rstrip(">").rpartition("<")
+    path = target.lstrip("~").removeprefix("asgikit.")
+    name = label.strip() or path.rpartition(".")[2]
     return f"[`{name}`][asgikit.{path}]" if path in FACE else f"`{name}`"
 
 

@@ -323,9 +323,11 @@ def test_overloads_become_a_folded_block(roles: Any) -> None:
 
 def test_sphinx_role_becomes_markdown(roles: Any) -> None:
     assert roles.to_markdown(
-        "A :class:`~asgikit.Request` (:rfc:`9110`, section 5), or a :meth:`body`.\n\n"
+        "A :class:`~asgikit.Request` (:rfc:`9110`, section 5), or a :meth:`body`, "
+        ":class:`request <asgikit.Request>`.\n\n"
         ">>> 1 + 1\n2\n\nNext."
     ) == (
         "A [`Request`][asgikit.Request] ([RFC 9110](https://www.rfc-editor.org/rfc/rfc9110), "
-        "section 5), or a `body`.\n\n```pycon\n>>> 1 + 1\n2\n```\n\nNext."
+        "section 5), or a `body`, [`request`][asgikit.Request].\n\n"
+        "```pycon\n>>> 1 + 1\n2\n```\n\nNext."
     )
