@@ -259,6 +259,7 @@ def test_public_name_is_in_the_reference_once() -> None:
             *(f"asgikit.{name}" for name in asgikit.__all__),
             *(f"asgikit.testing.{name}" for name in asgikit.testing.__all__),
             *(f"asgikit.http.{name}" for name in modules),
+            "asgikit.runtime.threads.set_thread_limits",
         ]
     )
 
@@ -294,9 +295,9 @@ def test_page_has_one_title_and_is_in_the_navigation() -> None:
 
 
 def test_index_for_language_models_names_each_page() -> None:
-    links = re.findall(r"\]\((\S+?)\)", LLMS)
+    links = re.findall(r"\]\((\S+?)\.html\)", LLMS)
 
-    assert sorted([*links, "index.md"]) == sorted(PAGES)
+    assert sorted(f"{link}.md" for link in [*links, "index"]) == sorted(PAGES)
 
 
 def test_table_of_limits_has_the_defaults() -> None:
