@@ -35,7 +35,7 @@ async def cancel_on_disconnect(body: Body) -> AsyncGenerator[None]:
         with scope:
             yield
     finally:
-        # A disconnect from here on is none of the block's.
+        # The block has ended: a later disconnect does not concern it.
         is_disconnected = scope.cancel_called
         await shielded(_end(watch))
     if is_disconnected:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from asyncio import _enter_task, _leave_task, current_task, get_running_loop
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Awaitable, Coroutine, Generator
 from contextvars import copy_context
 from typing import Any, Protocol
 
@@ -94,21 +94,29 @@ else:
     # Python 3.11 has no eager tasks. The first step runs under the identity and in the context of a
     # task that is initialised only if the work waits, since that would schedule it, and takes 4 us.
 
-    def _guard(name: str) -> Callable[[Any], Any]:
-        """Return a method of tasks that returns ``None`` before the task is initialised.
+    class _Task(asyncio.Task[None]):
+        """A task that may be inspected before it is initialised."""
 
-        Methods of asyncio's class dereference a null pointer then.
-        """
-        method = getattr(asyncio.Task, name)
-        return lambda task: None if task._loop is None else method(task)
+        __slots__ = ()
 
-    _Task: Any = type("_Task", (asyncio.Task,), {"__slots__": (), "get_coro": _guard("get_coro")})
+        def __repr__(self) -> str:
+            # anyio formats it into the message of each cancellation.
+            return super().__repr__() if self._is_initialised else "<Task in its first step>"
+
+        def get_coro(self) -> Any:
+            # asyncio's method dereferences a null pointer before the initialisation.
+            return super().get_coro() if self._is_initialised else None
+
+        @property
+        def _is_initialised(self) -> bool:
+            loop: Any = self._loop
+            return loop is not None
 
     def start_eagerly(work: Coroutine[Any, Any, None]) -> BackgroundTask | None:
         """Do as the function above; asyncio documents the functions that change the task."""
         loop = get_running_loop()
         current: Any = current_task(loop)
-        task: asyncio.Task[Any] = _Task.__new__(_Task)
+        task = _Task.__new__(_Task)
         context = copy_context()
         steps: Any = work.__await__()
         _leave_task(loop, current)

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
@@ -17,10 +18,10 @@ from asgikit.types import Message, Scope
 HAS_EAGER_TASKS = sys.version_info >= (3, 12)
 INSPECTIONS: dict[str, Callable[[Any], Any]] = {
     "get_coro": lambda task: task.get_coro(),
-    "get_name": lambda task: task.get_name(),
+    "get_name": lambda task: str(task.get_name()),
     "done": lambda task: task.done() or "not done",
+    "repr": repr,
     # On Python 3.11, these raise an error in the first step.
-    "repr": lambda task: repr(task) if HAS_EAGER_TASKS else task,
     "get_loop": lambda task: task.get_loop() if HAS_EAGER_TASKS else task,
     "get_context": lambda task: task.get_context() if HAS_EAGER_TASKS else task,
 }
@@ -45,8 +46,26 @@ def test_task_can_be_inspected_in_and_after_its_first_step(inspect: Callable[[An
 
     assert asyncio.run(exchange(app, "POST", body=b"tea")).body == b"tea"
     assert seen[1] is not None
-    if HAS_EAGER_TASKS:
+    if inspect is not INSPECTIONS["get_coro"] or HAS_EAGER_TASKS:
         assert seen[0] is not None
+
+
+def test_cancel_scope_may_be_cancelled_in_the_first_step() -> None:
+    cancelled: list[bool] = []
+
+    async def receive() -> Message:
+        with anyio.CancelScope() as scope:
+            scope.cancel("too late")
+            await checkpoint()
+        cancelled.append(scope.cancelled_caught)
+        return {"type": "http.request", "body": b"tea"}
+
+    async def main() -> bytes:
+        scope: Scope = {"type": "http", "method": "POST", "headers": []}
+        return await asyncio.wait_for(Request(scope, receive).body(), 5)
+
+    assert asyncio.run(main()) == b"tea"
+    assert cancelled == [True]
 
 
 async def read_chunk(request: Request) -> bytes:
