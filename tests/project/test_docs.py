@@ -267,6 +267,7 @@ def test_public_name_is_in_the_reference_once() -> None:
 MEMBERS = {
     asgikit.Request: PAGES["reference/request.md"],
     asgikit.Response: PAGES["reference/responses.md"],
+    asgikit.UploadFile: PAGES["reference/forms.md"],
 }
 
 
