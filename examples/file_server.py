@@ -1,7 +1,7 @@
 """Serve a folder, with ranges, preconditions and index pages.
 
 FOLDER=docs uvicorn examples.file_server:app
-curl -r 0-99 http://127.0.0.1:8000/index.html
+curl -r 0-99 http://127.0.0.1:8000/mkdocs.yml
 
 Compressed files (`name.br`, `name.zst`, `name.gz`) are sent to clients that accept them.
 """

@@ -1,5 +1,6 @@
 """A reverse proxy that streams bodies in both directions, at the pace of the slower side.
 
+uvicorn --port 8001 examples.hello:app
 UPSTREAM=http://127.0.0.1:8001 uvicorn examples.reverse_proxy:app
 """
 

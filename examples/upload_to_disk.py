@@ -1,7 +1,7 @@
 """Write an upload to disk as it arrives, with its SHA-256 and its progress.
 
 uvicorn examples.upload_to_disk:app
-curl -F note=hello -F file=@large.iso http://127.0.0.1:8000/
+curl -F note=hello -F file=@README.md http://127.0.0.1:8000/
 
 Only one chunk is held in memory. File names of the client are not used on the disk.
 """

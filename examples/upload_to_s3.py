@@ -1,7 +1,7 @@
 """Send an upload to S3-compatible storage as it arrives, with the multipart upload of S3.
 
 BUCKET=http://127.0.0.1:9000/bucket uvicorn examples.upload_to_s3:app
-curl -F file=@large.iso http://127.0.0.1:8000/
+curl -F file=@README.md http://127.0.0.1:8000/
 
 Only one block of a file is held in memory. If the storage requires signatures, pass an `auth=` that
 signs requests to the client.

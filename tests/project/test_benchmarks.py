@@ -7,6 +7,7 @@ import dataclasses
 import json
 import os
 import platform
+import re
 import shutil
 import struct
 import subprocess
@@ -299,7 +300,8 @@ def saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     page = tmp_path / "README.md"
     page.write_text(report.PAGE.read_text(encoding="utf-8"), encoding="utf-8")
     monkeypatch.setattr(results, "RESULTS", tmp_path / "results.json")
-    monkeypatch.setattr(chart.draw, "__defaults__", (tmp_path / "chart.svg",))
+    charts = tmp_path / "six.svg", tmp_path / "every.svg"
+    monkeypatch.setattr(chart.draw, "__defaults__", (charts,))
     guide = tmp_path / "performance.md"
     guide.write_text(report.GUIDE.read_text(encoding="utf-8"), encoding="utf-8")
     monkeypatch.setattr(report, "PAGE", page)
@@ -485,18 +487,23 @@ def test_page_and_chart_show_saved_results(saved: Path) -> None:
         assert section not in content or command.page(content[section]) in page
     guide = report.GUIDE.read_text(encoding="utf-8")
     assert report.guide_section(table, content["in_process"]) in guide
-    chart.draw(table, content["in_process"], saved / "chart.svg")
-    assert (saved / "chart.svg").read_text("utf-8") == chart.CHART.read_text("utf-8")
+    chart.draw(table, content["in_process"])
+    for name, path in zip(("six.svg", "every.svg"), chart.CHARTS, strict=True):
+        assert (saved / name).read_text("utf-8") == path.read_text("utf-8")
 
 
-def test_chart_has_scenarios_of_both_libraries(tmp_path: Path) -> None:
-    chart.draw(TABLE, RUN, tmp_path / "chart.svg")
+def test_charts_have_bars_with_numbers(saved: Path) -> None:
+    chart.draw(TABLE, RUN)
 
-    drawn = (tmp_path / "chart.svg").read_text(encoding="utf-8")
-    assert "Send a short text" in drawn
-    assert "Read a form" not in drawn  # without Starlette
-    assert "Starlette 1, CPython 3.11, P" in drawn
-    assert "2026-01-02" in drawn
+    six, every = [(saved / name).read_text(encoding="utf-8") for name in ("six.svg", "every.svg")]
+    assert "Send a short text" in six
+    assert "Read a form" not in six  # without Starlette
+    assert "0.7 times as fast" in six
+    assert re.findall("[0-9.]+ µs", six) == ["3.00 µs", "2.00 µs"]
+    assert "Starlette 1, CPython 3.11" in six
+    assert "P, 2 cores, 2026-01-02" in six
+    assert re.findall("[0-9.]+ µs", every) == ["3.00 µs", "2.00 µs", "20.00 µs", "10.00 µs"]
+    assert ">Short text<" in every
 
 
 # --- on the wire
