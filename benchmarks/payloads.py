@@ -67,9 +67,9 @@ ONE_HEADER = "sec-fetch-mode"
 COOKIE_PARTS = {"sid=0f1e2d3c4b5a", "max-age=1800", "path=/", "secure", "httponly", "samesite=lax"}
 
 
-def order(count: int) -> dict[str, Any]:
-    """Return an order of ``count`` lines, each of about 60 bytes as JSON."""
-    return {
+def order(count: int) -> tuple[int, bytes]:
+    """Return the lines of an order and its JSON, of about 70 bytes per line."""
+    document = {
         "customer": {"number": 40017, "name": "Ines Hallström", "newsletter": True},
         "lines": [
             {"article": f"A-{number:04}", "pieces": number, "price": 3.5 * number, "gift": None}
@@ -77,11 +77,11 @@ def order(count: int) -> dict[str, Any]:
         ],
         "remark": "Ring twice, the bell is old. " * 4,
     }
+    return count, json.dumps(document, ensure_ascii=False).encode()
 
 
-ORDER_LINES, ORDER_LINES_100K = 14, 1480
-ORDER_BODY = json.dumps(order(ORDER_LINES), ensure_ascii=False).encode()
-ORDER_BODY_100K = json.dumps(order(ORDER_LINES_100K), ensure_ascii=False).encode()
+ORDER = order(14)
+ORDER_100K = order(1480)
 
 # A checkout form: short values, some with percent-encoded characters.
 FORM_BODY = (

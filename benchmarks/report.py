@@ -13,41 +13,27 @@ from benchmarks.scenarios import SCENARIOS
 PAGE = Path(__file__).parent / "README.md"
 GUIDE = Path(__file__).parents[1] / "docs" / "pages" / "performance.md"
 
-_NO_WATCH = "it does not watch for a disconnect"
-_CYTHON = "its parser is compiled by Cython"
-_ON_LOOP = "it opens the file on the event loop"
+_UNLIKE = (
+    ("its parser is compiled by Cython", "urlencoded parts_50m", "falcon"),
+    ("its parser is compiled by Cython", "urlencoded multipart", "asgi_tools"),
+    ("it does not watch for a disconnect", "stream stream_asgi24", "falcon blacksheep"),
+    ("it does not watch for a disconnect", "events events_wait", "blacksheep"),
+    ("it opens the file on the event loop", "static_304", "baize falcon blacksheep"),
+    ("it sends no pings", "events events_wait", "falcon"),
+    ("it sends no pings and does not check the text", "events events_wait", "asgi_tools"),
+)
 #: The reasons why a peer is not comparable in a scenario.
 INCOMPARABLE = {
-    ("urlencoded", "falcon"): _CYTHON,
-    ("parts_50m", "falcon"): _CYTHON,
-    ("stream", "falcon"): _NO_WATCH,
-    ("stream_asgi24", "falcon"): _NO_WATCH,
-    ("stream", "blacksheep"): _NO_WATCH,
-    ("stream_asgi24", "blacksheep"): _NO_WATCH,
-    ("urlencoded", "asgi_tools"): _CYTHON,
-    ("multipart", "asgi_tools"): _CYTHON,
-    ("static_304", "baize"): _ON_LOOP,
-    ("static_304", "falcon"): _ON_LOOP,
-    ("static_304", "blacksheep"): _ON_LOOP,
-    **{
-        (scenario, peer): reason
-        for scenario in ("events", "events_wait")
-        for peer, reason in (
-            ("falcon", "it sends no pings"),
-            ("blacksheep", _NO_WATCH),
-            ("asgi_tools", "it sends no pings and does not check the text"),
-        )
-    },
+    (scenario, peer): reason
+    for reason, scenarios, peers in _UNLIKE
+    for scenario in scenarios.split()
+    for peer in peers.split()
 }
 DISPLAY_NAMES = {
-    "starlette": "Starlette",
-    "falcon": "Falcon",
+    **{name: name.capitalize() for name in ("starlette", "falcon", "litestar", "quart", "lilya")},
     "blacksheep": "BlackSheep",
-    "litestar": "Litestar",
-    "quart": "Quart",
     "sse_starlette": "sse-starlette",
     "asgi_tools": "asgi-tools",
-    "lilya": "Lilya",
 }
 #: The factor by which a ratio may exceed its target, for noise.
 NOISE = 1.04

@@ -131,6 +131,12 @@ _STATIC = payloads.STATIC_CONTENT
 _STREAM = partial(checks.stream, payloads.CHUNK, payloads.CHUNKS)
 _EVENTS = partial(checks.events, payloads.EVENT_TEXT, payloads.EVENTS)
 _JSON = "application/json"
+_TYPE = payloads.MULTIPART_TYPE
+_COOKIE = partial(checks.text_with_cookie, payloads.GREETING)
+_PARTIAL = partial(checks.partial_content, _STATIC)
+_RANGE = ((b"range", b"bytes=100-199"),)
+_ASGI24 = {"spec_version": "2.4"}
+_PATHSEND = {**_ASGI24, "app": "file_100k", "extensions": ("http.response.pathsend",)}
 _QUERY = b"term=two+words&sort=-date&page=3&per_page=25"
 
 
@@ -138,12 +144,31 @@ def _json(name: str, title: str, expected: object, target: float | None = None) 
     return Scenario(name, title, partial(checks.document, expected), target)
 
 
+def _stream(name: str, title: str, check: Check, target: float, **more: Any) -> Scenario:
+    return Scenario(name, title, check, target, disconnects=True, **more)
+
+
 def _static(name: str, title: str, check: Check, target: float, **more: Any) -> Scenario:
-    return Scenario(name, title, check, target, "static", suffix=".css", disconnects=True, **more)
+    return _stream(name, title, check, target, app="static", suffix=".css", **more)
+
+
+def _form(
+    name: str, title: str, expected: str, target: float, content_type: str, content: Any
+) -> Scenario:
+    return _post(name, title, expected, content_type, content, target=target)
+
+
+def _form_body() -> tuple[bytes, ...]:
+    return (payloads.FORM_BODY,)
 
 
 def _multipart_body() -> tuple[bytes, ...]:
     return payloads.upload(payloads.SMALL_SIZE, texts=True)
+
+
+def _order(name: str, title: str, count: int, body: bytes, target: float | None) -> Scenario:
+    content = lambda: payloads.split(body)  # noqa: E731 - a lazy argument
+    return _post(name, title, count, _JSON, content, target=target, app="json_body")
 
 
 # The targets are for CPython 3.11.
@@ -155,81 +180,25 @@ _ALL = [
     replace(_json("echo", "query parameters as JSON", _ECHO, 0.95), query=_QUERY),
     Scenario("all_headers", "12 headers, 5 cookies", _HEADERS, 2.15),
     Scenario("one_header", "1 of 12 headers", _ONE_HEADER, 2.15),
-    _post(
-        "json_body",
-        "JSON request of 1 KB",
-        payloads.ORDER_LINES,
-        _JSON,
-        lambda: (payloads.ORDER_BODY,),
-        target=1.7,
-    ),
-    _post(
-        "json_body_100k",
-        "JSON request of 100 KB",
-        payloads.ORDER_LINES_100K,
-        _JSON,
-        lambda: payloads.split(payloads.ORDER_BODY_100K),
-        app="json_body",
-    ),
-    _post(
-        "urlencoded",
-        "form of 20 fields",
-        _FORM,
-        payloads.FORM_TYPE,
-        lambda: (payloads.FORM_BODY,),
-        target=0.7,
-    ),
-    _post(
-        "multipart",
-        "form with a file of 100 KB",
-        _MULTIPART,
-        payloads.MULTIPART_TYPE,
-        _multipart_body,
-        target=1.05,
-    ),
+    _order("json_body", "JSON request of 1 KB", *payloads.ORDER, 1.7),
+    _order("json_body_100k", "JSON request of 100 KB", *payloads.ORDER_100K, None),
+    _form("urlencoded", "form of 20 fields", _FORM, 0.7, payloads.FORM_TYPE, _form_body),
+    _form("multipart", "form with a file of 100 KB", _MULTIPART, 1.05, _TYPE, _multipart_body),
     _upload("upload_50m", "upload of 50 MB", "upload", LARGE_SIZE, 1.05),
     _upload("parts_50m", "upload of 50 MB, streamed", "parts", LARGE_SIZE),
-    Scenario("stream", "stream of 100 chunks", _STREAM, 1.38, disconnects=True),
-    Scenario(
-        "stream_asgi24",
-        "the stream with ASGI 2.4",
-        _STREAM,
-        1.38,
-        app="stream",
-        spec_version="2.4",
-        disconnects=True,
-    ),
-    Scenario("sync_stream", "stream of a sync generator", _STREAM, 12, disconnects=True),
+    _stream("stream", "stream of 100 chunks", _STREAM, 1.38),
+    _stream("stream_asgi24", "the stream with ASGI 2.4", _STREAM, 1.38, app="stream", **_ASGI24),
+    _stream("sync_stream", "stream of a sync generator", _STREAM, 12),
     Scenario("def_handler", "`def` handler", _TEXT, 1),
-    Scenario("file_100k", "file of 100 KB", _FILE, 3.5, disconnects=True),
-    Scenario(
-        "pathsend_100k",
-        "the file with pathsend",
-        _FILE,
-        0.8,
-        app="file_100k",
-        spec_version="2.4",
-        extensions=("http.response.pathsend",),
-        disconnects=True,
-    ),
-    Scenario("file_50m", "file of 50 MB", _LARGE_FILE, 1.5, disconnects=True),
+    _stream("file_100k", "file of 100 KB", _FILE, 3.5),
+    _stream("pathsend_100k", "the file with pathsend", _FILE, 0.8, **_PATHSEND),
+    _stream("file_50m", "file of 50 MB", _LARGE_FILE, 1.5),
     _static("static_9k", "static file of 9 KB", partial(checks.static, _STATIC), 5),
     _static("static_304", "static file, 304", checks.not_modified, 5, revalidates=True),
-    _static(
-        "static_range",
-        "static file, range",
-        partial(checks.partial_content, _STATIC),
-        6,
-        headers=((b"range", b"bytes=100-199"),),
-    ),
-    Scenario(
-        "set_cookie",
-        "short text with a cookie",
-        partial(checks.text_with_cookie, payloads.GREETING),
-        2.3,
-    ),
-    Scenario("events", "100 events", _EVENTS, 3.2, disconnects=True),
-    Scenario("events_wait", "100 events, with waits", _EVENTS, 1.7, disconnects=True),
+    _static("static_range", "static file, range", _PARTIAL, 6, headers=_RANGE),
+    Scenario("set_cookie", "short text with a cookie", _COOKIE, 2.3),
+    _stream("events", "100 events", _EVENTS, 3.2),
+    _stream("events_wait", "100 events, with waits", _EVENTS, 1.7),
     Scenario("gzip_10k", "text of 10 KB, gzip", partial(checks.compressed, payloads.ARTICLE)),
 ]
 SCENARIOS = {scenario.name: scenario for scenario in _ALL}

@@ -47,19 +47,16 @@ SUBSETS: dict[str, tuple[str, ...]] = {
     "granian-h2": _HTTP2,
     "hypercorn-h2": _HTTP2,
 }
-#: How pages and tables name the servers.
-SERVER_NAMES = {
-    "uvicorn": "uvicorn",
-    "granian": "granian",
-    "granian-h2": "granian over HTTP/2",
-    "hypercorn-h2": "hypercorn over HTTP/2",
-}
 CONNECTIONS = 16
 WARM_UP = 0.3  # seconds
 EVENT_CONNECTIONS = 100
 
 
 PEERS = "starlette,sse_starlette"
+
+
+def display(server: str) -> str:
+    return server.replace(HTTP2, " over HTTP/2")
 
 
 class Round(NamedTuple):
@@ -196,7 +193,7 @@ def is_here(contender: str) -> bool:
 def page(run: dict[str, Any]) -> str:
     """Format the section of the page from a saved run."""
     tables = [
-        f"On {SERVER_NAMES[server]}:\n\n{report.markdown_table(lines(rows))}"
+        f"On {display(server)}:\n\n{report.markdown_table(lines(rows))}"
         for server, rows in run["rows"].items()
     ]
     return "\n\n".join([*tables, report.origin(run)])
@@ -235,7 +232,7 @@ def main(arguments: list[str]) -> int:
         rounds = measure(server, contenders, own, options, errors)
         rows[server] = {name: summarize(of) for name, of in rounds.items() if BASE in of}
         if rows[server]:
-            report.show(f"On {SERVER_NAMES[server]}", lines(rows[server]))
+            report.show(f"On {display(server)}", lines(rows[server]))
     others = load.others()
     for error in errors:
         print(f"WRONG {error}")

@@ -36,49 +36,26 @@ PEERS = Path(__file__).parents[2] / f".venv-peers-{sys.version_info[0]}.{sys.ver
 PEERS_PACKAGES = ("asgi-tools", "aiofile", "lilya", "orjson", "python-multipart", "uvloop")
 IN_PEERS = ("asgi_tools", "lilya")
 
-_NO_DEF = "runs `def` handlers on the event loop or not at all"
-_NO_SYNC = "streams async iterators only"
-_NO_PARTS = "buffers each part of a form"
-_NO_EVENTS = "has no server-sent events"
-_NO_COMPRESSION = "has no compression"
-
+#: What contenders do not do: the apps or scenarios that they lack, and the contenders.
+_LACKS = (
+    ("buffers each part of a form", "parts", "starlette baize litestar quart asgi_tools lilya"),
+    ("has no server-sent events", "events events_wait", "starlette quart"),
+    ("has no compression", "gzip_10k", "baize falcon quart asgi_tools"),
+    ("runs `def` handlers on the event loop", "def_handler", "blacksheep asgi_tools"),
+    ("has no `def` handlers", "def_handler", "baize falcon"),
+    ("is measured without its router, for `def` handlers", "def_handler", "lilya"),
+    ("streams async iterators only", "sync_stream", "baize falcon blacksheep asgi_tools"),
+    ("does not store uploads", "upload", "falcon"),
+    ("keeps uploads in memory", "upload", "asgi_tools"),
+    ("ignores If-None-Match and Range", "static_304 static_range", "litestar asgi_tools"),
+    ("has server-sent events only", " ".join({*APPS} - {"events", "events_wait"}), "sse_starlette"),
+)
 #: The reasons why a contender has no app, or an app that does not support a scenario.
 MISSING = {
-    ("starlette", "parts"): _NO_PARTS,
-    ("starlette", "events"): _NO_EVENTS,
-    ("starlette", "events_wait"): _NO_EVENTS,
-    ("baize", "parts"): _NO_PARTS,
-    ("baize", "gzip_10k"): _NO_COMPRESSION,
-    ("baize", "def_handler"): _NO_DEF,
-    ("baize", "sync_stream"): _NO_SYNC,
-    ("falcon", "upload"): "does not store uploads",
-    ("falcon", "gzip_10k"): _NO_COMPRESSION,
-    ("falcon", "def_handler"): _NO_DEF,
-    ("falcon", "sync_stream"): _NO_SYNC,
-    ("blacksheep", "def_handler"): _NO_DEF,
-    ("blacksheep", "sync_stream"): _NO_SYNC,
-    ("litestar", "parts"): _NO_PARTS,
-    ("quart", "parts"): _NO_PARTS,
-    ("quart", "events"): _NO_EVENTS,
-    ("quart", "events_wait"): _NO_EVENTS,
-    ("quart", "gzip_10k"): _NO_COMPRESSION,
-    ("asgi_tools", "parts"): _NO_PARTS,
-    ("asgi_tools", "upload"): "keeps uploads in memory",
-    ("asgi_tools", "gzip_10k"): _NO_COMPRESSION,
-    ("asgi_tools", "def_handler"): _NO_DEF,
-    ("asgi_tools", "sync_stream"): _NO_SYNC,
-    ("lilya", "parts"): _NO_PARTS,
-    ("lilya", "def_handler"): "is measured without its router, which calls `def` handlers",
-    **{
-        (contender, name): f"ignores {header}"
-        for contender in ("litestar", "asgi_tools")
-        for name, header in (("static_304", "If-None-Match"), ("static_range", "Range"))
-    },
-    **{
-        ("sse_starlette", name): "has server-sent events only"
-        for name in APPS
-        if name not in {"events", "events_wait"}
-    },
+    (contender, name): reason
+    for reason, names, contenders in _LACKS
+    for contender in contenders.split()
+    for name in names.split()
 }
 
 
