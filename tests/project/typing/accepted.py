@@ -78,6 +78,20 @@ async def handler_with_a_class(request: MyRequest) -> Response:
     return Response(await request.body())
 
 
+@request_response(cancel_on_disconnect=True)
+async def cancelled_handler(request: Request) -> JSONResponse:
+    # The block cannot suppress an exception: no return statement is missing behind it.
+    async with request.cancel_on_disconnect():
+        return JSONResponse(await request.json(strict=True))
+
+
+@request_response(request_class=MyRequest, limits=Limits(total_timeout=None))
+async def cancelled_block(request: MyRequest) -> Response:
+    async with request.cancel_on_disconnect() as nothing:
+        size: int = await request.json(loads=len, strict=True)
+    return JSONResponse([size, nothing])
+
+
 # ASGI 2 structures and ASGI 3 apps.
 
 

@@ -23,6 +23,7 @@ async def calls(scope: Scope, receive: Receive, send: Send) -> None:
 
 request_response(3)  # refused
 request_response(limits=3)  # refused
+request_response(cancel_on_disconnect="yes")  # refused
 to_asgi(lifespan=3)  # refused
 
 

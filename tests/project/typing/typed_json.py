@@ -32,7 +32,7 @@ async def create(request: Request) -> JSONResponse:
 
 @request_response
 async def order(request: Request) -> JSONResponse:
-    one: Order = await request.json(loads=Order.model_validate_json)
+    one: Order = await request.json(loads=Order.model_validate_json, strict=True)
     several: list[Order] = await request.json(loads=decode_orders)
     return JSONResponse([one.number, *(each.number for each in several)])
 
@@ -50,3 +50,4 @@ async def mistakes(request: Request) -> None:
     name: str = await request.json(loads=decode_user)  # refused
     await any_json(name)  # refused
     await request.json(loads=3)  # refused
+    await request.json(strict="yes")  # refused
