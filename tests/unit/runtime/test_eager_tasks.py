@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
+from typing import Any, cast
 
 import anyio
 import pytest
@@ -14,6 +15,7 @@ from anyio.lowlevel import checkpoint
 from asgikit import BodyConsumed, Limits, PlainTextResponse, Request, request_response
 from asgikit.testing import exchange
 from asgikit.types import Message, Scope
+from tests.support.waiting import BOUND
 
 HAS_EAGER_TASKS = sys.version_info >= (3, 12)
 INSPECTIONS: dict[str, Callable[[Any], Any]] = {
@@ -66,6 +68,71 @@ def test_cancel_scope_may_be_cancelled_in_the_first_step() -> None:
 
     assert asyncio.run(main()) == b"tea"
     assert cancelled == [True]
+
+
+async def cancel_group_in_first_step(message: Any) -> Any:
+    """Return as the ``receive()`` of Starlette's BaseHTTPMiddleware does."""
+    async with anyio.create_task_group() as group:
+        group.start_soon(anyio.sleep_forever)
+        group.cancel_scope.cancel()
+    return message
+
+
+async def cancel_scope_in_first_step(message: Any) -> Any:
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        await anyio.sleep_forever()
+    return message
+
+
+async def cancel_scope_around_a_checkpoint(message: Any) -> Any:
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        await asyncio.sleep(0)  # a bare yield
+    return message
+
+
+async def suppress_the_cancellation(message: Any) -> Any:
+    asyncio.get_running_loop().call_soon(cast("asyncio.Task[Any]", asyncio.current_task()).cancel)
+    try:
+        await anyio.sleep_forever()
+    except asyncio.CancelledError:
+        await checkpoint()
+    return message
+
+
+async def return_at_the_cancellation(message: Any) -> Any:
+    asyncio.get_running_loop().call_soon(cast("asyncio.Task[Any]", asyncio.current_task()).cancel)
+    with suppress(asyncio.CancelledError):
+        await anyio.sleep_forever()
+    return message
+
+
+@pytest.mark.parametrize(
+    "receive",
+    [
+        cancel_group_in_first_step,
+        cancel_scope_in_first_step,
+        cancel_scope_around_a_checkpoint,
+        suppress_the_cancellation,
+        return_at_the_cancellation,
+    ],
+)
+@pytest.mark.parametrize("sizes", [[3], [1, 1, 1]])
+def test_receive_that_is_cancelled_before_its_task_starts_returns(
+    receive: Callable[[Any], Awaitable[Any]], sizes: list[int]
+) -> None:
+    messages = [
+        {"type": "http.request", "body": b"x" * size, "more_body": at < len(sizes)}
+        for at, size in enumerate(sizes, 1)
+    ]
+
+    async def read() -> bytes:
+        request = Request({"type": "http", "headers": []}, lambda: receive(messages.pop(0)))
+        async with asyncio.timeout(BOUND):
+            return await request.body()
+
+    assert asyncio.run(read()) == b"xxx"
 
 
 async def read_chunk(request: Request) -> bytes:
