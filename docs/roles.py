@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 RFC = "https://www.rfc-editor.org/rfc/rfc{number}"
 # Classes of our own are on the page that has their name.
 FACE = frozenset(asgikit.__all__)
+# Characters of a signature on one line.
+WIDTH = 80
 
 _role = re.compile(r":(?P<role>\w+):`(?P<text>[^`]+)`")
 _doctest = re.compile(r"^(?P<code>>>> .*(?:\n(?!\n).*)*)", re.MULTILINE)
@@ -40,9 +42,26 @@ def to_markdown(docstring: str) -> str:
     return _doctest.sub(r"```pycon\n\g<code>\n```", text)
 
 
+def wrap(signature: str) -> str:
+    """Write each parameter on a line of its own if the signature is too long for one line."""
+    if len(signature) <= WIDTH:
+        return signature
+    start, end = signature.index("(") + 1, signature.rindex(") -> ")
+    parameters, depth = [""], 0
+    for character in signature[start:end]:
+        depth += (character in "([{") - (character in ")]}")
+        if character == "," and depth == 0:
+            parameters.append("")
+        else:
+            parameters[-1] += character
+    lines = "".join(f"    {parameter.strip()},\n" for parameter in parameters)
+    return f"{signature[:start]}\n{lines}{signature[end:]}"
+
+
 def fold(signatures: list[str]) -> str:
     """Return a block of Markdown that shows ``signatures`` when the reader opens it."""
-    code = "\n".join(f"    {line}" for each in signatures for line in f"{each}: ...".splitlines())
+    lines = [line for each in signatures for line in f"{wrap(each)}: ...".splitlines()]
+    code = "\n".join(f"    {line}" for line in lines)
     return f'??? overloads "{len(signatures)} overloads"\n\n    ```python\n{code}\n    ```\n'
 
 

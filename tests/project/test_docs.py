@@ -295,6 +295,15 @@ def test_page_has_one_title_and_is_in_the_navigation() -> None:
         assert len(re.findall("^# ", outside, re.MULTILINE)) == 1, name
 
 
+def test_files_that_the_theme_names_exist() -> None:
+    docs = ROOT / "docs"
+    template = (docs / "overrides" / "main.html").read_text(encoding="utf-8")
+    named = re.findall(r"assets/[\w.]+|llms\.txt|\btheme\.css", CONFIG + template)
+
+    assert {"assets/card.png", "assets/icon.svg", "llms.txt", "theme.css"} <= set(named)
+    assert [name for name in named if not (docs / "pages" / name).is_file()] == []
+
+
 def test_index_for_language_models_names_each_page() -> None:
     links = re.findall(r"\]\((\S+?)\.html\)", LLMS)
 
@@ -320,6 +329,15 @@ def test_overloads_become_a_folded_block(roles: Any) -> None:
     assert roles.fold(["def f(a: int) -> int", "def f(a: str) -> str"]) == (
         '??? overloads "2 overloads"\n\n'
         "    ```python\n    def f(a: int) -> int: ...\n    def f(a: str) -> str: ...\n    ```\n"
+    )
+
+
+def test_long_signature_has_one_parameter_a_line(roles: Any) -> None:
+    long = f"def f({'a' * 80}: Callable[[int, str], None], *, b: int = 1) -> int"
+
+    assert roles.wrap("def f(a: int) -> int") == "def f(a: int) -> int"
+    assert roles.wrap(long) == (
+        f"def f(\n    {'a' * 80}: Callable[[int, str], None],\n    *,\n    b: int = 1,\n) -> int"
     )
 
 
