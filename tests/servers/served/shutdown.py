@@ -49,7 +49,7 @@ async def idle() -> AsyncIterator[str]:
 
 @request_response(lifespan=lifespan)
 async def app(request: Request) -> ASGIApp:
-    match request.path:
+    match request.route_path:
         case "/events":
             return EventSourceResponse(idle(), shutdown=shutdown)
         case "/download":
