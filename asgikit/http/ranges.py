@@ -218,7 +218,7 @@ def parse_range(value: str, size: int, *, limit: int = 16) -> list[Span] | None:
     return _merge(spans) if len(spans) > 1 else spans
 
 
-# perf: static_range -5 %
+# perf: static_range -4 %
 def _parse_one_span(value: str, size: int) -> Span | None:
     """Resolve a Range header with one int-range as :func:`parse_range` does.
 

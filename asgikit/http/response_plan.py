@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from asgikit.http.conditional import ETag
 
 __all__ = [
+    "CONDITIONAL_HEADERS",
     "Selection",
     "answer_precondition",
     "error_headers",
@@ -47,8 +48,8 @@ __all__ = [
 
 RawHeaders = list[tuple[bytes, bytes]]
 
-# The headers of a request that select the response.
-_CONDITIONAL_HEADERS = frozenset(
+#: The headers of a request that select the response.
+CONDITIONAL_HEADERS = frozenset(
     {
         b"if-match",
         b"if-modified-since",
@@ -103,7 +104,7 @@ def has_conditional_headers(request_headers: Iterable[tuple[bytes, bytes]]) -> b
     False
     """
     for name, _ in request_headers:  # noqa: SIM110 - any() with a generator is slower
-        if name in _CONDITIONAL_HEADERS:
+        if name in CONDITIONAL_HEADERS:
             return True
     return False
 
@@ -118,7 +119,7 @@ def read_conditional_headers(request_headers: Iterable[tuple[bytes, bytes]]) -> 
     """
     lines: dict[bytes, list[bytes]] = {}
     for name, value in request_headers:
-        if name in _CONDITIONAL_HEADERS:
+        if name in CONDITIONAL_HEADERS:
             lines.setdefault(name, []).append(value)
     # Lines of one header are one list (section 5.3). If the grammar of the header is no list, the
     # joined value is malformed and is ignored.
