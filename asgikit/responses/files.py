@@ -57,7 +57,7 @@ _LONG_RANGE = 64  # bytes: one range is shorter
 
 @functools.lru_cache(maxsize=256)
 def guess_type(name: str) -> str:
-    """Return the media type of a file by its name."""
+    """Return the media type of a file by its name or path."""
     return guess_media_type(name) or "application/octet-stream"
 
 
@@ -142,8 +142,7 @@ class FileResponse(Response):
         self.chunk_size: int = chunk_size
         self.send_timeout: float | None = send_timeout
         if media_type is None and self.media_type is None:
-            name = filename or self.path
-            media_type = guess_type(name[name.rfind("/") + 1 :])
+            media_type = guess_type(filename or self.path)
         self._init_without_body(status_code, headers, media_type, background)
         if filename is not None:
             disposition = format_content_disposition(content_disposition_type, filename)

@@ -161,7 +161,11 @@ class Response(ResponseHead):
         background: Callable[[], Any] | None,
     ) -> RawHeaders:
         """Set everything but the body, and return the list of headers."""
-        self.status_code = status_code
+        # perf: pathsend_100k -3 %: without the setter.
+        if status_code is _OK:
+            self._status_code = 200
+        else:
+            self.status_code = status_code
         self.background = background
         self._conditional = False
         self._headers = None
