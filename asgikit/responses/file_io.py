@@ -230,7 +230,7 @@ class FileReader:
             self.close()
             raise
 
-    # perf: file_100k -10 %, static_9k -2 %
+    # perf: file_100k -10 %
     def _read_small(self, segments: list[bytes | Span]) -> list[bytes] | None:
         """Read a body of at most one span and one message, and close the file.
 
