@@ -36,21 +36,11 @@ WARM_UP = 60  # requests before the counted ones, until the interpreter has spec
 #: The number of counted requests per scenario: as few as are reproducible. Scenarios with worker
 #: threads are left out, because their counts depend on the order in which the threads run.
 COUNTED = {
-    "plaintext": 30,
-    "json_small": 30,
-    "json_10k": 10,
-    "json_100k": 2,
-    "echo": 30,
-    "all_headers": 20,
-    "one_header": 30,
-    "json_body": 20,
-    "json_body_100k": 2,
-    "urlencoded": 10,
-    "multipart": 5,
-    "stream": 5,
-    "set_cookie": 30,
-    "events": 1,
-    "events_wait": 1,
+    **dict.fromkeys(("plaintext", "json_small", "echo", "one_header", "set_cookie"), 30),
+    **dict.fromkeys(("all_headers", "json_body"), 20),
+    **dict.fromkeys(("json_10k", "urlencoded"), 10),
+    **dict.fromkeys(("multipart", "stream"), 5),
+    **dict.fromkeys(("json_100k", "json_body_100k", "events", "events_wait"), 1),
 }
 
 

@@ -7,7 +7,6 @@ allocators of Python report for one request, without the request itself.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import gc
 import itertools
@@ -34,6 +33,7 @@ from asgikit import (
 )
 from benchmarks import report, results
 from benchmarks.in_process import ENVIRONMENT, ROOT, progress, select
+from benchmarks.options import make_parser
 from benchmarks.payloads import BOUNDARY, EVENT_TEXT, FORM_TYPE, MULTIPART_TYPE, KiB, MiB, multipart
 from benchmarks.scenarios import Scenario
 
@@ -300,10 +300,7 @@ def page(run: dict[str, Any]) -> str:
 
 def main(arguments: list[str]) -> int:
     """Measure, print and save."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks growth", description=__doc__)
-    parser.add_argument("--only", default="", metavar="A,B", help=f"of {', '.join(AXES)}")
-    parser.add_argument("--points", type=int, default=7, help="sizes of each (7)")
-    parser.add_argument("--save", action="store_true", help="write results and page")
+    parser = make_parser("growth", __doc__, only="", points=7, save=False)
     options = parser.parse_args(arguments)
     names = select(options.only, AXES)
     load = results.Load()

@@ -6,7 +6,6 @@ the resident memory of the server, divided by the number of clients.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import os
@@ -17,6 +16,7 @@ from typing import Any
 
 from benchmarks import report, results
 from benchmarks.contenders import installed
+from benchmarks.options import make_parser
 from benchmarks.results import BASE, OURS, Load
 from benchmarks.scenarios import IDLE
 from benchmarks.server import Server
@@ -81,10 +81,7 @@ def page(run: dict[str, Any]) -> str:
 
 def main(arguments: list[str]) -> int:
     """Measure, print and save."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks idle", description=__doc__)
-    parser.add_argument("--clients", type=int, default=2000, help="clients (2000)")
-    parser.add_argument("--save", action="store_true", help="write results and page")
-    options = parser.parse_args(arguments)
+    options = make_parser("idle", __doc__, clients=2000, save=False).parse_args(arguments)
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     load, memory = Load(), dict[str, float]()

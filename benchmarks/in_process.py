@@ -5,7 +5,6 @@ Each contender has a process of its own; all are pinned to one core and take tur
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import subprocess
@@ -19,6 +18,7 @@ from typing import Any
 
 from benchmarks import chart, report, results
 from benchmarks.contenders import CONTENDERS, IN_PEERS, MISSING, find_interpreter, installed
+from benchmarks.options import make_parser
 from benchmarks.results import BASE, OURS, Load, Table
 from benchmarks.scenarios import SCENARIOS
 
@@ -208,23 +208,14 @@ def publish(run: dict[str, Any]) -> None:
     report.replace_section("performance", report.guide_section(table, run), report.GUIDE)
 
 
-def parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    made.add_argument("--only", default="", metavar="A,B", help="prefixes of scenarios")
-    made.add_argument("--against", default="", metavar="A,B", help="prefixes of peers")
-    made.add_argument("--rounds", type=int, default=40, help="rounds (40); 0 only checks")
-    made.add_argument("--seed", type=int, default=1, help="seed of the random order (1)")
-    made.add_argument("--save", action="store_true", help="write results, chart and page")
-    return made
-
-
 def main(arguments: list[str]) -> int:
     """Measure, print and save; the exit status is 1 after a wrong response."""
-    options = parser().parse_args(arguments)
+    parser = make_parser("", __doc__, only="", against="", rounds=40, seed=1, save=False)
+    options = parser.parse_args(arguments)
     scenarios = select(options.only, SCENARIOS)
     contenders = select(options.against, CONTENDERS)
     if not scenarios or not contenders or options.rounds < 0:
-        parser().error(
+        parser.error(
             f"no scenario or contender selected; the scenarios are {', '.join(SCENARIOS)}; "
             f"the contenders are {', '.join(CONTENDERS)}"
         )

@@ -6,7 +6,6 @@ Other processes do not change the counts, so a test can compare them with the ba
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import platform
@@ -21,6 +20,7 @@ from pathlib import Path
 
 from benchmarks import callgrind, report
 from benchmarks.in_process import ENVIRONMENT, ROOT
+from benchmarks.options import make_parser
 from benchmarks.results import BASE, OURS
 
 BASELINE = Path(__file__).parent / "instructions.json"
@@ -141,9 +141,7 @@ def lines(old: Counts | None, new: Counts) -> report.Lines:
 
 def main(arguments: list[str]) -> int:
     """Count, and compare with the baseline; the exit status is 1 if a count rose."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks instructions", description=__doc__)
-    parser.add_argument("--write", action="store_true", help="write a new baseline")
-    options = parser.parse_args(arguments)
+    options = make_parser("instructions", __doc__, write=False).parse_args(arguments)
     if obstacle := find_obstacle():
         print(obstacle)
         return 2

@@ -129,14 +129,10 @@ STATIC_CONTENT = b"a{}" * 3000
 def create_files() -> None:
     """Write the files that the contenders serve, unless they exist."""
     STATIC_FOLDER.mkdir(parents=True, exist_ok=True)
-    for path, size in (
-        (SMALL_FILE, SMALL_SIZE),
-        (LARGE_FILE, LARGE_SIZE),
-        (STATIC_FILE, len(STATIC_CONTENT)),
-    ):
+    sizes = {SMALL_FILE: SMALL_SIZE, LARGE_FILE: LARGE_SIZE, STATIC_FILE: len(STATIC_CONTENT)}
+    for path, size in sizes.items():
         if not path.exists() or path.stat().st_size != size:
-            is_static = path == STATIC_FILE
-            content = STATIC_CONTENT if is_static else random.Random(size).randbytes(size)
+            content = STATIC_CONTENT if path == STATIC_FILE else random.Random(size).randbytes(size)
             # Another process may do the same: each writes a file of its own and renames it.
             unfinished = path.with_suffix(f".{os.getpid()}")
             unfinished.write_bytes(content)

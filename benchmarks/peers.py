@@ -6,17 +6,16 @@ the checkout and has the version of Python in its name.
 
 from __future__ import annotations
 
-import argparse
 import subprocess
 import sys
 
 from benchmarks.contenders import PEERS, PEERS_PACKAGES
+from benchmarks.options import make_parser
 
 
 def main(arguments: list[str]) -> int:
     """Create the environment, or update it."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks peers", description=__doc__)
-    parser.parse_args(arguments)
+    make_parser("peers", __doc__).parse_args(arguments)
     subprocess.run([sys.executable, "-m", "venv", str(PEERS)], check=True)
     python = str(PEERS / "bin" / "python")
     subprocess.run([python, "-m", "pip", "install", "--quiet", *PEERS_PACKAGES], check=True)

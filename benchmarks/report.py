@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.contenders import MISSING
+from benchmarks.contenders import MISSING, expand
 from benchmarks.results import BASE, OURS, Table
 from benchmarks.scenarios import SCENARIOS
 
@@ -23,12 +23,7 @@ _UNLIKE = (
     ("it sends no pings and does not check the text", "events events_wait", "asgi_tools"),
 )
 #: The reasons why a peer is not comparable in a scenario.
-INCOMPARABLE = {
-    (scenario, peer): reason
-    for reason, scenarios, peers in _UNLIKE
-    for scenario in scenarios.split()
-    for peer in peers.split()
-}
+INCOMPARABLE = expand(_UNLIKE)
 DISPLAY_NAMES = {
     **{name: name.capitalize() for name in ("starlette", "falcon", "litestar", "quart", "lilya")},
     "blacksheep": "BlackSheep",
@@ -109,7 +104,7 @@ def verdicts(table: Table) -> list[str]:
             found.append(f"{title}: {ours:.2f}, over the target of {target:g}")
         for name, row in rows.items():
             if row.ratio < ours and name not in (BASE, OURS):
-                reason = INCOMPARABLE.get((scenario, name))
+                reason = INCOMPARABLE.get((name, scenario))
                 note = f" ({reason})" if reason else ""
                 found.append(f"{title}: {ours:.2f}, {display(name)} has {row.ratio:.2f}{note}")
     return found
@@ -117,9 +112,16 @@ def verdicts(table: Table) -> list[str]:
 
 def lead(table: Table, peer: str) -> str:
     """Return in how many of the shared scenarios asgikit is faster than a peer."""
-    shared = [rows for rows in table.values() if {OURS, peer} <= rows.keys()]
-    ahead = sum(rows[OURS].ratio < rows[peer].ratio for rows in shared)
-    return f"asgikit is ahead of {display(peer)} in {ahead} of {len(shared)} shared scenarios"
+    shared = {name: rows for name, rows in table.items() if {OURS, peer} <= rows.keys()}
+    behind = [
+        SCENARIOS[name].title
+        for name, rows in shared.items()
+        if rows[OURS].ratio >= rows[peer].ratio
+    ]
+    return (
+        f"asgikit is ahead of {display(peer)} in {len(shared) - len(behind)} of {len(shared)} "
+        f"shared scenarios{', but not in: ' if behind else ''}{', '.join(behind)}."
+    )
 
 
 def leads(table: Table) -> list[str]:
@@ -163,7 +165,7 @@ def in_process_section(table: Table, run: dict[str, Any]) -> str:
             markdown_table(ratio_lines(table)),
             "Scenarios in which asgikit misses its target, or a peer is faster:",
             "\n".join(found),
-            "\n".join(f"- {line}." for line in leads(table)),
+            "\n".join(f"- {line}" for line in leads(table)),
             "What a contender does not do, and the scenarios that it lacks:",
             "\n".join(absent),
             origin(run),
@@ -186,12 +188,9 @@ def guide_section(table: Table, run: dict[str, Any]) -> str:
             f"A `def` handler, which runs in a worker thread, takes {microseconds(seconds)} µs "
             "longer than an `async def` handler."
         )
-    machine = run["machine"]
-    version = run["versions"]["starlette"]
-    found.append(
-        f"Measured {run['date'][:10]} in process, without a server: {machine['python']}, "
-        f"Starlette {version}, {machine['processor']}."
-    )
+    versions = f"{run['machine']['python']}, Starlette {run['versions']['starlette']}"
+    where = f"in process, without a server: {versions}, {run['machine']['processor']}."
+    found.append(f"Measured {run['date'][:10]} {where}")
     return "\n\n".join(found)
 
 

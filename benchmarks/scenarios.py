@@ -131,7 +131,9 @@ _STATIC = payloads.STATIC_CONTENT
 _STREAM = partial(checks.stream, payloads.CHUNK, payloads.CHUNKS)
 _EVENTS = partial(checks.events, payloads.EVENT_TEXT, payloads.EVENTS)
 _JSON = "application/json"
+_URLENCODED_BODY = payloads.FORM_TYPE, lambda: (payloads.FORM_BODY,)
 _TYPE = payloads.MULTIPART_TYPE
+_PHOTO = partial(payloads.upload, payloads.SMALL_SIZE, texts=True)
 _COOKIE = partial(checks.text_with_cookie, payloads.GREETING)
 _PARTIAL = partial(checks.partial_content, _STATIC)
 _RANGE = ((b"range", b"bytes=100-199"),)
@@ -152,20 +154,6 @@ def _static(name: str, title: str, check: Check, target: float, **more: Any) -> 
     return _stream(name, title, check, target, app="static", suffix=".css", **more)
 
 
-def _form(
-    name: str, title: str, expected: str, target: float, content_type: str, content: Any
-) -> Scenario:
-    return _post(name, title, expected, content_type, content, target=target)
-
-
-def _form_body() -> tuple[bytes, ...]:
-    return (payloads.FORM_BODY,)
-
-
-def _multipart_body() -> tuple[bytes, ...]:
-    return payloads.upload(payloads.SMALL_SIZE, texts=True)
-
-
 def _order(name: str, title: str, count: int, body: bytes, target: float | None) -> Scenario:
     content = lambda: payloads.split(body)  # noqa: E731 - a lazy argument
     return _post(name, title, count, _JSON, content, target=target, app="json_body")
@@ -182,8 +170,8 @@ _ALL = [
     Scenario("one_header", "1 of 12 headers", _ONE_HEADER, 2.15),
     _order("json_body", "JSON request of 1 KB", *payloads.ORDER, 1.7),
     _order("json_body_100k", "JSON request of 100 KB", *payloads.ORDER_100K, None),
-    _form("urlencoded", "form of 20 fields", _FORM, 0.7, payloads.FORM_TYPE, _form_body),
-    _form("multipart", "form with a file of 100 KB", _MULTIPART, 1.05, _TYPE, _multipart_body),
+    _post("urlencoded", "form of 20 fields", _FORM, *_URLENCODED_BODY, target=0.7),
+    _post("multipart", "form with a file of 100 KB", _MULTIPART, _TYPE, _PHOTO, target=1.05),
     _upload("upload_50m", "upload of 50 MB", "upload", LARGE_SIZE, 1.05),
     _upload("parts_50m", "upload of 50 MB, streamed", "parts", LARGE_SIZE),
     _stream("stream", "stream of 100 chunks", _STREAM, 1.38),

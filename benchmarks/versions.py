@@ -6,14 +6,13 @@ asgikit, Starlette and uvloop: `--python /path/to/python3.14`.
 
 from __future__ import annotations
 
-import argparse
 import subprocess
 import sys
 from typing import Any
 
 from benchmarks import report, results
-from benchmarks.contenders import MISSING
 from benchmarks.in_process import measure, select
+from benchmarks.options import make_parser
 from benchmarks.results import OURS, Table
 from benchmarks.scenarios import SCENARIOS
 
@@ -22,35 +21,10 @@ PEER = "starlette"
 DIFFERENT = 1.15
 
 
-def shared_scenarios() -> list[str]:
-    """Return the scenarios that Starlette has, too."""
-    return [
-        name
-        for name, scenario in SCENARIOS.items()
-        if not {(PEER, name), (PEER, scenario.key)} & MISSING.keys()
-    ]
-
-
 def find_version(python: str) -> str:
     """Return the version of an interpreter."""
     code = "import platform; print(platform.python_version())"
     return subprocess.check_output([python, "-c", code], text=True).strip()
-
-
-def behind(table: Table) -> list[str]:
-    """Return the titles of the scenarios in which Starlette is not slower."""
-    return [
-        SCENARIOS[name].title
-        for name, rows in table.items()
-        if {OURS, PEER} <= rows.keys() and rows[OURS].ratio >= rows[PEER].ratio
-    ]
-
-
-def verdict(version: str, table: Table) -> str:
-    """Format whether asgikit is ahead of Starlette in all shared scenarios."""
-    names = behind(table)
-    ending = f", but not in: {', '.join(names)}" if names else ""
-    return f"Python {version}: {report.lead(table, PEER)}{ending}."
 
 
 def differences(tables: dict[str, Table]) -> list[str]:
@@ -73,6 +47,12 @@ def differences(tables: dict[str, Table]) -> list[str]:
     return found
 
 
+def verdicts(tables: dict[str, Table]) -> list[str]:
+    """Format on which version asgikit is ahead of Starlette, and the differences."""
+    ahead = [f"Python {version}: {report.lead(table, PEER)}" for version, table in tables.items()]
+    return ahead + differences(tables)
+
+
 def lines(tables: dict[str, Table]) -> report.Lines:
     """Return the table: the ratio of asgikit (of Starlette) on each version."""
     names = list(dict.fromkeys(name for table in tables.values() for name in table))
@@ -92,32 +72,25 @@ def page(run: dict[str, Any]) -> str:
     tables = {
         version: results.read_table({"rows": rows}) for version, rows in run["versions_of"].items()
     }
-    found = [verdict(version, table) for version, table in tables.items()] + differences(tables)
-    notes = "\n".join(f"- {line}" for line in found)
+    notes = "\n".join(f"- {line}" for line in verdicts(tables))
     return "\n\n".join([report.markdown_table(lines(tables)), notes, report.origin(run)])
 
 
 def main(arguments: list[str]) -> int:
     """Measure, print and save; the exit status is 1 after a wrong response."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks versions", description=__doc__)
-    parser.add_argument("--python", action="append", default=[], help="another interpreter")
-    parser.add_argument("--only", default="", metavar="A,B", help="prefixes of scenarios")
-    parser.add_argument("--rounds", type=int, default=15, help="rounds (15)")
-    parser.add_argument("--save", action="store_true", help="write results and page")
+    parser = make_parser("versions", __doc__, python="", only="", rounds=15, save=False)
     options = parser.parse_args(arguments)
-    names = select(options.only, shared_scenarios())
+    names = select(options.only, SCENARIOS)
     tables: dict[str, Table] = {}
     errors, others = list[str](), 0.0
-    for python in (sys.executable, *options.python):
+    for python in (sys.executable, *filter(None, options.python.split(","))):
         version = find_version(python)
         run = measure([PEER], names, options.rounds, python=python)
-        tables[version] = run.table()
+        tables[version] = {name: rows for name, rows in run.table().items() if PEER in rows}
         errors += [f"Python {version}, {error}" for error in run.errors]
         others = max(others, run.others)
     report.show("Ratio of asgikit (of Starlette) to raw", lines(tables))
-    for version, table in tables.items():
-        print(verdict(version, table))
-    print("\n".join([*differences(tables), *(f"WRONG {error}" for error in errors)]))
+    print("\n".join([*verdicts(tables), *(f"WRONG {error}" for error in errors)]))
     print(report.busyness(others))
     if options.save:
         rows = {version: results.dump_rows(table) for version, table in tables.items()}

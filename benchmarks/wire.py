@@ -7,7 +7,6 @@ server per request does not depend on the clients.
 
 from __future__ import annotations
 
-import argparse
 import json
 import shutil
 import statistics
@@ -23,6 +22,7 @@ from benchmarks.checks import WrongResponse
 from benchmarks.clients import H2LOAD
 from benchmarks.contenders import CONTENDERS, MISSING, find_interpreter
 from benchmarks.in_process import ROOT, pin, progress, select
+from benchmarks.options import make_parser
 from benchmarks.results import BASE, OURS, TICK, Load
 from benchmarks.scenarios import SCENARIOS, UPLOAD_1M, Scenario
 from benchmarks.server import HTTP2, SERVERS, Server, is_installed
@@ -167,21 +167,15 @@ def summarize(rounds: dict[str, list[Round]]) -> dict[str, list[float]]:
 
 def lines(rows: dict[str, dict[str, list[float]]]) -> report.Lines:
     """Return the table of one server."""
-    latency = ["median, ms", "p99, ms"]
-    ratios = ["CPU, µs", "CPU ratio", "(median)", "spread", "target"]
-    found = [["scenario", "contender", "requests/s", *latency, *ratios]]
+    times = ["requests/s", "median, ms", "p99, ms", "CPU, µs"]
+    found = [["scenario", "contender", *times, "CPU ratio", "(median)", "spread", "target"]]
     for name, of in rows.items():
         for contender, (rate, median, late, cpu, ratio, paired, spread) in of.items():
             target = WIRE[name][1] if contender == OURS else None
-            title = WIRE[name][0].title
-            times = [
-                f"{rate:,.0f}",
-                f"{median * 1e3:.2f}",
-                f"{late * 1e3:.2f}",
-                f"{cpu * 1e6:,.1f}",
-            ]
+            latency = [f"{seconds * 1e3:.2f}" for seconds in (median, late)]
+            times = [f"{rate:,.0f}", *latency, f"{cpu * 1e6:,.1f}"]
             end = [f"{ratio:.2f}", f"({paired:.2f})", f"{spread:.2f}", f"{target or ''}"]
-            found.append([title, report.display(contender), *times, *end])
+            found.append([WIRE[name][0].title, report.display(contender), *times, *end])
     return found
 
 
@@ -199,23 +193,11 @@ def page(run: dict[str, Any]) -> str:
     return "\n\n".join([*tables, report.origin(run)])
 
 
-def parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(prog="python -m benchmarks wire", description=__doc__)
-    made.add_argument("--only", default="", metavar="A,B", help="prefixes of scenarios")
-    made.add_argument(
-        "--against", default=PEERS, metavar="A,B", help=f"prefixes of peers ({PEERS})"
-    )
-    made.add_argument("--servers", default="", metavar="A,B", help="prefixes of servers")
-    made.add_argument("--rounds", type=int, default=3, help="rounds (3)")
-    made.add_argument("--seconds", type=float, default=1, help="seconds of a round (1)")
-    made.add_argument("--seed", type=int, default=1, help="seed of the random order (1)")
-    made.add_argument("--save", action="store_true", help="write results and page")
-    return made
-
-
 def main(arguments: list[str]) -> int:
     """Measure, print and save; the exit status is 1 after a wrong response."""
-    options = parser().parse_args(arguments)
+    defaults = {"only": "", "against": PEERS, "servers": "", "rounds": 3, "seconds": 1.0}
+    parser = make_parser("wire", __doc__, **defaults, seed=1, save=False)
+    options = parser.parse_args(arguments)
     names = select(options.only, WIRE)
     servers = [name for name in select(options.servers, SERVERS) if is_installed(name)]
     if shutil.which(H2LOAD) is None:

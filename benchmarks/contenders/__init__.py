@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,17 @@ PEERS = Path(__file__).parents[2] / f".venv-peers-{sys.version_info[0]}.{sys.ver
 PEERS_PACKAGES = ("asgi-tools", "aiofile", "lilya", "orjson", "python-multipart", "uvloop")
 IN_PEERS = ("asgi_tools", "lilya")
 
+
+def expand(table: Iterable[tuple[str, str, str]]) -> dict[tuple[str, str], str]:
+    """Return the reason for each contender and scenario; the table has names joined by spaces."""
+    return {
+        (contender, name): reason
+        for reason, names, contenders in table
+        for contender in contenders.split()
+        for name in names.split()
+    }
+
+
 #: What contenders do not do: the apps or scenarios that they lack, and the contenders.
 _LACKS = (
     ("buffers each part of a form", "parts", "starlette baize litestar quart asgi_tools lilya"),
@@ -51,12 +63,7 @@ _LACKS = (
     ("has server-sent events only", " ".join({*APPS} - {"events", "events_wait"}), "sse_starlette"),
 )
 #: The reasons why a contender has no app, or an app that does not support a scenario.
-MISSING = {
-    (contender, name): reason
-    for reason, names, contenders in _LACKS
-    for contender in contenders.split()
-    for name in names.split()
-}
+MISSING = expand(_LACKS)
 
 
 def find_interpreter(contender: str) -> str | None:
