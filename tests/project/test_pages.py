@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -36,6 +37,16 @@ EACH_PAGE = pytest.mark.parametrize(
 @EACH_PAGE
 def test_page_has_each_marker_of_its_blocks_once(path: Path) -> None:
     assert marker_errors(path.read_text(encoding="utf-8"), BLOCKS.get(path, ())) == []
+
+
+def test_saved_sections_of_benchmarks_occur_once() -> None:
+    pages = [ROOT / "benchmarks" / "README.md", *PAGES]
+    text = "\n".join(path.read_text(encoding="utf-8") for path in pages)
+    markers = re.findall("^<!-- ([a-z ]+): (written by --save|end) -->$", text, re.MULTILINE)
+    names = [name for name, kind in markers if kind != "end"]
+
+    assert len(names) == len({*names}) >= 4
+    assert markers == [(name, kind) for name in names for kind in ("written by --save", "end")]
 
 
 @EACH_PAGE
