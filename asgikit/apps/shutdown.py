@@ -15,7 +15,8 @@ import functools
 import random
 import signal
 from collections.abc import Callable
-from typing import Any
+from types import FrameType
+from typing import Any, TypeAlias
 
 import anyio
 
@@ -25,6 +26,8 @@ from asgikit.runtime.backend import thread_safe_call_soon
 from asgikit.types import Receive, Scope, Send
 
 __all__ = ["Shutdown"]
+
+Handler: TypeAlias = Callable[[int, FrameType | None], Any]
 
 # Windows sends SIGBREAK instead of SIGTERM.
 _SIGNALS = tuple(
@@ -81,7 +84,8 @@ class Shutdown:
         self._entries = 0  # the number of lifespans in which it is entered
         # Each wakes one task that waits, from any thread.
         self._waiters: set[Callable[[], object]] = set()
-        self._replaced: dict[int, Callable[[int, Any], Any]] = {}  # handlers by signal
+        # By signal, its handler and the one of the server.
+        self._replaced: dict[int, tuple[Handler, Handler]] = {}
 
     def __reduce__(self) -> tuple[Callable[[], Shutdown], tuple[()]]:
         # Ray pickles the app. Handlers and waiting tasks belong to one process.
@@ -147,16 +151,18 @@ class Shutdown:
             handler = signal.getsignal(number)
             # Without a handler, the signal ends the process at once or is ignored.
             if callable(handler):
+                replacement = functools.partial(self._handle_signal, handler)
                 with contextlib.suppress(ValueError):  # not on the main thread
-                    signal.signal(number, self._handle_signal)
-                    self._replaced[number] = handler
+                    signal.signal(number, replacement)
+                    self._replaced[number] = replacement, handler
 
-    def _handle_signal(self, number: int, frame: Any) -> None:
+    def _handle_signal(self, handler: Handler, number: int, frame: FrameType | None) -> None:
         self.set()
-        self._replaced[number](number, frame)
+        handler(number, frame)
 
     def _restore_handlers(self) -> None:
-        for number, handler in self._replaced.items():
+        while self._replaced:
+            number, (replacement, handler) = self._replaced.popitem()
             # A handler that was installed later may call this one.
-            if signal.getsignal(number) == self._handle_signal:
+            if signal.getsignal(number) is replacement:
                 signal.signal(number, handler)

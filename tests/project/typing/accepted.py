@@ -31,6 +31,7 @@ from asgikit import (
     Scope,
     Send,
     ServerSentEvent,
+    Shutdown,
     StaticFiles,
     StreamingResponse,
     UploadFile,
@@ -196,8 +197,17 @@ async def events() -> AsyncGenerator[ServerSentEvent]:
     yield ServerSentEvent({"number": 1}, event="tick", id="1", retry=3000)
 
 
+shutdown = Shutdown(retry=(0, 1), last_event=ServerSentEvent("bye"))
+
+
+@request_response(lifespan=shutdown)
+async def with_shutdown(request: Request) -> ASGIApp:
+    return shutdown.ready
+
+
 streams: list[ASGIApp] = [
     EventSourceResponse(events(), ping=None, retry=3000, shutdown=asyncio.Event()),
+    EventSourceResponse(events(), shutdown=shutdown),
     EventSourceResponse(["a", {"data": "b"}, 3]),
     NDJSONResponse({"number": number} for number in range(3)),
     StreamingResponse(io.BytesIO(b"abc"), content_length=3, trailers={"x-sum": "3"}),
