@@ -37,9 +37,9 @@ BRIEF_TESTS = (
 NOT_FOR_BRIEF_TESTS = {
     "a2wsgi", "atheris", "build", "coverage", "django", "fastapi", "gunicorn", "itsdangerous",
     "jinja2", "litestar", "mangum", "mcp", "mypy", "nox", "opentelemetry-instrumentation-asgi",
-    "opentelemetry-sdk", "prometheus-client", "pydantic", "pyright", "pytest-cov", "redbot", "ruff",
-    "selenium", "sentry-sdk", "strawberry-graphql", "structlog", "twine", "ty", "uvicorn-worker",
-    "werkzeug",
+    "opentelemetry-sdk", "prometheus-client", "pydantic", "pyright", "pytest-cov", "redbot",
+    "redis", "ruff", "selenium", "sentry-sdk", "strawberry-graphql", "structlog", "twine", "ty",
+    "uvicorn-worker", "werkzeug",
 }  # fmt: skip
 
 nox.options.default_venv_backend = "venv"

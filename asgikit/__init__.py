@@ -54,6 +54,8 @@ if TYPE_CHECKING:
     from asgikit.http.caching import CacheControl
     from asgikit.http.event_stream import ServerSentEvent
     from asgikit.http.negotiation import Accept, AcceptEncoding, AcceptLanguage
+    from asgikit.responses.event_log import EventLog
+    from asgikit.responses.event_storage import EventStorage
     from asgikit.responses.events import EventSourceResponse
     from asgikit.responses.files import FileResponse
     from asgikit.responses.redirect import RedirectResponse
@@ -71,7 +73,9 @@ else:
             "Authorization": "asgikit.http.authentication",
             "CacheControl": "asgikit.http.caching",
             "Compress": "asgikit.apps.compression",
+            "EventLog": "asgikit.responses.event_log",
             "EventSourceResponse": "asgikit.responses.events",
+            "EventStorage": "asgikit.responses.event_storage",
             "FileResponse": "asgikit.responses.files",
             "NDJSONResponse": "asgikit.responses.streaming",
             "Part": "asgikit.forms.reader",
@@ -103,7 +107,9 @@ __all__ = [
     "Compress",
     "ContentLengthMismatch",
     "ContentTooLarge",
+    "EventLog",
     "EventSourceResponse",
+    "EventStorage",
     "FileResponse",
     "FormData",
     "HTMLResponse",

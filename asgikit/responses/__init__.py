@@ -6,6 +6,8 @@ from asgikit._lazy import lazy_names
 
 if TYPE_CHECKING:
     from asgikit.http.event_stream import ServerSentEvent
+    from asgikit.responses.event_log import EventLog
+    from asgikit.responses.event_storage import EventStorage
     from asgikit.responses.events import EventSourceResponse
     from asgikit.responses.files import FileResponse
     from asgikit.responses.json import JSONResponse
@@ -18,7 +20,9 @@ else:
     __getattr__ = lazy_names(
         __name__,
         {
+            "EventLog": "asgikit.responses.event_log",
             "EventSourceResponse": "asgikit.responses.events",
+            "EventStorage": "asgikit.responses.event_storage",
             "FileResponse": "asgikit.responses.files",
             "HTMLResponse": "asgikit.responses.text",
             "JSONResponse": "asgikit.responses.json",
@@ -33,7 +37,9 @@ else:
     )
 
 __all__ = [
+    "EventLog",
     "EventSourceResponse",
+    "EventStorage",
     "FileResponse",
     "HTMLResponse",
     "JSONResponse",

@@ -44,6 +44,8 @@ LATE = [
     "asgikit.apps.negotiation",
     "asgikit.apps.same_origin",
     "asgikit.apps.staticfiles",
+    "asgikit.responses.event_log",
+    "asgikit.responses.event_storage",
     "asgikit.responses.events",
     "asgikit.responses.file_io",
     "asgikit.responses.files",

@@ -1,0 +1,193 @@
+"""Event streams that outlive their clients, who resume at the Last-Event-ID (HTML, section 9.2).
+
+A log holds many streams, one for each owner. A producer appends events to a stream, whether or not
+a client is connected. Each client follows its stream from its own position: a response reads a few
+events after its position from the storage, sends them, and waits for more. No response has a queue
+or a task of its own. One that is so slow that its next event has been dropped ends.
+
+The id of an event is its position with a tag: an HMAC of the position and the owner. No client can
+make an id, and the id of another stream is refused like an unknown one. The storage never sees text
+of a client.
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import secrets
+from collections.abc import AsyncGenerator
+
+import orjson
+
+from asgikit._json import format_json
+from asgikit.exceptions import HTTPError
+from asgikit.http.event_stream import ServerSentEvent
+from asgikit.responses.event_storage import EventStorage, MemoryStorage
+
+__all__ = ["EventLog"]
+
+_END = b""
+_TAG_SIZE = 12  # bytes: 96 bits cannot be guessed
+_MIN_SECRET_SIZE = 16
+
+
+class EventLog:
+    r"""Streams of events, which clients follow and resume after a disconnect.
+
+    A stream belongs to an ``owner``: a key that the app chooses, such as the id of a user, or of a
+    user and a conversation. A client follows the stream of its owner only, also if it sends an id
+    of another. If no method gets an owner, the log is one stream for all.
+
+    Args:
+        max_events: the number of events kept in each stream.
+        max_bytes: the memory for all streams together, in bytes. Beyond it, the events of the
+            stream that has been without a new one for the longest time are dropped.
+        ttl: seconds after which an event is dropped.
+        storage: keeps the events in place of the memory of this process. The three limits above do
+            not apply to it: it has its own.
+        secret: the key of the tags in ids, of at least 16 bytes. Needed with ``storage``, as all
+            processes must have the same; by default it is random.
+
+    Raises:
+        ValueError: a limit is not positive, ``storage`` has no ``secret``, or it is too short.
+
+    >>> log = EventLog(max_events=10_000, ttl=600)
+    >>> async def produce(question):
+    ...     for word in ("the", "answer"):
+    ...         await log.append(ServerSentEvent(word), owner="ann")
+    ...     await log.close(owner="ann")
+    >>> events = log.follow(None, owner="ann")  # the content of an EventSourceResponse
+    """
+
+    __slots__ = ("_secret", "_storage")
+
+    def __init__(
+        self,
+        max_events: int = 1000,
+        max_bytes: int = 64 * 1024 * 1024,
+        ttl: float = 3600.0,
+        storage: EventStorage | None = None,
+        secret: bytes | None = None,
+    ) -> None:
+        if storage is not None and secret is None:
+            raise ValueError("a log with storage= needs secret=, the same in each process")
+        if secret is not None and len(secret) < _MIN_SECRET_SIZE:
+            raise ValueError(f"secret must have at least {_MIN_SECRET_SIZE} bytes")
+        self._secret = secret or secrets.token_bytes(32)
+        self._storage = storage or MemoryStorage(max_events, max_bytes, ttl)
+
+    async def append(self, event: ServerSentEvent | str, owner: str | None = None) -> str:
+        """Append an event to the stream of ``owner``, and return its id.
+
+        Args:
+            event: an event without an ``id``, or the data of one.
+            owner: the owner of the stream.
+
+        Raises:
+            TypeError: ``event`` or ``owner`` has another type, or data cannot be written as JSON.
+            ValueError: the event has an ``id``, or alone exceeds ``max_bytes``.
+            RuntimeError: the stream was closed.
+        """
+        if isinstance(event, str):
+            event = ServerSentEvent(event)
+        elif not isinstance(event, ServerSentEvent):
+            raise TypeError(
+                "append() takes a ServerSentEvent or a str: wrap other data, such as a "
+                f"{type(event).__name__}, in ServerSentEvent(data)"
+            )
+        if event.id is not None:
+            raise ValueError("the log gives each event its id: append it without one")
+        data = event.data
+        if isinstance(data, bytes):
+            data = data.decode("utf-8")
+        elif data is not None and not isinstance(data, str):
+            data = format_json(data).decode("utf-8")
+        key = _check_owner(owner)
+        stored = orjson.dumps((data, event.event, event.retry, event.comment))
+        return self._format_id(await self._storage.append(key, stored), key)
+
+    async def close(self, owner: str | None = None) -> None:
+        """End the stream of ``owner``: its followers end after its last event."""
+        await self._storage.append(_check_owner(owner), _END)
+
+    def follow(
+        self,
+        last_event_id: str | None = None,
+        owner: str | None = None,
+        *,
+        expired: ServerSentEvent | None = None,
+    ) -> AsyncGenerator[ServerSentEvent]:
+        """Return the events after ``last_event_id``, then each new one, until the stream is closed.
+
+        It ends early if the client is so slow that the next event has been dropped. A browser then
+        reconnects, and gets ``expired``.
+
+        Args:
+            last_event_id: :attr:`Request.last_event_id`; ``None`` or empty for all kept events.
+            owner: the owner of the stream.
+            expired: the first event if ``last_event_id`` is unknown, belongs to another owner, or
+                an event after it has been dropped. All kept events follow. It tells the client to
+                forget the events that it has.
+
+        Raises:
+            HTTPError: 410, from the first step, if the stream cannot be resumed and ``expired`` is
+                ``None``.
+            TypeError: ``owner`` is not a ``str``.
+        """
+        return self._follow(last_event_id, _check_owner(owner), expired)
+
+    async def _follow(
+        self, last_event_id: str | None, key: str, expired: ServerSentEvent | None
+    ) -> AsyncGenerator[ServerSentEvent]:
+        position = self._parse_id(last_event_id, key) if last_event_id else None
+        is_known = position is not None or not last_event_id
+        events = await self._storage.read(key, position) if is_known else None
+        if events is None:
+            if expired is None:
+                raise HTTPError(410, "The events after the Last-Event-ID are not available.")
+            yield expired
+            position = None
+            events = await self._storage.read(key, None)
+        while events is not None:
+            for position, stored in events:
+                if stored == _END:
+                    return
+                data, event, retry, comment = orjson.loads(stored)
+                id_ = self._format_id(position, key)
+                yield ServerSentEvent(data, event, id_, retry, comment)
+            if not events:
+                await self._storage.wait(key, position)
+            events = await self._storage.read(key, position)
+
+    async def is_complete(self, last_event_id: str | None, owner: str | None = None) -> bool:
+        """Return whether a closed stream has no event after ``last_event_id``.
+
+        Answer such a request with a 204: a browser reconnects after the end of a stream, until a
+        204 stops it.
+        """
+        key = _check_owner(owner)
+        position = self._parse_id(last_event_id, key) if last_event_id else None
+        if position is None:
+            return False
+        events = await self._storage.read(key, position)
+        return events is not None and [stored for _, stored in events] == [_END]
+
+    def _format_id(self, position: str, key: str) -> str:
+        # A position has no NUL.
+        tag = hmac.digest(self._secret, f"{key}\0{position}".encode(), "sha256")[:_TAG_SIZE]
+        return f"{position}.{base64.urlsafe_b64encode(tag).decode('ascii')}"
+
+    def _parse_id(self, text: str, key: str) -> str | None:
+        """Return the position of an id of this stream; ``None`` for any other text."""
+        if not text.isascii():
+            return None
+        position = text.partition(".")[0]
+        return position if hmac.compare_digest(text, self._format_id(position, key)) else None
+
+
+def _check_owner(owner: str | None) -> str:
+    if owner is None:
+        return ""
+    if not isinstance(owner, str):
+        raise TypeError(f"owner must be a str, not {type(owner).__name__}")
+    return owner
