@@ -9,8 +9,7 @@ import anyio
 
 from asgikit.body.body import Body
 from asgikit.exceptions import ClientDisconnect
-from asgikit.runtime.cancellation import shielded
-from asgikit.runtime.tasks import BackgroundTask, start_task, wait_end
+from asgikit.runtime.tasks import start_task, wait_end
 
 __all__ = ["cancel_on_disconnect"]
 
@@ -37,7 +36,9 @@ async def cancel_on_disconnect(body: Body) -> AsyncGenerator[None]:
     finally:
         # The block has ended: a later disconnect does not concern it.
         is_disconnected = scope.cancel_called
-        await shielded(_end(watch))
+        with anyio.CancelScope(shield=True):
+            watch.cancel()
+            await wait_end(watch)
     if is_disconnected:
         raise errors[0] if errors else ClientDisconnect("the client disconnected")
 
@@ -48,8 +49,3 @@ async def _watch(body: Body, scope: anyio.CancelScope, errors: list[Exception]) 
     except Exception as error:  # noqa: BLE001 - raised at the end of the block
         errors.append(error)
     scope.cancel()
-
-
-async def _end(task: BackgroundTask) -> None:
-    task.cancel()
-    await wait_end(task)

@@ -9,14 +9,24 @@ import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
-from asgikit import HTTPError, JSONResponse, PlainTextResponse, Request, request_response
+from asgikit import (
+    HTTPError,
+    JSONResponse,
+    PlainTextResponse,
+    Request,
+    StreamingResponse,
+    request_response,
+    to_asgi,
+)
 from asgikit.exceptions import ClientDisconnect
 from asgikit.testing import exchange
 from tests.support.clients import BodyClient as Client
 from tests.support.waiting import BOUND
 
 if TYPE_CHECKING:
-    from asgikit.types import Message
+    from collections.abc import AsyncIterator
+
+    from asgikit.types import Message, Receive, Scope, Send
 
 pytestmark = pytest.mark.anyio
 
@@ -87,6 +97,38 @@ async def test_app_returned_by_the_handler_gets_the_whole_body() -> None:
         return inner
 
     assert (await exchange(app, "POST", body=b"abc")).body == b"abc"
+
+
+@pytest.mark.parametrize("is_within", [False, True])
+async def test_stream_sent_in_or_after_a_block_is_closed(*, is_within: bool) -> None:
+    client = Client({"type": "http.request"})
+    ends: list[str] = []
+
+    async def chunks() -> AsyncIterator[bytes]:
+        try:
+            yield b"first"
+            client.send({"type": "http.disconnect"})
+            await anyio.sleep_forever()
+        finally:
+            ends.append("closed")
+
+    async def send(message: Message) -> None:
+        pass
+
+    @to_asgi
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        response = StreamingResponse(chunks())
+        async with Request(scope, receive).cancel_on_disconnect():
+            await anyio.sleep(0.001)
+            if is_within:
+                await response(scope, receive, send)
+        await response(scope, receive, send)
+        ends.append("after")
+
+    with anyio.fail_after(BOUND):
+        await app(dict(SCOPE), client.receive, send)
+    assert ends == (["closed"] if is_within else ["closed", "after"])
+    assert client.in_flight == 0
 
 
 def show(request: Request) -> JSONResponse:
