@@ -35,6 +35,9 @@ _remove_strings = re.compile(STRING, re.DOTALL).sub
 # An opening bracket adds 1 to the depth, a closing bracket 255, which is -1 as a signed byte.
 _STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
 _NO_BRACKETS = bytes({*range(256)} - {*b"[{]}"})
+_NO_MARKS = bytes({*range(256)} - {*b'[{]}"'})
+#: The passes that remove the innermost arrays and objects of a text.
+_PASSES = 4
 
 
 def parse_json(text: bytes) -> Any:
@@ -53,7 +56,7 @@ def parse_json(text: bytes) -> Any:
     # Most texts have few brackets: to count them is faster than to measure the depth, and
     # `replace` counts faster than `count` does.
     opening = len(text) - len(text.replace(b"[", b"").replace(b"{", b""))
-    if opening > MAX_DEPTH and _measure_depth(text) > MAX_DEPTH:
+    if opening > MAX_DEPTH and not _is_flat(text) and _measure_depth(text) > MAX_DEPTH:
         raise InvalidJSON(f"The JSON text is nested more than {MAX_DEPTH} deep.")
     # An integer beyond 64 bits has 19 digits and a sign, or 20 digits. If every fifth character is
     # examined, four in a row of these are digits. perf: json_body -5 %
@@ -72,6 +75,22 @@ def parse_json(text: bytes) -> Any:
 
 def _invalid(error: ValueError) -> InvalidJSON:
     return InvalidJSON(f"Not JSON: {error}.")
+
+
+def _is_flat(text: bytes) -> bool:
+    """Return whether the depth is certainly within the limit, without a step for each bracket."""
+    # perf: json_body_100k -65 %, against `_measure_depth()`.
+    if b"\\" in text:
+        text = text.replace(b"\\\\", b"").replace(b'\\"', b"")
+    marks = text.translate(None, _NO_MARKS).replace(b'""', b"")
+    # An odd number of quotation marks stands before a bracket in a string, and each removal keeps
+    # it odd: if none is left, no string has a bracket.
+    if b'"' in marks:
+        return False
+    for _ in range(_PASSES):
+        marks = marks.replace(b"{}", b"").replace(b"[]", b"")
+    # A pass removes at most two levels.
+    return marks.count(b"[") + marks.count(b"{") <= MAX_DEPTH - 2 * _PASSES
 
 
 def _measure_depth(text: bytes) -> int:

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict, CIMultiDictProxy, MultiDict
 
 from asgikit._json import format_json
-from asgikit._json_parser import MAX_DEPTH, MAX_DIGITS, _measure_depth, parse_json
+from asgikit._json_parser import MAX_DEPTH, MAX_DIGITS, _is_flat, _measure_depth, parse_json
 from asgikit.datastructures.address import Address
 from asgikit.datastructures.headers import Headers
 from asgikit.exceptions import InvalidJSON
@@ -565,6 +565,33 @@ def test_value_nested_too_deep_is_value_error(kind: type) -> None:
 )
 def test_depth_is_counted_outside_of_strings(text: bytes, depth: int) -> None:
     assert _measure_depth(text) == depth
+
+
+@pytest.mark.parametrize(
+    ("text", "is_flat"),
+    [
+        (b"[" + b'{"a": [1, {}]},' * 1000 + b"1]", True),
+        (rb'["\\",' + rb'{"\"": "a\n\""},' * 300 + b"1]", True),
+        (b"[" * 192 + b"]" * 192, True),
+        (b"[" * 201 + b"]" * 201, False),
+        (b'["[", ' + b"[]," * 300 + b"1]", False),  # a bracket in a string: it is not certain
+        (b"[" * 201 + b'"]]]]]]]]"', False),
+        (b"[" * 201 + rb'"\"]]]]]]]]"', False),
+    ],
+)
+def test_flat_text_is_recognised_without_its_depth(text: bytes, is_flat: bool) -> None:
+    assert _is_flat(text) is is_flat
+
+
+@given(
+    parts=st.lists(
+        st.sampled_from([b"[" * 50, b"]" * 50, b"[", b"]", b"{", b"}", b'"', rb"\\", b'"]"', b"a"])
+    )
+)
+def test_flat_text_is_never_too_deep(parts: list[bytes]) -> None:
+    text = b"".join(parts)
+
+    assert not _is_flat(text) or _measure_depth(text) <= MAX_DEPTH
 
 
 @pytest.mark.parametrize(
