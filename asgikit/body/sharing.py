@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from typing import Any
 
 from asgikit.body.body import Body
@@ -102,7 +103,7 @@ def release_bodies(scope: Scope) -> list[Body]:
     return [body for body in bodies if body.is_open] if bodies else bodies
 
 
-async def wait_disconnected(scope: Scope | None, receive: Receive) -> None:
+def wait_disconnected(scope: Scope | None, receive: Receive) -> Coroutine[Any, Any, None]:
     """Wait until the client disconnected; an unread body over 1 MiB is discarded."""
     body = Body(receive) if scope is None else shared_body(scope, receive)
-    await body.wait_disconnected(abandon=True)
+    return body.wait_disconnected(abandon=True)

@@ -178,24 +178,25 @@ def _format_plain_event(data: str, event: str | None, id_: str | None) -> bytes 
     Return ``None`` if the event needs :func:`_format_fields` and :func:`_format_data`, which format
     any event, and this one in the same way.
     """
+    # `in` takes a fifth of the time of `count()`.
+    if "\n" in data:
+        return None
     if event is None:
         if id_ is None:
-            text, line_count = f"data: {data}\n\n", 2
-        elif id_.__class__ is str:
-            text, line_count = f"id: {id_}\ndata: {data}\n\n", 3
+            text = f"data: {data}\n\n"
+        elif id_.__class__ is str and "\n" not in id_:
+            text = f"id: {id_}\ndata: {data}\n\n"
         else:
             return None
-    elif event.__class__ is not str:
+    elif event.__class__ is not str or "\n" in event:
         return None
     elif id_ is None:
-        text, line_count = f"event: {event}\ndata: {data}\n\n", 3
-    elif id_.__class__ is str:
-        text, line_count = f"event: {event}\nid: {id_}\ndata: {data}\n\n", 4
+        text = f"event: {event}\ndata: {data}\n\n"
+    elif id_.__class__ is str and "\n" not in id_:
+        text = f"event: {event}\nid: {id_}\ndata: {data}\n\n"
     else:
         return None
-    if text.count("\n") != line_count or "\r" in text or "\0" in text:
-        return None
-    return text.encode()
+    return None if "\r" in text or "\0" in text else text.encode()
 
 
 def _format_fields(

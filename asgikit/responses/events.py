@@ -191,6 +191,7 @@ class _EventStream:
         """Send all messages, and close the iterator."""
         cancellation = self.cancellation
         send = self.send
+        monotonic = time.monotonic
         iterator = self.response._iterate()
         self.events = events = track_running(iterator)
         with cancellation.make_scope(events) as cancel_scope:
@@ -218,7 +219,7 @@ class _EventStream:
                             )
                         except OSError as error:
                             raise Disconnected(repr(error)) from error
-                        self.last_sent = time.monotonic()
+                        self.last_sent = monotonic()
                         if self.is_stopping:
                             break  # type: ignore[unreachable] # another task sets it
                 await self.wait_ping_sent()

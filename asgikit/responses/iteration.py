@@ -63,6 +63,8 @@ _END: Any = object()
 
 def is_finished(iterator: object) -> bool:
     """Return whether ``iterator`` is a generator that has ended, or wraps such a generator."""
+    if isinstance(iterator, AsyncGeneratorType):
+        return iterator.ag_frame is None
     if isinstance(iterator, ThreadedIterator):
         return iterator.is_finished()
     return getattr(iterator, "ag_frame", iterator) is None or (
