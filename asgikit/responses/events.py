@@ -21,8 +21,9 @@ from typing import Any, ClassVar, Protocol, TypeAlias
 import anyio
 
 from asgikit._json import format_json
+from asgikit._logging import logger
 from asgikit.body.sharing import wait_disconnected
-from asgikit.exceptions import ContentLengthMismatch, HTTPError
+from asgikit.exceptions import ClientDisconnect, ContentLengthMismatch, HTTPError
 from asgikit.http.event_stream import ServerSentEvent, format_comment, format_event
 from asgikit.responses.charsets import check_utf8
 from asgikit.responses.head import HeadersArgument
@@ -39,6 +40,8 @@ from asgikit.types import Message, Receive, Scope, Send
 __all__ = ["EventSourceResponse"]
 
 _PING = format_comment("ping")
+
+_NO_EVENT: Any = object()
 
 _NO_STORE = (b"cache-control", b"no-store")
 _NO_BUFFERING = (b"x-accel-buffering", b"no")
@@ -57,9 +60,10 @@ Shutdown: TypeAlias = Event | Callable[[], Awaitable[Any]] | Awaitable[Any]
 class EventSourceResponse(StreamingResponse):
     r"""A stream of events for a browser's ``EventSource``.
 
-    The response starts at once, without waiting for an event. Its first body message is ``retry``
-    or a comment, since some servers and most proxies hold the headers back until there is a body,
-    and the browser considers the stream open when it has the headers.
+    The response starts at once, without waiting for an event, unless ``wait_first`` is true. Its
+    first body message is ``retry`` or a comment, since some servers and most proxies hold the
+    headers back until there is a body, and the browser considers the stream open when it has the
+    headers.
 
     Args:
         events: an async or sync iterable. An item is a :class:`ServerSentEvent`, a mapping of its
@@ -79,6 +83,13 @@ class EventSourceResponse(StreamingResponse):
             ``wait()``, such as :class:`asyncio.Event` or :class:`anyio.Event`, which many responses
             can share; or a function that returns an awaitable; or an awaitable. A server that
             shuts down waits for the end of all streams, and does not notify them.
+        wait_first: whether the response starts with the first event or the end of ``events``. An
+            exception before it is raised before the start, so that an ``HTTPError`` is answered
+            with its status. Until then no ping is sent. ``shutdown`` starts and ends the stream.
+        on_error: called with an :class:`Exception` that ends the stream after its start; returns
+            the last event. The error is then logged at ERROR instead of raised, and the stream ends
+            as if there were no more events. If it returns ``None``, the error is raised. A
+            :exc:`~asgikit.ClientDisconnect` is always raised.
 
     Raises:
         TypeError: ``events`` is not an iterable, ``retry`` is not an integer, or ``shutdown`` is
@@ -97,7 +108,7 @@ class EventSourceResponse(StreamingResponse):
     _ready_type = None
     _reads_files = False
 
-    __slots__ = ("_opening", "_ping", "_shutdown")
+    __slots__ = ("_on_error", "_opening", "_ping", "_shutdown", "_wait_first")
 
     def __init__(
         self,
@@ -110,6 +121,8 @@ class EventSourceResponse(StreamingResponse):
         retry: int | None = None,
         send_timeout: float | None = None,
         shutdown: Shutdown | None = None,
+        wait_first: bool = False,
+        on_error: Callable[[Exception], ServerSentEvent | None] | None = None,
     ) -> None:
         super().__init__(
             events, status_code, headers, background=background, send_timeout=send_timeout
@@ -119,6 +132,8 @@ class EventSourceResponse(StreamingResponse):
             check_seconds("ping", ping)
         self._ping = ping
         self._opening = _PING if retry is None else ServerSentEvent(retry=retry).encode() + b"\n"
+        self._wait_first = wait_first
+        self._on_error = on_error
         self._shutdown = shutdown
         if shutdown is not None:
             _check_shutdown(shutdown)
@@ -141,6 +156,7 @@ class _EventStream:
     __slots__ = (
         "cancellation",
         "events",
+        "has_started",
         "is_stopping",
         "last_sent",
         "ping",
@@ -149,6 +165,7 @@ class _EventStream:
         "response",
         "scope",
         "send",
+        "unsent",
         "was_stopped",
     )
 
@@ -160,6 +177,8 @@ class _EventStream:
         self.send = send
         self.ping = response._ping
         self.events: Any = None  # the iterator, with `ag_running`; None once it is closed
+        self.has_started = False  # whether the start was sent
+        self.unsent: list[Message] = []  # the start, while it waits for the first event
         self.is_stopping: bool = False  # whether the stream ends after the current message
         self.was_stopped = False  # whether it has ended while it waited for an event
         self.ping_sent: anyio.Event | None = None  # set after the ping that is being sent
@@ -182,12 +201,13 @@ class _EventStream:
             if inspect.iscoroutine(shutdown):
                 shutdown.close()  # if it was never awaited, it never will be
         if self.was_stopped:
-            await send_all(self.send, _body_message(self.format_last_event(), more_body=False))
+            last = _body_message(self.format_last_event(), more_body=False)
+            await send_all(self.send, *self.unsent, last)
         elif cancellation.has_fired:
             raise Disconnected("while events were sent")
 
     # perf: events -10 %, events_wait -6 %: one coroutine for all events.
-    async def send_events(self) -> None:
+    async def send_events(self) -> None:  # noqa: PLR0912 - see above
         """Send all messages, and close the iterator."""
         cancellation = self.cancellation
         send = self.send
@@ -227,9 +247,9 @@ class _EventStream:
                     cancellation.disarm()
                     body = self.format_last_event() if self.is_stopping else b""
                     await send_all(send, _body_message(body, more_body=False))
-            except HTTPError as error:
-                error.response_started = True
-                raise
+            except Exception as error:
+                if not await self.send_error_event(error):
+                    raise
             finally:
                 self.events = None
                 if self.ping_timer is not None:
@@ -245,8 +265,33 @@ class _EventStream:
             return False
         if content_length is not None:
             raise ContentLengthMismatch("an event stream has no Content-Length")
-        await send_all(self.send, start, _body_message(self.response._opening))
+        self.unsent = [start, _body_message(self.response._opening)]
+        if self.response._wait_first:
+            event = await anext(self.events, _NO_EVENT)
+            if self.cancellation.has_fired:  # and the iterator has ignored it
+                return False
+            if event is not _NO_EVENT:
+                self.unsent.append(_body_message(format_event(event, format_json)))
+        messages, self.unsent = self.unsent, []
+        self.has_started = True
+        await send_all(self.send, *messages)
         self.start_pings()
+        return True
+
+    async def send_error_event(self, error: Exception) -> bool:
+        """Send the event that ``on_error`` returns, and the end; return whether there is one."""
+        if isinstance(error, HTTPError):
+            error.response_started = self.has_started
+        on_error = self.response._on_error
+        if on_error is None or not self.has_started or self.cancellation.has_fired:
+            return False
+        if isinstance(error, Disconnected | ClientDisconnect) or (event := on_error(error)) is None:
+            return False
+        logger.error("an event stream ended with the event of on_error", exc_info=error)
+        await self.wait_ping_sent()
+        await send_all(self.send, _body_message(format_event(event, format_json)))
+        self.cancellation.disarm()
+        await send_all(self.send, _body_message(b"", more_body=False))
         return True
 
     def start_pings(self) -> None:

@@ -172,6 +172,27 @@ def test_stream_error_before_first_chunk_gets_500(server: Server) -> None:
     assert events(server.marks(marks)) == ["closed", "background"]
 
 
+def test_error_before_first_event_is_answered_with_its_status(server: Server) -> None:
+    marks = name_marks("events")
+    with server.connect() as connection:
+        response = connection.request("GET", f"/events?first&marks={marks}")
+        assert (response.status, response.get("retry-after")) == (429, "7")
+    server.wait_for_mark(marks, "closed")
+
+
+def test_error_of_started_event_stream_is_logged_and_sent_as_last_event(server: Server) -> None:
+    marks = name_marks("events")
+    before = server.log.count("an event stream ended with the event of on_error")
+    with server.connect() as connection:
+        response = connection.request("GET", f"/events?marks={marks}")
+        assert response.status == 200
+        assert response.body == b": ping\ndata: a\n\nevent: error\ndata: HTTPError\n\n"
+        # The connection is in order for another request.
+        assert connection.request("GET", f"/events?first&marks={marks}").status == 429
+    assert server.log.count("an event stream ended with the event of on_error") == before + 1
+    server.wait_for_mark(marks, "closed")
+
+
 def test_background_error_is_logged_once_and_connection_stays_open(
     server: Server,
 ) -> None:

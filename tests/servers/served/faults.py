@@ -17,11 +17,14 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from asgikit import (
+    EventSourceResponse,
+    HTTPError,
     JSONResponse,
     Limits,
     PlainTextResponse,
     Request,
     Response,
+    ServerSentEvent,
     StreamingResponse,
     request_response,
 )
@@ -234,7 +237,27 @@ async def state(_: Request) -> Response:
     return JSONResponse({"open": links, "temporary": os.listdir(tempfile.gettempdir())})
 
 
+@request_response
+async def events(request: Request) -> Response:
+    """Send the event ``a`` and then fail, or fail before if the query has ``first``."""
+    marks = marks_of(request)
+
+    async def fail() -> AsyncIterator[str]:
+        try:
+            if "first" not in request.query_params:
+                yield "a"
+            raise HTTPError(429, headers={"Retry-After": "7"})
+        finally:
+            marks.add("closed")
+
+    def describe(error: Exception) -> ServerSentEvent:
+        return ServerSentEvent(type(error).__name__, event="error")
+
+    return EventSourceResponse(fail(), wait_first=True, on_error=describe)
+
+
 APPS: dict[str, ASGIApp] = {
+    "events": events,
     "raises": _stream(raises),
     "raises_with_length": _stream(raises, 2000),
     "raises_in_thread": _stream(raises_in_thread),

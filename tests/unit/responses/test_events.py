@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import gc
 import logging
@@ -15,9 +16,11 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from asgikit import (
+    ClientDisconnect,
     ContentLengthMismatch,
     EventSourceResponse,
     HTTPError,
+    PlainTextResponse,
     Request,
     ServerSentEvent,
     StreamingResponse,
@@ -741,6 +744,267 @@ async def test_error_of_shutdown_is_raised() -> None:
     with pytest.raises(Boom):
         await Client().get(EventSourceResponse(source.async_iterator(), shutdown=fail))
     assert len(source.closes) == 1
+
+
+# --- the first event -----------------------------------------------------------------------------
+
+
+@every_kind
+async def test_wait_first_sends_start_and_first_event_together(kind: str) -> None:
+    source = Source("a", "b")
+    iterator = KINDS[kind](source)
+    client = Client()
+
+    await client.get(EventSourceResponse(iterator, wait_first=True))
+
+    client.checker.end()
+    bodies = [message.get("body") for message in client.messages]
+    assert bodies == [None, OPENING, b"data: a\n\n", b"data: b\n\n", b""]
+    assert_closed_once(source, iterator, kind)
+
+
+@every_kind
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_wait_first_without_events_sends_empty_stream(kind: str, method: str) -> None:
+    source = Source()
+    iterator = KINDS[kind](source)
+
+    answer = await exchange(EventSourceResponse(iterator, wait_first=True), method)
+
+    assert (answer.status_code, answer.body) == (200, OPENING if method == "GET" else b"")
+    assert_closed_once(source, iterator, kind)
+
+
+@every_kind
+@pytest.mark.parametrize("on_error", [None, lambda error: ServerSentEvent(repr(error))])
+@pytest.mark.parametrize(
+    "step",
+    [
+        Boom(),
+        HTTPError(429),
+        OSError("disk"),  # not taken for a disconnect
+        {"event": "a\nb"},  # an event that cannot be formatted
+    ],
+)
+async def test_error_before_first_event_is_raised_before_start(
+    kind: str, on_error: Any, step: Any
+) -> None:
+    source = Source(step)
+    iterator = KINDS[kind](source)
+    client = Client()
+
+    with pytest.raises(type(step) if isinstance(step, Exception) else ValueError):
+        await client.get(EventSourceResponse(iterator, wait_first=True, on_error=on_error))
+
+    assert client.messages == []
+    assert not getattr(step, "response_started", False)
+    assert_closed_once(source, iterator, kind)
+
+
+async def test_http_error_before_first_event_is_answered_with_its_status() -> None:
+    @request_response
+    async def app(request: Request) -> EventSourceResponse:
+        source = Source(HTTPError(429, "busy", {"Retry-After": "7"}))
+        return EventSourceResponse(source.async_generator(), wait_first=True)
+
+    answer = await exchange(app)
+
+    assert answer.status_code == 429
+    assert answer.headers["retry-after"] == "7"
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_error_before_first_event_is_answered_by_on_error_of_app() -> None:
+    def answer_boom(request: Request, error: Exception) -> PlainTextResponse:
+        assert isinstance(error, Boom)
+        return PlainTextResponse("busy", 420)
+
+    @request_response(on_error=answer_boom)
+    async def app(request: Request) -> EventSourceResponse:
+        return EventSourceResponse(Source(Boom()).async_generator(), wait_first=True)
+
+    answer = await exchange(app)
+
+    assert (answer.status_code, answer.body) == (420, b"busy")
+
+
+@every_kind
+async def test_disconnect_before_first_event_cancels_iterator_without_start(kind: str) -> None:
+    source = Source(WAIT)
+    iterator = KINDS[kind](source)
+    client = Client(source.waiting.is_set)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(release, source, lambda: client.is_disconnected)
+        await client.get(EventSourceResponse(iterator, wait_first=True))
+
+    assert client.messages == []
+    assert_closed_once(source, iterator, kind)
+
+
+@every_kind
+async def test_shutdown_before_first_event_sends_empty_stream(kind: str) -> None:
+    source = Source(WAIT)
+    iterator = KINDS[kind](source)
+    client = Client()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(release, source, lambda: source.is_shut_down)
+        await client.get(
+            EventSourceResponse(iterator, wait_first=True, shutdown=source.shutdown, ping=SOON)
+        )
+
+    client.checker.end()
+    assert client.body == OPENING  # and no ping before the start
+    assert_closed_once(source, iterator, kind)
+
+
+@pytest.mark.parametrize("ends", ["disconnects", "shuts down"])
+async def test_first_event_after_ignored_cancellation_is_not_sent(ends: str) -> None:
+    waiting = anyio.Event()
+
+    async def stubborn() -> AsyncGenerator[str]:
+        waiting.set()
+        with contextlib.suppress(BaseException):  # the iterator ignores the cancellation
+            await anyio.sleep_forever()
+        yield "a"
+
+    client = Client(waiting.is_set if ends == "disconnects" else lambda: False)
+    shutdown = waiting.wait if ends == "shuts down" else None
+    await client.get(EventSourceResponse(stubborn(), wait_first=True, shutdown=shutdown))
+
+    assert client.body == (b"" if ends == "disconnects" else OPENING)
+    assert len(client.messages) == (0 if ends == "disconnects" else 3)
+
+
+# --- the last event after an error ---------------------------------------------------------------
+
+
+def boom() -> str:
+    raise Boom
+
+
+def describe(error: Exception) -> ServerSentEvent:
+    return ServerSentEvent(type(error).__name__, event="error")
+
+
+@every_kind
+@pytest.mark.parametrize("wait_first", [False, True])
+@pytest.mark.parametrize(
+    ("step", "name"),
+    [
+        (Boom(), "Boom"),
+        (HTTPError(429), "HTTPError"),
+        (OSError("disk"), "OSError"),  # not taken for a disconnect
+        ({"event": "a\nb"}, "ValueError"),  # an event that cannot be formatted
+    ],
+)
+async def test_error_of_started_stream_is_logged_and_mapped_to_last_event(
+    kind: str, wait_first: bool, step: Any, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = Source("a", step)
+    iterator = KINDS[kind](source)
+    client = Client()
+
+    await client.get(EventSourceResponse(iterator, wait_first=wait_first, on_error=describe))
+
+    client.checker.end()
+    assert client.body == OPENING + b"data: a\n\n" + f"event: error\ndata: {name}\n\n".encode()
+    [record] = caplog.records
+    assert (record.levelname, record.name) == ("ERROR", "asgikit")
+    assert record.exc_info is not None
+    assert type(record.exc_info[1]).__name__ == name
+    assert_closed_once(source, iterator, kind)
+
+
+@every_kind
+@pytest.mark.parametrize(
+    ("error", "on_error"),
+    [
+        (Boom(), lambda error: None),
+        (HTTPError(409), None),
+        (ClientDisconnect("upload"), describe),  # of a request body that the iterator reads
+    ],
+)
+async def test_error_without_last_event_is_raised(
+    kind: str, error: Exception, on_error: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = Source("a", error)
+    iterator = KINDS[kind](source)
+    client = Client()
+
+    with pytest.raises(type(error)):
+        await client.get(EventSourceResponse(iterator, on_error=on_error))
+
+    assert client.body == OPENING + b"data: a\n\n"
+    assert client.messages[-1]["more_body"]
+    assert getattr(error, "response_started", True)
+    assert caplog.records == []
+    assert_closed_once(source, iterator, kind)
+
+
+async def test_error_of_on_error_is_raised_and_closes_iterator() -> None:
+    def fail(error: Exception) -> ServerSentEvent:
+        raise KeyError from error
+
+    source = Source("a", Boom())
+    client = Client()
+
+    with pytest.raises(KeyError):
+        await client.get(EventSourceResponse(source.async_iterator(), on_error=fail))
+
+    assert client.messages[-1]["more_body"]
+    assert len(source.closes) == 1
+
+
+async def test_error_after_disconnect_is_raised_without_last_event() -> None:
+    waiting = anyio.Event()
+
+    async def events() -> AsyncGenerator[str]:
+        waiting.set()
+        try:
+            await anyio.sleep_forever()
+        finally:
+            yield boom()
+
+    client = Client(waiting.is_set)
+    with pytest.raises(Boom):
+        await client.get(EventSourceResponse(events(), on_error=describe))
+
+    assert client.body == OPENING
+
+
+@pytest.mark.parametrize("fails_at", [2, 3])
+async def test_os_error_of_last_event_ends_as_after_disconnect(fails_at: int) -> None:
+    client = Client(send_fails_at=fails_at)
+
+    await client.get(EventSourceResponse(Source(Boom()).async_generator(), on_error=describe))
+
+    assert len(client.messages) == fails_at
+
+
+async def test_last_event_is_sent_after_ping_in_progress() -> None:
+    pinging = anyio.Event()
+    client = Client()
+
+    async def events() -> AsyncGenerator[str]:
+        await pinging.wait()
+        yield boom()
+
+    async def send(message: Message) -> None:
+        if len(client.messages) == 2 and not pinging.is_set():
+            pinging.set()
+            for _ in range(10):
+                await checkpoint()
+        await client.send(message)
+
+    with anyio.fail_after(BOUND):
+        await EventSourceResponse(events(), ping=SOON, on_error=describe)(
+            client.scope, client.receive, send
+        )
+
+    client.checker.end()
+    assert client.body == OPENING * 2 + b"event: error\ndata: Boom\n\n"
 
 
 # --- cancellation at any await -------------------------------------------------------------------
