@@ -69,6 +69,15 @@ return [...document.querySelectorAll("button, nav a, select, textarea, input")]
     .map((element) => element.outerHTML.slice(0, 80));
 """
 
+# The outline of the focused element, its place, and whether it is in the window.
+FOCUSED = """
+const element = document.activeElement, style = getComputedStyle(element);
+const box = element.getBoundingClientRect();
+return [element.matches(":focus-visible") ? parseFloat(style.outlineWidth) : 0, style.outlineStyle,
+    element.closest("section")?.id ?? element.closest("nav")?.tagName ?? element.tagName,
+    box.bottom > 0 && box.top < innerHeight];
+"""
+
 
 def emulate(browser: Chrome, size: str | None = None, mode: str = "light") -> None:
     """Emulate a screen size and a color scheme; the defaults are those of the browser."""

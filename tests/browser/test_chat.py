@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.browser.page_checks import MODES, SIZES, emulate, layout_errors, low_contrasts
+from tests.browser.page_checks import (
+    FOCUSED,
+    MODES,
+    SIZES,
+    emulate,
+    layout_errors,
+    low_contrasts,
+    press_tab,
+)
 from tests.servers.harness import SETUPS, Server, free_port, until
 
 if TYPE_CHECKING:
@@ -45,6 +53,15 @@ def send(page: Chrome, text: str) -> None:
     page.find_element("name", "text").send_keys(f"{text}\n")
 
 
+def focused_after_tab(page: Chrome) -> str:
+    """Press Tab; return the element that has a visible focus."""
+    press_tab(page)
+    width, style, _, is_in_view = page.execute_script(FOCUSED)
+    assert (width, style, is_in_view) == (3, "solid", True)
+    name: str = page.switch_to.active_element.tag_name.upper()
+    return name
+
+
 @pytest.mark.parametrize("size", SIZES)
 def test_chat_shows_messages_and_reconnects(page: Chrome, size: str, tmp_path: Path) -> None:
     port = free_port()
@@ -58,7 +75,10 @@ def test_chat_shows_messages_and_reconnects(page: Chrome, size: str, tmp_path: P
         for mode in MODES:
             emulate(page, size, mode)
             assert low_contrasts(page) == []
+        page.refresh()
+        until(lambda: text_of(page, "messages").startswith("one <b>"), "earlier messages")
         assert layout_errors(page) == []
+        assert [focused_after_tab(page) for _ in range(2)] == ["INPUT", "BUTTON"]
 
     until(lambda: text_of(page, "status") == "The connection is lost. Reconnecting…", "report")
     send(page, "three")

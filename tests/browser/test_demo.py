@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.browser.page_checks import (
+    FOCUSED,
     MODES,
     SIZES,
     console_errors,
@@ -40,14 +41,6 @@ return new Promise((resolve, reject) => {
     setTimeout(() => reject(new Error(`status of ${id}: ${status.textContent}`)), bound * 1000);
     look();
 });
-"""
-
-FOCUSED = """
-const element = document.activeElement, style = getComputedStyle(element);
-const box = element.getBoundingClientRect();
-return [element.matches(":focus-visible") ? parseFloat(style.outlineWidth) : 0, style.outlineStyle,
-    element.closest("section")?.id ?? element.closest("nav")?.tagName ?? element.tagName,
-    box.bottom > 0 && box.top < innerHeight];
 """
 
 SETUP = next(setup for setup in SETUPS if setup.name == "uvicorn-httptools-uvloop")
@@ -360,6 +353,8 @@ def submit_without_scripts(browser: Chrome, demo: Server, card: str, folder: Pat
     """Press the first button of a card; return the text of the next page."""
     page = f"http://127.0.0.1:{demo.port}/"
     browser.get(page)
+    assert layout_errors(browser) == []
+    assert low_contrasts(browser) == []
     if card == "upload":
         browser.find_element("name", "file").send_keys(str(folder / "file.txt"))
     browser.find_element("css selector", f"#{card} form:not(.live) button").click()
