@@ -178,7 +178,7 @@ class _EventStream:
         self.ping = response._ping
         self.events: Any = None  # the iterator, with `ag_running`; None once it is closed
         self.has_started = False  # whether the start was sent
-        self.unsent: list[Message] = []  # the start, while it waits for the first event
+        self.unsent: tuple[Message, ...] = ()  # the start, while it waits for the first event
         self.is_stopping: bool = False  # whether the stream ends after the current message
         self.was_stopped = False  # whether it has ended while it waited for an event
         self.ping_sent: anyio.Event | None = None  # set after the ping that is being sent
@@ -265,14 +265,14 @@ class _EventStream:
             return False
         if content_length is not None:
             raise ContentLengthMismatch("an event stream has no Content-Length")
-        self.unsent = [start, _body_message(self.response._opening)]
+        self.unsent = start, _body_message(self.response._opening)
         if self.response._wait_first:
             event = await anext(self.events, _NO_EVENT)
             if self.cancellation.has_fired:  # and the iterator has ignored it
                 return False
             if event is not _NO_EVENT:
-                self.unsent.append(_body_message(format_event(event, format_json)))
-        messages, self.unsent = self.unsent, []
+                self.unsent = *self.unsent, _body_message(format_event(event, format_json))
+        messages, self.unsent = self.unsent, ()
         self.has_started = True
         await send_all(self.send, *messages)
         self.start_pings()
