@@ -1,5 +1,7 @@
 """Random programs over one body: two readers, a poller, a client, and cancellation at any await.
 
+A reader may read in a block of ``cancel_on_disconnect()``, which a disconnect cancels as well.
+
 The bytes that a reader hands out are a prefix of the body, and all of it if the reader reported
 the end. `receive()` is never cancelled by a reader, and nothing hangs.
 """
@@ -7,6 +9,7 @@ the end. `receive()` is never cancelled by a reader, and nothing hangs.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,10 +62,14 @@ class Server:
 
 @dataclass
 class Reader:
-    """A reader that is cancelled again and again, and in the end is not."""
+    """A reader that is cancelled again and again, and in the end is not.
+
+    If it is watched, a disconnect cancels it as well, except at the end.
+    """
 
     kind: str
     cancels: list[int]  # turns of the event loop until each attempt is cancelled
+    is_watched: bool = False
     got: bytearray = field(default_factory=bytearray)
     outcome: str = "none"
 
@@ -72,7 +79,12 @@ class Reader:
             with anyio.CancelScope() as scope:
                 if turns is not None:
                     group.start_soon(cancel_after, scope, turns)
-                await self.attempt(request, stream)
+                if turns is not None and self.is_watched:
+                    with suppress(ClientDisconnect):
+                        async with request.cancel_on_disconnect():
+                            await self.attempt(request, stream)
+                else:
+                    await self.attempt(request, stream)
             if self.outcome != "none":
                 return
 
@@ -136,6 +148,7 @@ PROGRAMS = st.fixed_dictionaries(
         "is_complete": st.booleans(),
         "kinds": st.lists(st.sampled_from(["stream", "body"]), min_size=1, max_size=2),
         "cancels": st.lists(st.lists(TURNS, max_size=5), min_size=2, max_size=2),
+        "watches": st.lists(st.booleans(), min_size=2, max_size=2),
         "polls": st.lists(TURNS, max_size=4),
     }
 )
@@ -143,8 +156,8 @@ PROGRAMS = st.fixed_dictionaries(
 
 def run(backend: str, program: dict[str, Any]) -> None:
     server = Server(program["sizes"], program["turns"], program["is_complete"])
-    pairs = zip(program["kinds"], program["cancels"], strict=False)
-    readers = [Reader(kind, cancels) for kind, cancels in pairs]
+    fields = zip(program["kinds"], program["cancels"], program["watches"], strict=False)
+    readers = [Reader(*values) for values in fields]
     anyio.run(run_program, server, readers, program["polls"], backend=backend)
     check(server, readers)
 
