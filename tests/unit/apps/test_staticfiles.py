@@ -663,6 +663,24 @@ async def test_compressed_copy_out_of_the_folder_is_not_served(folder: Path) -> 
     assert (await get(app, "/app.js", accept_encoding="br, gzip")).status_code == 404
 
 
+async def test_file_without_compressed_copies_is_opened_once(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "plain.css").write_bytes(b"a{}")
+    opened: list[str] = []
+    system_open = os.open
+
+    def record(path: Any, *args: Any, **kwargs: Any) -> int:
+        opened.append(os.fspath(path))
+        return system_open(path, *args, **kwargs)
+
+    monkeypatch.setattr(os, "open", record)
+    answer = await get(StaticFiles(folder), "/plain.css", accept_encoding="gzip, br, zstd")
+
+    assert answer.body == b"a{}"
+    assert opened == [str(folder / "plain.css")]
+
+
 # Caching.
 
 
