@@ -35,11 +35,12 @@ BRIEF_TESTS = (
 )  # fmt: skip
 #: Requirements of the ``test`` extra that these tests do not import.
 NOT_FOR_BRIEF_TESTS = {
-    "a2wsgi", "atheris", "build", "coverage", "django", "fastapi", "gunicorn", "itsdangerous",
-    "jinja2", "litestar", "mangum", "mcp", "mypy", "nox", "opentelemetry-instrumentation-asgi",
-    "opentelemetry-sdk", "prometheus-client", "pydantic", "pyright", "pytest-cov", "redbot",
-    "redis", "ruff", "selenium", "sentry-sdk", "strawberry-graphql", "structlog", "twine", "ty",
-    "uvicorn-worker", "werkzeug",
+    "a2wsgi", "anthropic", "atheris", "build", "coverage", "django", "fastapi", "gunicorn",
+    "httpx-sse", "itsdangerous", "jinja2", "litestar", "mangum", "mcp", "mypy", "nox", "openai",
+    "opentelemetry-instrumentation-asgi", "opentelemetry-sdk", "prometheus-client", "pydantic",
+    "pyright", "pytest-cov", "redbot", "redis", "ruff",
+    "selenium", "sentry-sdk", "strawberry-graphql", "structlog", "twine", "ty", "uvicorn-worker",
+    "werkzeug",
 }  # fmt: skip
 
 nox.options.default_venv_backend = "venv"

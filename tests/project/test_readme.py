@@ -24,6 +24,7 @@ from tests.project.pages import README as README_PATH
 from tests.project.pages import read_block, read_table
 from tests.project.snippets import DATE, Program, blocks, curl, furnish, programs, run
 from tests.project.works_with import (
+    EVENT_CLIENTS,
     HOSTS,
     NOT_BARE,
     OTHER_LOOP,
@@ -37,6 +38,7 @@ from tests.project.works_with import (
     worst_cell,
 )
 from tests.servers.harness import SETUPS, Server, require, until
+from tests.servers.test_event_clients import CLIENTS
 from tests.servers.test_exchanges import STRUCTURES
 
 if TYPE_CHECKING:
@@ -161,7 +163,7 @@ async def test_event_program_sends_three_events() -> None:
 
 
 def test_docs_page_has_all_servers_hosts_and_structures() -> None:
-    servers, hosts, software = map(read_table, written_tables()[:3])
+    servers, hosts, software, clients = map(read_table, written_tables()[:4])
 
     assert servers[0] == ["", *(setup.name for setup in SETUPS)]
     assert [row[0] for row in servers[1:]] == [row.label for row in SERVER_ROWS]
@@ -172,14 +174,17 @@ def test_docs_page_has_all_servers_hosts_and_structures() -> None:
     named = [row.params["name"] for row in SERVER_ROWS if "name" in row.params]
     assert named == STRUCTURES
     assert [row[0] for row in software[1:]] == [label for label, *_ in SOFTWARE]
+    assert [row[0] for row in clients[1:]] == list(EVENT_CLIENTS.values())
+    assert list(EVENT_CLIENTS) == list(CLIENTS)
 
 
 def test_docs_page_has_no_failure_and_a_reason_for_each_skip() -> None:
-    servers, hosts, software, reasons = written_tables()
-    marks = ",".join(re.findall("<sup>(.*?)</sup>", servers + hosts)).replace(" ", "").split(",")
+    servers, hosts, software, clients, reasons = written_tables()
+    marked = re.findall("<sup>(.*?)</sup>", servers + hosts + clients)
+    marks = ",".join(marked).replace(" ", "").split(",")
 
-    for row in [*read_table(servers)[1:], *read_table(hosts)[1:]]:
-        for cell in row[1:]:
+    for table in (servers, hosts, clients):
+        for cell in (cell for row in read_table(table)[1:] for cell in row[1:]):
             assert re.fullmatch(rf"yes|{NOT_BARE}|(?:yes|no) <sup>[0-9, ]+</sup>", cell)
     for row in read_table(software)[1:]:
         assert set(row[1:]) <= {"yes", OTHER_LOOP}

@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tests.project.pages import DOCS, README, read_table, update_pages, write_table
+from tests.project.pages import DOCS, README, read_block, read_table, update_pages, write_table
 from tests.servers.harness import SETUPS, Setup
 
 if TYPE_CHECKING:
@@ -123,6 +123,23 @@ SOFTWARE = [
 ]
 OTHER_LOOP = "asyncio only"
 
+# Clients of event streams, by the parameter of their tests.
+READS_EVENTS = r"servers/test_event_clients\.py::test_event_client_receives_each_event_once"
+READS_RETRY = r"servers/test_event_clients\.py::test_event_client_reads_stream_.*"
+NODE_IS_MISSING = "needs Node, and NODE_MODULES with the package"
+EVENT_CLIENTS = {
+    "chromium": "`EventSource` of Chromium",
+    "openai_python": "openai (Python)",
+    "openai_node": "openai (Node)",
+    "anthropic_python": "anthropic (Python)",
+    "anthropic_node": "anthropic (Node)",
+    "mcp_python": "MCP SDK (Python)",
+    "mcp_node": "MCP SDK (Node)",
+    "httpx_sse": "httpx-sse",
+    "undici": "`EventSource` of undici",
+    "eventsource": "eventsource (npm)",
+}
+
 
 # The columns of the README's tables, each a summary of rows or columns above.
 PLAIN = [row.label for row in SERVER_ROWS if row.tests == BARE]
@@ -154,7 +171,7 @@ def _marks(reasons: Iterable[str], notes: list[str]) -> str:
 
 
 def tables(outcomes: Sequence[Outcome]) -> str:
-    """Write the tables of servers, of hosts and of other software, and the reasons of skips."""
+    """Write the tables of servers, hosts, other software and event clients, and their notes."""
     notes: list[str] = []
     names = [setup.name for setup in SETUPS]
     by_setup = {
@@ -203,9 +220,26 @@ def tables(outcomes: Sequence[Outcome]) -> str:
     written = write_table(["", *names], servers)
     written += "\n" + write_table(["", *SHAPES.values(), "reads a body"], hosts)
     written += "\n" + write_table(["", *LOOPS], software)
+    written += "\n" + write_table(
+        ["events", "direct", "through nginx", "with `retry=`"], _each_client(outcomes, notes)
+    )
     if notes:
         written += "\n" + "".join(f"{at}. {note}.\n" for at, note in enumerate(notes, 1))
     return written
+
+
+def _each_client(outcomes: Sequence[Outcome], notes: list[str]) -> Iterator[list[str]]:
+    """Yield a row for each client of event streams; without Node, that of the page."""
+    before = read_block(PAGE.read_text(encoding="utf-8"), "works-with").split("\n\n")[3]
+    known = {row[0]: row for row in read_table(before)}
+    for client, label in EVENT_CLIENTS.items():
+        of_client = [each for each in outcomes if each.params.get("client") == client]
+        if any(each.reason == NODE_IS_MISSING for each in of_client):
+            yield known[label]
+            continue
+        ways = [{"origin": way} for way in ("direct", "nginx")]
+        rows = [*(Row("", READS_EVENTS, way) for way in ways), Row("", READS_RETRY, {})]
+        yield [label, *(cell(row, of_client, notes) for row in rows)]
 
 
 def summarize(written: str) -> str:

@@ -28,6 +28,8 @@ SETUP = next(setup for setup in SETUPS if setup.name == "uvicorn-httptools-uvloo
 NODE_MODULES = os.environ.get("NODE_MODULES", "")
 BOUND = 60
 
+NODE_IS_MISSING = "needs Node, and NODE_MODULES with the package"
+
 EXPECTED = [
     {"jsonrpc": "2.0", "method": "tick", "params": {"n": number}} for number in range(COUNT)
 ]
@@ -100,7 +102,7 @@ def read_with_mcp(url: str, _: object) -> list[Any]:
 def read_with_node(name: str, package: str) -> Any:
     def read(url: str, _: object) -> list[Any]:
         if not Path(NODE_MODULES, package).is_dir() or shutil.which("node") is None:
-            pytest.skip("needs Node, and NODE_MODULES with the package")
+            pytest.skip(NODE_IS_MISSING)
         done = subprocess.run(
             ["node", str(Path(__file__).with_name("event_clients.mjs")), name, url, str(COUNT)],
             capture_output=True,
@@ -165,5 +167,7 @@ def test_event_client_reads_stream_that_opens_with_retry(
     if client in MISREADING:
         with pytest.raises(json.JSONDecodeError):
             read(url, request)
-        pytest.skip("takes the line `retry` of `retry=` for an event: set it in the first event")
+        pytest.skip(
+            "the client takes the `retry` line for an event: set `retry` in the first event"
+        )
     assert read(url, request) == EXPECTED
