@@ -131,7 +131,7 @@ class EventLog:
 
         Raises:
             HTTPError: 410, from the first step, if the stream cannot be resumed and ``expired`` is
-                ``None``.
+                ``None``. An app with ``EventSourceResponse(..., wait_first=True)`` answers so.
             TypeError: ``owner`` is not a ``str``.
         """
         return self._follow(last_event_id, _check_owner(owner), expired)

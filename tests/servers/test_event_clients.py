@@ -130,8 +130,8 @@ CLIENTS: dict[str, tuple[Any, bool]] = {
     "eventsource": (read_with_node("eventsource", "eventsource"), True),
 }
 
-# The clients that take the empty line after `retry: N` for an event without data, whose data is no
-# JSON text. The HTML standard (section 9.2.6) dispatches no event then.
+# The clients that take the empty line after `retry: N` for an event, whose empty data is no JSON
+# text. The HTML standard (section 9.2.6) dispatches no event then.
 MISREADING = {"openai_python", "httpx_sse"}
 
 

@@ -12,7 +12,15 @@ from anyio.lowlevel import checkpoint
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asgikit import EventLog, EventSourceResponse, HTTPError, ServerSentEvent
+from asgikit import (
+    EventLog,
+    EventSourceResponse,
+    HTTPError,
+    Request,
+    Response,
+    ServerSentEvent,
+    request_response,
+)
 from asgikit.responses import event_storage
 from asgikit.responses.event_storage import MemoryStorage
 from asgikit.testing import exchange
@@ -253,6 +261,13 @@ async def test_unknown_id_without_event_for_it_raises_410() -> None:
         await anext(EventLog().follow("unknown"))
 
     assert caught.value.status_code == 410
+
+    @request_response
+    async def app(request: Request) -> Response:
+        return EventSourceResponse(EventLog().follow(request.last_event_id), wait_first=True)
+
+    answer = await exchange(app, headers={"last-event-id": "unknown"})
+    assert answer.status_code == 410
 
 
 async def test_position_that_storage_does_not_have_is_unknown() -> None:
