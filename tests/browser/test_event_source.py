@@ -6,13 +6,18 @@ import json
 import re
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.browser.cutter import Cutter
+from tests.servers.harness import SETUPS, Server
 from tests.servers.served.browser_events import EVENTS, IDS, NAMES
+from tests.servers.test_event_clients import EXPECTED as NUMBERED
+from tests.servers.test_event_clients import LISTEN as READ_TO_END
 
 if TYPE_CHECKING:
-    from selenium.webdriver import Chrome
+    from pathlib import Path
 
-    from tests.servers.harness import Server
+    from selenium.webdriver import Chrome
 
 # Resolve to [type, data, last id] of each event and the number of connections, once the server has
 # ended the reconnections or `limit` events have arrived. The JSON is ASCII, so that the driver does
@@ -116,3 +121,20 @@ def test_each_event_arrives_before_next_is_sent(browser: Chrome, server: Server)
 
     words = ["one", "two", "three", "bye"]
     assert browser.execute_script(PUBLISH, *words) == words
+
+
+@pytest.mark.parametrize("size", [1009, 1500, 2003])
+def test_each_event_of_log_arrives_once_if_connection_breaks(
+    browser: Chrome, tmp_path: Path, size: int
+) -> None:
+    setup = next(setup for setup in SETUPS if setup.name == "uvicorn-h11-asyncio")
+    with (
+        Server(setup, "served.event_clients:app", tmp_path) as server,
+        Cutter(server.port, size) as cutter,
+    ):
+        browser.get(f"http://127.0.0.1:{cutter.port}/page")
+        seen = browser.execute_script(READ_TO_END, f"http://127.0.0.1:{cutter.port}/")
+        browser.get("about:blank")
+
+        assert seen == NUMBERED
+        assert cutter.cuts >= 1
