@@ -48,6 +48,7 @@ def expand(table: Iterable[tuple[str, str, str]]) -> dict[tuple[str, str], str]:
     }
 
 
+_NO_EVENTS = " ".join(name for name in APPS if name not in {"events", "events_wait"})
 #: What contenders do not do: the apps or scenarios that they lack, and the contenders.
 _LACKS = (
     ("buffers each part of a form", "parts", "starlette baize litestar quart asgi_tools lilya"),
@@ -60,7 +61,7 @@ _LACKS = (
     ("does not store uploads", "upload", "falcon"),
     ("keeps uploads in memory", "upload", "asgi_tools"),
     ("ignores If-None-Match and Range", "static_304 static_range", "litestar asgi_tools"),
-    ("has server-sent events only", " ".join({*APPS} - {"events", "events_wait"}), "sse_starlette"),
+    ("has server-sent events only", _NO_EVENTS, "sse_starlette"),
 )
 #: The reasons why a contender has no app, or an app that does not support a scenario.
 MISSING = expand(_LACKS)
