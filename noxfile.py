@@ -242,7 +242,7 @@ def fuzz(session: nox.Session) -> None:
 
 @nox.session
 def properties(session: nox.Session) -> None:
-    """Try the properties on 100 000 inputs each, for PROPERTY_SECONDS (480)."""
+    """Try the properties on 100 000 inputs each, for PROPERTY_SECONDS (300)."""
     install(session, "-e", TESTED)
     run_module(session, "tests.project.properties")
 

@@ -77,7 +77,7 @@ def main() -> int:
         selections = ("property and promise", "property and not promise")
         promises, others = pool.map(collect, selections)
         random.shuffle(others)
-        deadline = started + float(os.environ.get("PROPERTY_SECONDS", "480"))
+        deadline = started + float(os.environ.get("PROPERTY_SECONDS", "300"))
         jobs = [(test, deadline) for test in [*promises, *others]]
         failed = False
         for line, has_failed in pool.map(run, *zip(*jobs, strict=True)):
