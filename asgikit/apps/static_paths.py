@@ -5,7 +5,6 @@ The checks are the same on every system, and need no access to the disk.
 
 from __future__ import annotations
 
-import functools
 import os
 import re
 
@@ -23,8 +22,6 @@ _NAME_MAX = 255
 _PATH_MAX = 4096
 
 
-# Paths come from clients, but are short, and few entries are kept.
-@functools.lru_cache(maxsize=256)
 def split_path(route: str, *, dotfiles: bool) -> tuple[str, ...] | None:
     """Split a path into names; return ``None`` if one of them is not allowed."""
     first, *parts = route.removesuffix("/").split("/")
