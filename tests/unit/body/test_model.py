@@ -16,7 +16,7 @@ from typing import Any
 import anyio
 import pytest
 from anyio.lowlevel import checkpoint
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asgikit import BodyConsumed, ClientDisconnect, Request
@@ -165,6 +165,8 @@ def run(backend: str, program: dict[str, Any]) -> None:
 @pytest.mark.property
 @pytest.mark.promise
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
+# 100 000 programs take eight minutes for each event loop, in which no other property is tried.
+@settings(max_examples=min(settings().max_examples, 20_000))
 @given(program=PROGRAMS)
 def test_interrupted_readers_lose_no_byte(backend: str, program: dict[str, Any]) -> None:
     run(backend, program)
