@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import results
-from benchmarks.report import microseconds
+from benchmarks.report import display, microseconds
 from benchmarks.results import BASE, OURS, Row, Table
 from benchmarks.scenarios import SCENARIOS
 
@@ -26,16 +26,6 @@ TITLES = {
     "urlencoded": "Read a form of 20 fields",
     "stream": "Stream 100 chunks",
     "file_100k": "Send a file of 100 KB",
-}
-LABELS = {
-    PEER: "Starlette",
-    "falcon": "Falcon",
-    "blacksheep": "BlackSheep",
-    "litestar": "Litestar",
-    "quart": "Quart",
-    "asgi_tools": "asgi-tools",
-    "lilya": "Lilya",
-    "sse_starlette": "sse-starlette",
 }
 
 # Narrow enough for a phone. The colours follow the colour scheme of the system; the background is
@@ -81,7 +71,7 @@ def _group(title: str, rows: dict[str, Row], contenders: list[str], top: float) 
         width = max(1, round(scale * rows[name].seconds))
         style = "ours" if name == OURS else "peer"
         found += [
-            _text(_PAD, y + 13, LABELS.get(name, name), "soft"),
+            _text(_PAD, y + 13, display(name), "soft"),
             f'<rect x="{_BAR_LEFT}" y="{y:g}" width="{width}" height="16" rx="3" class="{style}"/>',
         ]
         numbers.append(
