@@ -207,7 +207,7 @@ class _EventStream:
             raise Disconnected("while events were sent")
 
     # perf: events -10 %, events_wait -6 %: one coroutine for all events.
-    async def send_events(self) -> None:  # noqa: PLR0912 - see above
+    async def send_events(self) -> None:
         """Send all messages, and close the iterator."""
         cancellation = self.cancellation
         send = self.send
@@ -242,11 +242,7 @@ class _EventStream:
                         self.last_sent = monotonic()
                         if self.is_stopping:
                             break  # type: ignore[unreachable] # another task sets it
-                await self.wait_ping_sent()
-                if not cancellation.has_fired:
-                    cancellation.disarm()
-                    body = self.format_last_event() if self.is_stopping else b""
-                    await send_all(send, _body_message(body, more_body=False))
+                await self.send_end(self.format_last_event() if self.is_stopping else b"")
             except Exception as error:
                 if not await self.send_error_event(error):
                     raise
@@ -290,9 +286,15 @@ class _EventStream:
         logger.error("an event stream ended with the event of on_error", exc_info=error)
         await self.wait_ping_sent()
         await send_all(self.send, _body_message(format_event(event, format_json)))
-        self.cancellation.disarm()
-        await send_all(self.send, _body_message(b"", more_body=False))
+        await self.send_end(b"")
         return True
+
+    async def send_end(self, body: bytes) -> None:
+        """Send the last message, unless an event has cancelled the stream."""
+        await self.wait_ping_sent()
+        if not self.cancellation.has_fired:
+            self.cancellation.disarm()
+            await send_all(self.send, _body_message(body, more_body=False))
 
     def start_pings(self) -> None:
         """Send a ping after each ``ping`` seconds without a message, from now on."""
