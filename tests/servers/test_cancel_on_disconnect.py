@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.servers.harness import SETUPS, Server, measure_best
+from tests.servers.harness import Server, measure_best
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from tests.servers.client import Connection
 
@@ -21,19 +21,6 @@ if TYPE_CHECKING:
 CANCELLATION_BOUND = 0.1
 
 _numbers = count()
-
-
-@pytest.fixture(scope="module", params=SETUPS, ids=[setup.name for setup in SETUPS])
-def server(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Server]:
-    """Serve the handlers; the log must be without problems at the end."""
-    folder = tmp_path_factory.mktemp(request.param.name)
-    with Server(request.param, "served.cancel_on_disconnect:app", folder) as server:
-        yield server
-        was_graceful = server.stop()
-    assert was_graceful
-    assert server.problems == []
 
 
 @pytest.mark.parametrize(
@@ -61,7 +48,7 @@ def test_handler_is_cancelled_within_100_ms(
     def measure() -> float:
         file = f"{name}-{next(_numbers)}"
         with server.connect() as connection:
-            connection.send_head("POST", f"/{name}?marks={file}", "Content-Length: 10")
+            connection.send_head("POST", f"/cancel-{name}?marks={file}", "Content-Length: 10")
             connection.send(b"x" * sent)
             server.wait_for_mark(file, "ready")
             start = time.monotonic()
@@ -77,7 +64,7 @@ def test_handler_is_cancelled_within_100_ms(
 def test_shield_in_the_handler_is_kept(server: Server) -> None:
     file = f"shielded-{next(_numbers)}"
     with server.connect() as connection:
-        connection.send_head("GET", f"/shielded?marks={file}")
+        connection.send_head("GET", f"/cancel-shielded?marks={file}")
         server.wait_for_mark(file, "ready")
     first, committed, second, _, cancelled = server.wait_for_mark(file, "cancelled")
     assert [first, committed, second, cancelled] == ["ready", "committed", "ready", "cancelled"]
@@ -88,5 +75,5 @@ def test_upload_read_in_and_between_blocks_loses_no_byte(server: Server, size: i
     body = random.Random(size).randbytes(size)
     with server.connect() as connection:
         for _ in range(2):  # on one connection, which the watch must leave in order
-            response = connection.request("POST", "/upload", body=body)
+            response = connection.request("POST", "/cancel-upload", body=body)
             assert response.json() == {"size": size, "sha256": sha256(body).hexdigest()}

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import time
 from hashlib import sha256
-from typing import TYPE_CHECKING
 
 import anyio
 
 from asgikit import JSONResponse, Request, Response, request_response
 
 from .marks import marks_of
-
-if TYPE_CHECKING:
-    from asgikit.types import Receive, Scope, Send
 
 
 async def _wait(request: Request) -> None:
@@ -94,8 +90,3 @@ async def upload(request: Request) -> JSONResponse:
 
 
 APPS = {"read": read, "unread": unread, "block": block, "shielded": shielded, "upload": upload}
-
-
-async def app(scope: Scope, receive: Receive, send: Send) -> None:
-    """Dispatch by the path."""
-    await APPS["read" if scope["type"] == "lifespan" else scope["path"][1:]](scope, receive, send)

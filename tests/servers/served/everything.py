@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from asgikit import PlainTextResponse, to_asgi
 
-from . import bodies, disconnects
+from . import bodies, cancel_on_disconnect, disconnects
 from .structures import STRUCTURES
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ APPS: dict[str, ASGIApp] = {
     "polled": bodies.polled,
     "aborted": bodies.aborted,
     "replayed": bodies.replayed,
+    **{f"cancel-{name}": app for name, app in cancel_on_disconnect.APPS.items()},
     "finite": disconnects.finite,
     "endless": disconnects.endless,
     "idle": disconnects.idle,

@@ -63,6 +63,19 @@ def slow(clock: Clock, data: bytes, size: int = 1) -> Receive:
     return receive
 
 
+def interrupted(clock: Clock) -> tuple[Client, Receive]:
+    """Return a client that has sent three chunks, and its ``receive()``, a step for each."""
+    client = Client(*[{"type": "http.request", "body": b"a", "more_body": True}] * 3)
+
+    async def receive() -> Message:
+        await checkpoint()
+        message = await client.receive()
+        clock.now += STEP
+        return message
+
+    return client, receive
+
+
 def empty_messages(clock: Clock) -> Receive:
     """Return a ``receive()`` of messages without a byte, and without an end."""
 
@@ -157,14 +170,7 @@ async def test_wait_for_a_message_over_body_timeout_names_its_seconds() -> None:
 
 
 async def test_waits_of_interrupted_reads_are_added(clock: Clock) -> None:
-    client = Client(*[{"type": "http.request", "body": b"a", "more_body": True}] * 3)
-
-    async def receive() -> Message:
-        await checkpoint()
-        message = await client.receive()
-        clock.now += STEP
-        return message
-
+    client, receive = interrupted(clock)
     request = request_of(receive, total_timeout=4 * STEP + 1)
     with anyio.fail_after(BOUND):
         with anyio.move_on_after(0.05):
@@ -177,14 +183,7 @@ async def test_waits_of_interrupted_reads_are_added(clock: Clock) -> None:
 
 
 async def test_interrupted_reads_over_total_timeout_raise_and_resume(clock: Clock) -> None:
-    client = Client(*[{"type": "http.request", "body": b"a", "more_body": True}] * 3)
-
-    async def receive() -> Message:
-        await checkpoint()
-        message = await client.receive()
-        clock.now += STEP
-        return message
-
+    client, receive = interrupted(clock)
     scope = {"type": "http", "headers": []}
     request = Request(scope, receive, limits=Limits(total_timeout=3 * STEP - 1))
     patient = Request(scope, receive, limits=Limits(total_timeout=5 * STEP))
