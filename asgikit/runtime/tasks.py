@@ -128,7 +128,7 @@ else:
             _enter_task(loop, current)
         if step is DONE:
             return None
-        task.__init__(_Rest(steps, step), loop=loop, context=context)  # type: ignore[misc,abstract] # as above
+        task.__init__(_Rest(steps, step), loop=loop, context=context)  # type: ignore[misc,abstract] # it has all methods
         return task
 
     class _Rest(Coroutine[Any, Any, None]):
