@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.browser.conftest import BOUND
+from tests.servers.harness import until
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -62,6 +65,7 @@ def submit(page: Chrome, reader: str, fields: dict[str, str]) -> Any:
     form = page.find_element("tag name", "form")
     page.execute_script("arguments[0].action = arguments[1]", form, f"/{reader}")
     form.submit()
+    until(lambda: page.find_elements("tag name", "pre"), "response to the form", BOUND)
     return json.loads(page.find_element("tag name", "pre").get_attribute("textContent") or "")
 
 

@@ -12,10 +12,10 @@ import shutil
 import struct
 import subprocess
 import sys
-import time
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -421,14 +421,27 @@ def test_origin_of_run_tells_busy_machine(others: float, word: str) -> None:
     assert f"The machine was {word}" in report.origin({**RUN, "others": others})
 
 
-def test_load_excludes_cpu_time_of_this_process() -> None:
-    load = results.Load()
-    end = time.process_time() + 0.2
-    while time.process_time() < end:
-        pass
+def test_load_excludes_cpu_time_of_this_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stat = tmp_path / "stat"
+    now, own = 100.0, [10.0, 1.0, 2.0, 0.5]  # the last two are of children
 
-    # Other processes may use each core, but not the one of this process.
-    assert load.others() < (os.cpu_count() or 1) - 0.2
+    def set_seconds(user: float, system: float, idle: float) -> None:
+        """Write the CPU times of a machine as Linux does."""
+        ticks = [round(seconds / results.TICK) for seconds in (user, 0, system, idle, 0, 0, 0, 0)]
+        stat.write_text(f"cpu  {' '.join(map(str, ticks))} 0 0\n")
+
+    monkeypatch.setattr(results, "Path", lambda _: stat)
+    monkeypatch.setattr(results, "time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(results, "os", SimpleNamespace(times=lambda: [*own, now]))
+    set_seconds(user=50, system=20, idle=30)
+    load = results.Load()
+    now += 10
+    own = [12.0, 2.0, 4.0, 1.5]  # 6 seconds more
+    set_seconds(user=57, system=24, idle=39)
+
+    assert load.others() == 0.5
 
 
 def test_page_names_each_scenario() -> None:

@@ -242,6 +242,18 @@ class Server:
         return self._process.pid
 
     @property
+    def core_wait(self) -> float:
+        """Seconds that the main thread was ready, but waited for a core of a busy machine.
+
+        0.0 if the system does not report it.
+        """
+        try:
+            statistics = Path(f"/proc/{self.pid}/schedstat").read_text()
+        except FileNotFoundError:
+            return 0.0
+        return int(statistics.split(" ")[1]) / 1e9
+
+    @property
     def has_ended(self) -> bool:
         """Whether the process has ended."""
         return self._process.poll() is not None
