@@ -34,21 +34,31 @@ BLOCK = 5000  # milliseconds of one wait: then a lost connection is noticed
 MAX_FOLLOWERS = 1000
 FORGET = ServerSentEvent("", event="forget")
 
+# One script, so that no event follows the end, and none stays for ever. An empty event is the end.
+APPEND = """
+local last = redis.call("XREVRANGE", KEYS[1], "+", "-", "COUNT", 1)[1]
+if last and last[2][2] == "" then
+    return ARGV[1] == "" and last[1]
+end
+local position = redis.call("XADD", KEYS[1], "MAXLEN", ARGV[2], "*", "event", ARGV[1])
+redis.call("EXPIRE", KEYS[1], ARGV[3])
+return position
+"""
+
 
 class RedisStorage:
-    """Events in Redis streams, which expire ``ttl`` seconds after the last event."""
+    """Events in Redis streams; all are forgotten ``ttl`` seconds after the last one."""
 
     def __init__(self, redis: Redis, max_events: int = 1000, ttl: int = 3600) -> None:
         self._redis: Any = redis  # the types of redis-py are those of its sync client as well
+        self._append = self._redis.register_script(APPEND)
         self._max_events = max_events
         self._ttl = ttl
 
     async def append(self, key: str, event: bytes) -> str:
-        # One transaction: an event without an expiry would stay for ever.
-        async with self._redis.pipeline(transaction=True) as pipeline:
-            pipeline.xadd(_name(key), {"event": event}, maxlen=self._max_events, approximate=False)
-            pipeline.expire(_name(key), self._ttl)
-            position, _ = await pipeline.execute()
+        position = await self._append([_name(key)], [event, self._max_events, self._ttl])
+        if position is None:
+            raise RuntimeError("the stream was closed")
         return str(position, "ascii")
 
     async def read(self, key: str, position: str | None) -> Sequence[tuple[str, bytes]] | None:
@@ -93,7 +103,10 @@ async def app(request: Request) -> ASGIApp:
                 return Response(status_code=204)
             return EventSourceResponse(log.follow(last, room, expired=FORGET), retry=100)
         case "POST":
-            return Response(await log.append(await request.text(), room), 201)
+            try:
+                return Response(await log.append(await request.text(), room), 201)
+            except RuntimeError:
+                raise HTTPError(409, "The stream was closed.") from None
         case "DELETE":
             await log.close(room)
             return Response(status_code=204)

@@ -1,9 +1,7 @@
 """Event streams that outlive their clients, who resume at the Last-Event-ID (HTML, section 9.2).
 
-A log holds many streams, one for each owner. A producer appends events to a stream, whether or not
-a client is connected. Each client follows its stream from its own position: a response reads a few
-events after its position from the storage, sends them, and waits for more. No response has a queue
-or a task of its own. One that is so slow that its next event has been dropped ends.
+Each response reads a few events after its position from the storage, sends them, and waits for
+more. It has neither a queue nor a task of its own.
 
 The id of an event is its position with a tag: an HMAC of the position and the owner. No client can
 make an id, and the id of another stream is refused like an unknown one. The storage never sees text
@@ -15,14 +13,14 @@ from __future__ import annotations
 import base64
 import hmac
 import secrets
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 
 import orjson
 
 from asgikit._json import format_json
 from asgikit.exceptions import HTTPError
 from asgikit.http.event_stream import ServerSentEvent
-from asgikit.responses.event_storage import EventStorage, MemoryStorage
+from asgikit.responses.event_storage import EventStorage, MemoryStorage, Stored
 
 __all__ = ["EventLog"]
 
@@ -77,11 +75,7 @@ class EventLog:
         self._storage = storage or MemoryStorage(max_events, max_bytes, ttl)
 
     async def append(self, event: ServerSentEvent | str, owner: str | None = None) -> str:
-        """Append an event to the stream of ``owner``, and return its id.
-
-        Args:
-            event: an event without an ``id``, or the data of one.
-            owner: the owner of the stream.
+        """Append an event without an ``id``, or the data of one, and return its id.
 
         Raises:
             TypeError: ``event`` or ``owner`` has another type, or data cannot be written as JSON.
@@ -91,17 +85,12 @@ class EventLog:
         if isinstance(event, str):
             event = ServerSentEvent(event)
         elif not isinstance(event, ServerSentEvent):
-            raise TypeError(
-                "append() takes a ServerSentEvent or a str: wrap other data, such as a "
-                f"{type(event).__name__}, in ServerSentEvent(data)"
-            )
+            raise TypeError(f"wrap data such as a {type(event).__name__} in ServerSentEvent(data)")
         if event.id is not None:
             raise ValueError("the log gives each event its id: append it without one")
         data = event.data
-        if isinstance(data, bytes):
-            data = data.decode("utf-8")
-        elif data is not None and not isinstance(data, str):
-            data = format_json(data).decode("utf-8")
+        if data is not None and not isinstance(data, str):
+            data = (data if isinstance(data, bytes) else format_json(data)).decode("utf-8")
         key = _check_owner(owner)
         stored = orjson.dumps((data, event.event, event.retry, event.comment))
         return self._format_id(await self._storage.append(key, stored), key)
@@ -127,7 +116,8 @@ class EventLog:
             owner: the owner of the stream.
             expired: the first event if ``last_event_id`` is unknown, belongs to another owner, or
                 an event after it has been dropped. All kept events follow. It tells the client to
-                forget the events that it has.
+                forget the events that it has. Unless it has an id, an empty one is added, so that
+                the client forgets ``last_event_id`` too.
 
         Raises:
             HTTPError: 410, from the first step, if the stream cannot be resumed and ``expired`` is
@@ -139,15 +129,13 @@ class EventLog:
     async def _follow(
         self, last_event_id: str | None, key: str, expired: ServerSentEvent | None
     ) -> AsyncGenerator[ServerSentEvent]:
-        position = self._parse_id(last_event_id, key) if last_event_id else None
-        is_known = position is not None or not last_event_id
-        events = await self._storage.read(key, position) if is_known else None
+        position, events = await self._resume(last_event_id, key)
         if events is None:
             if expired is None:
                 raise HTTPError(410, "The events after the Last-Event-ID are not available.")
-            yield expired
-            position = None
-            events = await self._storage.read(key, None)
+            id_ = expired.id or ""
+            yield ServerSentEvent(expired.data, expired.event, id_, expired.retry, expired.comment)
+            position, events = await self._resume(None, key)
         while events is not None:
             for position, stored in events:
                 if stored == _END:
@@ -160,29 +148,32 @@ class EventLog:
             events = await self._storage.read(key, position)
 
     async def is_complete(self, last_event_id: str | None, owner: str | None = None) -> bool:
-        """Return whether a closed stream has no event after ``last_event_id``.
+        """Return whether a closed stream has no event after ``last_event_id``, or none at all.
 
         Answer such a request with a 204: a browser reconnects after the end of a stream, until a
         204 stops it.
         """
-        key = _check_owner(owner)
-        position = self._parse_id(last_event_id, key) if last_event_id else None
-        if position is None:
-            return False
-        events = await self._storage.read(key, position)
+        _, events = await self._resume(last_event_id, _check_owner(owner))
         return events is not None and [stored for _, stored in events] == [_END]
 
-    def _format_id(self, position: str, key: str) -> str:
-        # A position has no NUL.
-        tag = hmac.digest(self._secret, f"{key}\0{position}".encode(), "sha256")[:_TAG_SIZE]
-        return f"{position}.{base64.urlsafe_b64encode(tag).decode('ascii')}"
+    async def _resume(
+        self, last_event_id: str | None, key: str
+    ) -> tuple[str | None, Sequence[Stored] | None]:
+        """Return a position and the events after it; ``None`` if they are not available."""
+        if not last_event_id:
+            return None, await self._storage.read(key, None)
+        position = last_event_id.partition(".")[0]
+        # compare_digest() takes ASCII only.
+        if last_event_id.isascii() and hmac.compare_digest(
+            last_event_id, self._format_id(position, key)
+        ):
+            return position, await self._storage.read(key, position)
+        return None, None
 
-    def _parse_id(self, text: str, key: str) -> str | None:
-        """Return the position of an id of this stream; ``None`` for any other text."""
-        if not text.isascii():
-            return None
-        position = text.partition(".")[0]
-        return position if hmac.compare_digest(text, self._format_id(position, key)) else None
+    def _format_id(self, position: str, key: str) -> str:
+        # No position contains a full stop, so that no other pair has this text.
+        tag = hmac.digest(self._secret, f"{position}.{key}".encode(), "sha256")[:_TAG_SIZE]
+        return f"{position}.{base64.urlsafe_b64encode(tag).decode('ascii')}"
 
 
 def _check_owner(owner: str | None) -> str:

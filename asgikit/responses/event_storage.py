@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import secrets
+import sys
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Sequence
 from typing import Protocol, TypeAlias
+from weakref import WeakValueDictionary
 
 import anyio
 
@@ -18,9 +21,9 @@ __all__ = ["EventStorage", "MemoryStorage"]
 #: A position and the event there. An empty event is the end of the stream.
 Stored: TypeAlias = tuple[str, bytes]
 
-# Bytes of memory beside those of an event, and of a stream with its key: upper estimates.
+# Bytes of memory beside those of an event, and of a stream beside its key: upper estimates.
 EVENT_OVERHEAD = 250
-STREAM_OVERHEAD = 1000
+STREAM_OVERHEAD = 1200
 
 # The most that one `read` returns: the memory that a slow follower holds.
 MAX_EVENTS_READ = 64
@@ -38,7 +41,8 @@ class EventStorage(Protocol):
     async def append(self, key: str, event: bytes) -> str:
         """Append an event, and return its position; wake the followers that wait.
 
-        A cancelled call has either appended the event or not.
+        An empty event closes the stream. To close it again has no effect; to append another event
+        raises a ``RuntimeError``. A cancelled call has either appended the event or not.
         """
         ...
 
@@ -58,27 +62,20 @@ class EventStorage(Protocol):
 class _Stream:
     """The kept events of one key, which have consecutive numbers."""
 
-    __slots__ = ("end", "events", "first", "follower_count", "more")
+    __slots__ = ("end", "events")
 
     def __init__(self) -> None:
-        # A random start: a number of another stream, or of an earlier process, is not one of this.
-        self.first = self.end = secrets.randbits(60)
-        self.events: dict[int, tuple[float, bytes]] = {}  # with the time of the end of its life
-        self.follower_count = 0  # that wait
-        self.more: anyio.Event | None = None  # set by the next event
+        # The number of the next event. A random start: a number of another stream, or of an earlier
+        # process, is not one of this stream.
+        self.end = secrets.randbits(60)
+        self.events: deque[tuple[float, bytes]] = deque()  # each with the time when it expires
 
 
 class MemoryStorage:
-    """Events in the memory of one process, of one event loop.
+    """Events in the memory of one process, of one event loop, within the limits of the log.
 
-    Args:
-        max_events: the number of events kept in each stream.
-        max_bytes: the memory for all streams together. The events of the stream that has been
-            without a new one for the longest time are dropped first.
-        ttl: seconds after which an event is dropped, at the next call of a method.
-
-    Raises:
-        ValueError: a limit is not positive.
+    An event expires at the next call for its stream. If all have expired, it is still known which
+    was the last one, and whether the stream was closed, until ``max_bytes`` is exceeded.
     """
 
     def __init__(self, max_events: int, max_bytes: int, ttl: float) -> None:
@@ -88,107 +85,82 @@ class MemoryStorage:
         self._max_bytes = max_bytes
         self._ttl = ttl
         self._size = 0
-        # A stream without events is kept while followers wait, for whom nothing was dropped.
-        self._streams: dict[str, _Stream] = {}
-        self._filled: OrderedDict[str, _Stream] = OrderedDict()  # by the time of their last events
+        self._streams: OrderedDict[str, _Stream] = OrderedDict()  # by the time of the last event
+        # Set by the next event of the key; kept alive by the followers that wait for it.
+        self._appended: WeakValueDictionary[str, anyio.Event] = WeakValueDictionary()
 
     async def append(self, key: str, event: bytes) -> str:
-        """Append an event; drop the oldest ones over a limit.
-
-        Raises:
-            RuntimeError: the stream was closed. To close it again has no effect.
-            ValueError: the event alone exceeds ``max_bytes``.
-        """
+        """Append an event; drop the oldest ones over a limit."""
         # A producer that never waits would leave its followers behind.
         await checkpoint()
-        if len(event) + EVENT_OVERHEAD + len(key) + STREAM_OVERHEAD > self._max_bytes:
+        if _size_of(event) + _size_of(key) > self._max_bytes:
             raise ValueError(f"an event of {len(event)} bytes exceeds max_bytes of the log")
-        self._drop_expired(key)
-        stream = self._streams.get(key) or self._add_stream(key)
-        if not stream.events:
-            self._size += len(key) + STREAM_OVERHEAD
-        elif not stream.events[stream.end - 1][1]:
+        stream = self._streams.get(key)
+        if stream is None:
+            stream = self._streams[key] = _Stream()
+            self._size += _size_of(key)
+        self._drop_expired(stream)
+        if stream.events and not stream.events[-1][1]:
             if not event:
                 return str(stream.end - 1)
             raise RuntimeError("the stream of this owner was closed: nothing can be appended")
+        # The end does not expire, so that a later follower ends too.
+        expiry = time.monotonic() + self._ttl if event else math.inf
         # orjson allocates more memory than its result has bytes: keep a copy.
-        event = bytes(memoryview(event))
-        number = stream.end
-        stream.events[number] = time.monotonic() + self._ttl, event
+        stream.events.append((expiry, bytes(memoryview(event))))
         stream.end += 1
-        self._size += len(event) + EVENT_OVERHEAD
-        self._filled[key] = stream
-        self._filled.move_to_end(key)
+        self._size += _size_of(event)
+        self._streams.move_to_end(key)
         if event and len(stream.events) > self._max_events:
-            self._drop_first(key, stream)
+            self._drop_first(stream)
         while self._size > self._max_bytes:
-            self._drop_first(*next(iter(self._filled.items())))
-        if stream.more is not None:
-            stream.more.set()
-            stream.more = None
-        return str(number)
+            oldest, idle = next(iter(self._streams.items()))
+            if idle.events:
+                self._drop_first(idle)
+            else:
+                del self._streams[oldest]
+                self._size -= _size_of(oldest)
+        appended = self._appended.pop(key, None)
+        if appended is not None:
+            appended.set()
+        return str(stream.end - 1)
 
     async def read(self, key: str, position: str | None) -> Sequence[Stored] | None:
-        """Return at most 64 events, and 64 KiB unless the first one is larger."""
-        self._drop_expired(key)
+        """Return at most 64 events, and none after 64 KiB."""
         stream = self._streams.get(key)
-        number = None if position is None else parse_digits(position)
         if stream is None:
-            return [] if number is None else None
-        number = stream.first if number is None else number + 1
-        if not stream.first <= number <= stream.end:
+            return [] if position is None else None
+        self._drop_expired(stream)
+        first = stream.end - len(stream.events)
+        last = first - 1 if position is None else parse_digits(position)
+        if last is None or not first - 1 <= last < stream.end:
             return None
         found: list[Stored] = []
         size = 0
-        while number < stream.end and len(found) < MAX_EVENTS_READ and size < MAX_BYTES_READ:
-            event = stream.events[number][1]
-            size += len(event)
+        for number in range(last + 1, min(stream.end, last + 1 + MAX_EVENTS_READ)):
+            event = stream.events[number - first][1]
             found.append((str(number), event))
-            number += 1
+            size += len(event)
+            if size >= MAX_BYTES_READ:
+                break
         return found
 
     async def wait(self, key: str, position: str | None) -> None:
         """Wait for the next event, unless there is one."""
-        stream = self._streams.get(key) or self._add_stream(key)
-        if stream.events and position != str(stream.end - 1):
-            return
-        if stream.more is None:
-            stream.more = anyio.Event()
-        stream.follower_count += 1
-        try:
-            await stream.more.wait()
-        finally:
-            stream.follower_count -= 1
-            self._discard_unused(key, stream)
+        if await self.read(key, position) == []:
+            await self._appended.setdefault(key, anyio.Event()).wait()
 
-    def _add_stream(self, key: str) -> _Stream:
-        self._streams[key] = stream = _Stream()
-        return stream
-
-    def _discard_unused(self, key: str, stream: _Stream) -> None:
-        if not stream.events and not stream.follower_count:
-            self._streams.pop(key, None)
-
-    def _drop_expired(self, key: str) -> None:
-        """Drop the expired events of ``key``, and of all streams without any other event."""
+    def _drop_expired(self, stream: _Stream) -> None:
         now = time.monotonic()
-        if key in self._filled:
-            self._drop_before(now, key, self._filled[key])
-        while self._filled:
-            oldest, stream = next(iter(self._filled.items()))
-            self._drop_before(now, oldest, stream)
-            if stream.events:
-                return
+        while stream.events and stream.events[0][0] <= now:
+            self._drop_first(stream)
 
-    def _drop_before(self, now: float, key: str, stream: _Stream) -> None:
-        while stream.events and stream.events[stream.first][0] <= now:
-            self._drop_first(key, stream)
+    def _drop_first(self, stream: _Stream) -> None:
+        _, event = stream.events.popleft()
+        self._size -= _size_of(event)
 
-    def _drop_first(self, key: str, stream: _Stream) -> None:
-        _, event = stream.events.pop(stream.first)
-        stream.first += 1
-        self._size -= len(event) + EVENT_OVERHEAD
-        if not stream.events:
-            self._size -= len(key) + STREAM_OVERHEAD
-            del self._filled[key]
-            self._discard_unused(key, stream)
+
+def _size_of(item: bytes | str) -> int:
+    """Return the bytes of memory for an event, or for the stream of a key without its events."""
+    overhead = EVENT_OVERHEAD if isinstance(item, bytes) else STREAM_OVERHEAD
+    return sys.getsizeof(item) + overhead  # a character of a key takes up to four bytes

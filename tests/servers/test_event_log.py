@@ -207,3 +207,15 @@ def test_redis_keeps_last_events_and_reports_dropped_ones(pair: list[Server]) ->
     assert [event.data for event in events] == ["", *map(str, range(11, 1010))]
     assert events[0].name == "forget"
     assert follow(two.port, "/room", ids[-2])[1] == events[-1:]
+
+
+def test_redis_refuses_append_after_close(pair: list[Server]) -> None:
+    with pair[0].connect() as one, pair[1].connect() as two:
+        statuses = [
+            connection.request(method, "/room", body=b"text").status
+            for connection in (one, two)
+            for method in ("POST", "DELETE", "POST", "DELETE")
+        ]
+
+    assert statuses == [201, 204, 409, 204, 409, 204, 409, 204]
+    assert [event.data for event in follow(pair[1].port, "/room", None)[1]] == ["text"]
