@@ -16,7 +16,7 @@ import anyio
 from asgikit.http.grammar import parse_digits
 from asgikit.runtime.backend import checkpoint
 
-__all__ = ["EventStorage", "MemoryStorage"]
+__all__ = ["EventStorage", "MemoryStorage", "Stored"]
 
 #: A position and the event there. An empty event is the end of the stream.
 Stored: TypeAlias = tuple[str, bytes]
