@@ -26,7 +26,7 @@ DATE = "Sun, 22 Nov 2026 12:00:00 GMT"
 BOUNDARY = "snippet"
 
 # The supported options of curl: those with a value, and those without one.
-VALUED = {"--data-binary", "-A", "-F", "-H", "-X", "-b", "-d", "-o", "-r", "-u", "-w"}
+VALUED = {"--data-binary", "-A", "-F", "-H", "-X", "-b", "-c", "-d", "-o", "-r", "-u", "-w"}
 FLAGS = {"--path-as-is", "-I", "-N", "-i"}
 
 _fence = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -94,6 +94,7 @@ async def curl(app: Any, command: str) -> str:
     method = "HEAD" if "-I" in given else "POST" if body else "GET"
     (method,) = given.get("-X", [method])
     answer = await exchange(app, method, target or "/", headers=headers, body=body)
+    _keep_cookies(answer, given)
     return _print(answer, given)
 
 
@@ -113,7 +114,10 @@ def _fields(given: dict[str, list[str]]) -> list[tuple[str, str]]:
     for name, value in [("accept", "*/*"), ("user-agent", agent), ("host", ORIGIN)]:
         if not any(name == given_name for given_name, _ in fields):
             fields.insert(0, (name, value))
-    fields += [("cookie", value) for value in given.get("-b", [])]
+    fields += [
+        ("cookie", value if "=" in value else Path(value).read_text())
+        for value in given.get("-b", [])
+    ]
     fields += [("range", f"bytes={value}") for value in given.get("-r", [])]
     for value in given.get("-u", []):
         fields.append(("authorization", f"Basic {base64.b64encode(value.encode()).decode()}"))
@@ -138,6 +142,13 @@ def _part(word: str) -> bytes:
         kind = mimetypes.guess_type(value)[0] or "application/octet-stream"
         head += f'; filename="{value[1:]}"\r\nContent-Type: {kind}'
     return f"{head}\r\n\r\n".encode() + _content(value) + b"\r\n"
+
+
+def _keep_cookies(answer: Exchange, given: dict[str, list[str]]) -> None:
+    """Write the cookies to the file of ``-c``, in the form of the header Cookie."""
+    for jar in given.get("-c", []):
+        cookies = [line.partition(";")[0] for line in answer.headers.getall("set-cookie", [])]
+        Path(jar).write_text("; ".join(cookies))
 
 
 def _print(answer: Exchange, given: dict[str, list[str]]) -> str:
