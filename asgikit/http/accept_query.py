@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from asgikit.http.grammar import strip_ows, unquote_pairs
+from asgikit.http.grammar import format_quoted_string, parse_parameters, strip_ows, unquote_pairs
 from asgikit.http.media_types import MediaType, parse_media_type
 
 __all__ = ["format_accept_query", "parse_accept_query"]
@@ -18,15 +18,16 @@ __all__ = ["format_accept_query", "parse_accept_query"]
 # parameter    = *SP ";" *SP key "=" ( sf-token / sf-string )
 # key          = ( lcalpha / "*" ) *( lcalpha / DIGIT / "_" / "-" / "." / "*" )
 _TOKEN = r"[A-Za-z*][!#$%&'*+.^_`|~0-9A-Za-z:/-]*+"  # noqa: S105 - a pattern
-_STRING = r'"((?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\])*+)"'
-_KEY = r"[a-z*][a-z0-9_.*-]*+"
-_VALUE = rf"(?:({_TOKEN})|{_STRING})"
-_MEMBER = re.compile(rf"{_VALUE}((?: *+; *+{_KEY}={_VALUE})*+)[ \t]*+(,[ \t]*+|\Z)")
-_PARAMETER = re.compile(rf" *+; *+({_KEY})={_VALUE}")
+_STRING = r'"(?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\])*+"'
+# No group is inside a possessive repeat, for which CPython 3.11 raises SystemError on some texts.
+_VALUE = rf"(?:{_TOKEN}|{_STRING})"
+_PARAMETERS = rf"(?: *+; *+[a-z*][a-z0-9_.*-]*+={_VALUE})*+"
+_MEMBER = _VALUE + _PARAMETERS
 
 _is_token = re.compile(_TOKEN).fullmatch
-_is_string = re.compile(r"[\x20-\x7e]*+").fullmatch
-_is_key = re.compile(_KEY).fullmatch
+_is_member = re.compile(_MEMBER).fullmatch
+_is_list = re.compile(rf"{_MEMBER}(?:[ \t]*+,[ \t]*+{_MEMBER})*+").fullmatch
+_find_members = re.compile(rf"({_VALUE})({_PARAMETERS})").findall
 
 
 def format_accept_query(*media_types: str) -> str:
@@ -48,18 +49,16 @@ def format_accept_query(*media_types: str) -> str:
 
 def _format_member(text: str) -> str:
     media_type = parse_media_type(text)
-    if media_type is None or not all(map(_is_key, media_type.parameters)):
-        raise ValueError(f"not a media type for Accept-Query: {text!r}")
-    pairs = [f";{name}={_format_value(value)}" for name, value in media_type.parameters.items()]
-    return _format_value(media_type.essence) + "".join(pairs)
+    if media_type is not None:
+        pairs = [f";{name}={_quote(value)}" for name, value in media_type.parameters.items()]
+        member = _quote(media_type.essence) + "".join(pairs)
+        if _is_member(member):
+            return member
+    raise ValueError(f"not a media type for Accept-Query: {text!r}")
 
 
-def _format_value(text: str) -> str:
-    if _is_token(text):
-        return text
-    if not _is_string(text):
-        raise ValueError(f"a structured string is ASCII, unlike {text!r}")
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+def _quote(text: str) -> str:
+    return text if _is_token(text) else format_quoted_string(text)
 
 
 def parse_accept_query(text: str) -> list[MediaType]:
@@ -76,24 +75,17 @@ def parse_accept_query(text: str) -> list[MediaType]:
     ['a/b; x="1 2"', 'text/*']
     """
     text = strip_ows(text)
-    media_types: list[MediaType] = []
-    position, is_more = 0, bool(text)
-    while is_more:
-        member = _MEMBER.match(text, position)
-        if member is None:
-            return []
-        # Each match consumes at least one character of a member, so the loop ends.
-        position = member.end()
-        is_more = member[6] != ""
-        parameters = {
-            key: unquote_pairs(string) if token is None else token
-            for key, token, string in (match.groups() for match in _PARAMETER.finditer(member[3]))
-        }
-        essence = parse_media_type(unquote_pairs(member[2]) if member[1] is None else member[1])
-        if essence is None or essence.parameters:
-            return []
-        # "x" and "x*" are two values of one parameter.
-        if any(f"{name}*" in parameters for name in parameters):
-            return []
-        media_types.append(MediaType(essence.type, essence.subtype, parameters))
-    return media_types
+    if not _is_list(text):
+        return []
+    try:
+        return [_parse_member(*member) for member in _find_members(text)]
+    except ValueError:
+        return []
+
+
+def _parse_member(essence: str, parameters: str) -> MediaType:
+    if essence.startswith('"'):
+        essence = unquote_pairs(essence[1:-1])
+    type_, _, subtype = essence.partition("/")
+    # The last of two equal keys counts (RFC 9651, section 3.1.2).
+    return MediaType(type_, subtype, dict(parse_parameters(parameters, loose=True) or ()))

@@ -35,6 +35,11 @@ from tests.support.growth import grows_linearly
         ("a/b;x", None),  # a boolean
         ("a/b;x=one;x*=two", None),  # two values of one parameter
         ('"a/b;x=one"', None),  # parameters belong after the string
+        ('" a/b"', None),
+        ('"a/b;"', None),
+        # CPython 3.11 raises SystemError if a possessive repeat contains groups.
+        ('b;x=b;x*="X"', None),
+        (' "a/b";x=*b;y*="a/b"', ['a/b; x=*b; y*="a/b"']),
         ('"a/b', None),
         ('"\xe9/b"', None),
         (r'"a/\b"', None),
