@@ -1,8 +1,7 @@
-"""Refusal of cross-origin requests (cross-site request forgery), by Fetch Metadata and Origin.
+"""Refusal of cross-origin requests (cross-site request forgery), as Go's CrossOriginProtection.
 
 A browser says in ``Sec-Fetch-Site`` (W3C Fetch Metadata) from where a request comes. Older browsers
-say it in ``Origin`` (:rfc:`6454`). A page cannot set either header. The rules are those of Go's
-``http.CrossOriginProtection``.
+say it in ``Origin`` (:rfc:`6454`). A page cannot set either header.
 """
 
 from __future__ import annotations
@@ -29,21 +28,18 @@ _ORIGIN = re.compile(
 class SameOrigin:
     """An ASGI app that refuses cross-origin requests to another app with a 403.
 
-    Requests by GET, HEAD, OPTIONS and QUERY pass, and so do scopes other than ``http``. A request
-    by any other method passes if one of these holds:
+    GET, HEAD, OPTIONS, QUERY and scopes other than ``http`` pass. A request by any other method
+    passes if one of these holds:
 
     - its ``Sec-Fetch-Site`` is ``same-origin`` or ``none`` (typed, or from a bookmark);
     - it has no ``Sec-Fetch-Site``, and the host and port of its ``Origin`` are those of ``Host``;
     - its ``Origin`` is one of ``trusted_origins``;
     - it has neither header, and thus comes from no browser.
 
-    If a proxy replaces ``Host``, list the origin of the site in ``trusted_origins``, for browsers
-    without ``Sec-Fetch-Site``.
-
     Args:
         app: An ASGI 3 app.
         trusted_origins: Other origins whose pages may send requests, such as
-            ``"https://app.example.com"``.
+            ``"https://app.example.com"``. If a proxy replaces ``Host``, add the origin of the site.
 
     Raises:
         ValueError: A trusted origin is not written as browsers send it.
@@ -93,7 +89,6 @@ def _values(scope: Scope, name: bytes) -> list[bytes]:
 def _check_origin(origin: str) -> bytes:
     if not _ORIGIN.fullmatch(origin):
         raise ValueError(
-            f"{origin!r} is not an origin as browsers send it: scheme, host and port in lower "
-            'case, without a path, such as "https://app.example.com"'
+            f"{origin!r} is not an origin as browsers send it: scheme://host[:port] in lower case"
         )
     return origin.encode("ascii")

@@ -30,9 +30,7 @@ __all__ = ["Shutdown"]
 Handler: TypeAlias = Callable[[int, FrameType | None], Any]
 
 # Windows sends SIGBREAK instead of SIGTERM.
-_SIGNALS = tuple(
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name)
-)
+_SIGNALS = [each for each in signal.Signals if each.name in {"SIGINT", "SIGTERM", "SIGBREAK"}]
 
 
 class Shutdown:
@@ -40,14 +38,13 @@ class Shutdown:
 
     Use it as the ``lifespan=`` of an app, or enter it in one (``async with shutdown:``). From then
     on, SIGTERM and SIGINT set it, if the lifespan runs on the main thread and the server handles
-    the signal: its handler is called too. :meth:`set` does the same without a signal. The end of
-    the lifespan restores the handlers, ends the streams that are left, and clears the event, so
-    that the app can start again.
+    the signal: its handler is called too. The end of the lifespan restores the handlers, ends the
+    streams that are left, and clears the event, so that the app can start again.
 
     Args:
         retry: the least and the greatest number of milliseconds that clients of event streams wait
             before they reconnect. Each stream sends a random number between the two, so that the
-            clients do not reconnect all at once. ``None`` leaves the number to the client.
+            clients do not reconnect all at once. ``None`` sends none.
         last_event: the event that event streams send at their end. ``retry`` is added to it unless
             it has one.
 
@@ -96,16 +93,31 @@ class Shutdown:
         return self
 
     async def __aenter__(self) -> None:
-        if self._entries == 0:
-            self._replace_handlers()
         self._entries += 1
+        for number in _SIGNALS if self._entries == 1 else ():
+            handler = signal.getsignal(number)
+            # Without a handler, the signal ends the process at once or is ignored.
+            if callable(handler):
+                replacement = functools.partial(self._handle_signal, handler)
+                with contextlib.suppress(ValueError):  # not on the main thread
+                    signal.signal(number, replacement)
+                    self._replaced[number] = replacement, handler
+
+    def _handle_signal(self, handler: Handler, number: int, frame: FrameType | None) -> None:
+        self.set()
+        handler(number, frame)
 
     async def __aexit__(self, *_: object) -> None:
         self._entries -= 1
-        if self._entries == 0:
-            self._restore_handlers()
-            self.set()
-            self._is_set = False
+        if self._entries:
+            return
+        while self._replaced:
+            number, (replacement, handler) = self._replaced.popitem()
+            # A handler that was installed later may call this one.
+            if signal.getsignal(number) is replacement:
+                signal.signal(number, handler)
+        self.set()
+        self._is_set = False
 
     def set(self) -> None:
         """End the streams; callable from any thread, and from a signal handler."""
@@ -142,27 +154,5 @@ class Shutdown:
         if self._retry is None or (event is not None and event.retry is not None):
             return event
         retry = random.randint(*self._retry)  # noqa: S311 - no secret
-        if event is None:
-            return ServerSentEvent(retry=retry)
+        event = event or ServerSentEvent()
         return ServerSentEvent(event.data, event.event, event.id, retry, event.comment)
-
-    def _replace_handlers(self) -> None:
-        for number in _SIGNALS:
-            handler = signal.getsignal(number)
-            # Without a handler, the signal ends the process at once or is ignored.
-            if callable(handler):
-                replacement = functools.partial(self._handle_signal, handler)
-                with contextlib.suppress(ValueError):  # not on the main thread
-                    signal.signal(number, replacement)
-                    self._replaced[number] = replacement, handler
-
-    def _handle_signal(self, handler: Handler, number: int, frame: FrameType | None) -> None:
-        self.set()
-        handler(number, frame)
-
-    def _restore_handlers(self) -> None:
-        while self._replaced:
-            number, (replacement, handler) = self._replaced.popitem()
-            # A handler that was installed later may call this one.
-            if signal.getsignal(number) is replacement:
-                signal.signal(number, handler)

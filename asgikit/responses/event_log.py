@@ -177,8 +177,6 @@ class EventLog:
 
 
 def _check_owner(owner: str | None) -> str:
-    if owner is None:
-        return ""
-    if not isinstance(owner, str):
+    if not isinstance(owner, str | None):
         raise TypeError(f"owner must be a str, not {type(owner).__name__}")
-    return owner
+    return owner or ""
