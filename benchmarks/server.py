@@ -7,6 +7,7 @@ import contextlib
 import http.client
 import importlib
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -105,15 +106,25 @@ def descendants(process: int) -> list[int]:
     return found
 
 
+def free_port() -> int:
+    """Return a free port of localhost, below the ports that clients get from the system.
+
+    On one of those, a connection before the server listens may be to itself.
+    """
+    while True:
+        port = random.SystemRandom().randrange(12_000, 20_000)
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
 class Server:
     """A process with a server and a contender, pinned to the first core."""
 
     def __init__(self, server: str, contender: str) -> None:
         self.name = f"{contender} on {server}"
         self.protocol = "http2" if server.endswith(HTTP2) else "http1"
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port: int = free.getsockname()[1]
+        self.port = free_port()
         self.process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.server", server, contender, str(self.port)],
             cwd=ROOT,

@@ -9,7 +9,6 @@ import importlib
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 import tempfile
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from tests.servers.harness import Server, Setup, require, until
+from tests.servers.harness import Server, Setup, free_port, require, until
 from tests.servers.test_shutdown import HARMLESS
 from tests.support.form_bodies import CONTENT_TYPE, body, file
 from tests.support.paths import ROOT
@@ -130,13 +129,6 @@ def test_cookie_is_valid_in_each_process(url: str) -> None:
     read = [httpx.get(f"{url}/cookie", cookies=cookies).text for _ in range(TIMES)]
 
     assert set(read) == {"Old cookie: Ada\nNew cookie: visitor\n"}
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-    return port
 
 
 @pytest.fixture

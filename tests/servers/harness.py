@@ -140,9 +140,14 @@ def until(condition: Callable[[], object], name: str, bound: float = WAIT_BOUND)
 
 
 def free_port() -> int:
-    """Return a free port of localhost, below the ports that clients get from the system."""
+    """Return a free port of localhost, below the ports that clients get from the system.
+
+    Two processes of pytest-xdist never return the same port: a port is in use only when its server
+    has started.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     while True:
-        port = random.SystemRandom().randrange(20_000, 32_000)
+        port = random.SystemRandom().randrange(20_000 + worker % 16, 32_000, 16)
         with suppress(OSError), socket.socket() as probe:
             probe.bind(("127.0.0.1", port))
             return port

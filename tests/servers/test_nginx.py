@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.servers.client import Connection
-from tests.servers.harness import SETUPS, Server, free_port, measure_best, until
+from tests.servers.harness import SETUPS, STOP_BOUND, Server, free_port, measure_best, until
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 SETUP = next(setup for setup in SETUPS if setup.name == "uvicorn-h11-asyncio")
 
 CONTENT = bytes(range(256)) * 400
-STOP_BOUND = 10.0
 
 # Seconds from the sending of an event to its arrival at the client of nginx.
 EVENT_BOUND = 0.2
