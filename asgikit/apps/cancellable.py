@@ -20,9 +20,8 @@ def make_cancellable(handler: Callable[[Any], Any]) -> Callable[[Any], Awaitable
     """
     if not is_async_callable(handler):
         raise TypeError(
-            f"cancel_on_disconnect takes an async def handler, and {handler!r} runs in a thread, "
-            "which cannot be cancelled: let it call "
-            "anyio.from_thread.run(request.is_disconnected) between its steps"
+            f"cancel_on_disconnect takes an async def handler: {handler!r} runs in a thread, and "
+            "may call anyio.from_thread.run(request.is_disconnected) between its steps"
         )
     return functools.partial(_call, handler)
 

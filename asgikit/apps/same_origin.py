@@ -52,7 +52,11 @@ class SameOrigin:
 
     def __init__(self, app: ASGIApp, trusted_origins: Iterable[str] = ()) -> None:
         self._app: ASGIApp = app
-        self._trusted_origins = frozenset(map(_check_origin, trusted_origins))
+        origins = list(trusted_origins)
+        for origin in origins:
+            if not _ORIGIN.fullmatch(origin):
+                raise ValueError(f"{origin!r} is not an origin as browsers send it: scheme://host")
+        self._trusted_origins = frozenset(origin.encode("ascii") for origin in origins)
         self._refusal = ProblemResponse(
             403, title="Forbidden", detail="The request comes from a page of another origin."
         )
@@ -84,11 +88,3 @@ class SameOrigin:
 
 def _values(scope: Scope, name: bytes) -> list[bytes]:
     return [value for each, value in scope["headers"] if each == name and value]
-
-
-def _check_origin(origin: str) -> bytes:
-    if not _ORIGIN.fullmatch(origin):
-        raise ValueError(
-            f"{origin!r} is not an origin as browsers send it: scheme://host[:port] in lower case"
-        )
-    return origin.encode("ascii")

@@ -15,8 +15,7 @@ import functools
 import random
 import signal
 from collections.abc import Callable
-from types import FrameType
-from typing import Any, TypeAlias
+from typing import Any
 
 import anyio
 
@@ -26,8 +25,6 @@ from asgikit.runtime.backend import thread_safe_call_soon
 from asgikit.types import Receive, Scope, Send
 
 __all__ = ["Shutdown"]
-
-Handler: TypeAlias = Callable[[int, FrameType | None], Any]
 
 # Windows sends SIGBREAK instead of SIGTERM.
 _SIGNALS = [each for each in signal.Signals if each.name in {"SIGINT", "SIGTERM", "SIGBREAK"}]
@@ -76,13 +73,11 @@ class Shutdown:
             if least > greatest:
                 raise ValueError(f"retry must be (least, greatest), not {retry!r}")
         self._retry = retry
-        self._last_event = last_event
+        self._last_event = last_event or ServerSentEvent()
         self._is_set = False
         self._entries = 0  # the number of lifespans in which it is entered
-        # Each wakes one task that waits, from any thread.
-        self._waiters: set[Callable[[], object]] = set()
-        # By signal, its handler and the one of the server.
-        self._replaced: dict[int, tuple[Handler, Handler]] = {}
+        self._waiters: set[Callable[[], object]] = set()  # each wakes one task, from any thread
+        self._replaced: dict[int, tuple[Any, Any]] = {}  # by signal: this handler, the server's
 
     def __reduce__(self) -> tuple[Callable[[], Shutdown], tuple[()]]:
         # Ray pickles the app. Handlers and waiting tasks belong to one process.
@@ -103,7 +98,7 @@ class Shutdown:
                     signal.signal(number, replacement)
                     self._replaced[number] = replacement, handler
 
-    def _handle_signal(self, handler: Handler, number: int, frame: FrameType | None) -> None:
+    def _handle_signal(self, handler: Callable[..., Any], number: int, frame: Any) -> None:
         self.set()
         handler(number, frame)
 
@@ -148,11 +143,10 @@ class Shutdown:
         response = PlainTextResponse(text, status_code, {"cache-control": "no-store"})
         await response(scope, receive, send)
 
-    def make_last_event(self) -> ServerSentEvent | None:
-        """Return the event that ends one stream of events; ``None`` for no event."""
+    def make_last_event(self) -> ServerSentEvent:
+        """Return the event that ends one stream of events; its lines may be empty."""
         event = self._last_event
-        if self._retry is None or (event is not None and event.retry is not None):
+        if self._retry is None or event.retry is not None:
             return event
         retry = random.randint(*self._retry)  # noqa: S311 - no secret
-        event = event or ServerSentEvent()
         return ServerSentEvent(event.data, event.event, event.id, retry, event.comment)

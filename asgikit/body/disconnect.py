@@ -16,15 +16,13 @@ __all__ = ["cancel_on_disconnect"]
 
 @asynccontextmanager
 async def cancel_on_disconnect(body: Body) -> AsyncGenerator[None]:
-    """Cancel the block if the client disconnects; the watch has ended when the block is left.
+    """Cancel the block, as a cancel scope of anyio does, if the client disconnects.
 
-    The block runs in a cancel scope of anyio, so that its shields are honoured. The watch is a task
-    of its own and not part of a task group, which would raise groups of errors. It is a client of
-    the receiver of ``body``, as each reader is.
+    The watch is a task of its own and not part of a task group, which would raise groups of errors.
+    It is a client of the receiver of ``body``, as each reader is, and ends with the block.
 
     Raises:
-        ClientDisconnect: the client disconnected before the end of the block, and the block raised
-            no error.
+        ClientDisconnect: the client disconnected within the block, which raised no error.
         Exception: an error of ``receive()`` that no reader has raised; it cancels the block, too.
     """
     scope = anyio.CancelScope()

@@ -31,10 +31,7 @@ _find_members = re.compile(rf"({_VALUE})({_PARAMETERS})").findall
 
 
 def format_accept_query(*media_types: str) -> str:
-    """Format Accept-Query.
-
-    Args:
-        media_types: Media types with their parameters; ``*`` matches each type or subtype.
+    """Format Accept-Query. In a media type, ``*`` matches each type or subtype.
 
     Raises:
         ValueError: There is no media type, one is malformed, or it cannot be sent in this header.
@@ -75,10 +72,8 @@ def parse_accept_query(text: str) -> list[MediaType]:
     ['a/b; x="1 2"', 'text/*']
     """
     text = strip_ows(text)
-    if not _is_list(text):
-        return []
     try:
-        return [_parse_member(*member) for member in _find_members(text)]
+        return [_parse_member(*member) for member in _find_members(text)] if _is_list(text) else []
     except ValueError:
         return []
 

@@ -1,7 +1,6 @@
 """Event streams that outlive their clients, who resume at the Last-Event-ID (HTML, section 9.2).
 
-Each response reads a few events after its position from the storage, sends them, and waits for
-more. It has neither a queue nor a task of its own.
+A response has no queue: it reads the events after its position from the storage, or waits for one.
 
 The id of an event is its position with a tag: an HMAC of the position and the owner. No client can
 make an id, and the id of another stream is refused like an unknown one. The storage never sees text
@@ -34,15 +33,14 @@ class EventLog:
 
     A stream belongs to an ``owner``: a key that the app chooses, such as the id of a user, or of a
     user and a conversation. A client follows the stream of its owner only, also if it sends an id
-    of another. If no method gets an owner, the log is one stream for all.
+    of another. ``None`` is the owner of a stream for all.
 
     Args:
         max_events: the number of events kept in each stream.
         max_bytes: the memory for all streams together, in bytes. Beyond it, the events of the
             stream that has been without a new one for the longest time are dropped.
         ttl: seconds after which an event is dropped.
-        storage: keeps the events in place of the memory of this process. The three limits above do
-            not apply to it: it has its own.
+        storage: keeps the events in place of the memory of this process, within its own limits.
         secret: the key of the tags in ids, of at least 16 bytes. Needed with ``storage``, as all
             processes must have the same; by default it is random.
 
@@ -114,10 +112,9 @@ class EventLog:
         Args:
             last_event_id: :attr:`Request.last_event_id`; ``None`` or empty for all kept events.
             owner: the owner of the stream.
-            expired: the first event if ``last_event_id`` is unknown, belongs to another owner, or
-                an event after it has been dropped. All kept events follow. It tells the client to
-                forget the events that it has. Unless it has an id, an empty one is added, so that
-                the client forgets ``last_event_id`` too.
+            expired: sent before all kept events if ``last_event_id`` is not of this stream, or an
+                event after it has been dropped. It tells the client to forget its events. Unless it
+                has an id, an empty one is added, so that the client forgets that too.
 
         Raises:
             HTTPError: 410, from the first step, if the stream cannot be resumed and ``expired`` is
@@ -129,13 +126,13 @@ class EventLog:
     async def _follow(
         self, last_event_id: str | None, key: str, expired: ServerSentEvent | None
     ) -> AsyncGenerator[ServerSentEvent]:
-        position, events = await self._resume(last_event_id, key)
+        position, events = await self._find(last_event_id, key)
         if events is None:
             if expired is None:
                 raise HTTPError(410, "The events after the Last-Event-ID are not available.")
             id_ = expired.id or ""
             yield ServerSentEvent(expired.data, expired.event, id_, expired.retry, expired.comment)
-            position, events = await self._resume(None, key)
+            position, events = await self._find(None, key)
         while events is not None:
             for position, stored in events:
                 if stored == _END:
@@ -153,20 +150,15 @@ class EventLog:
         Answer such a request with a 204: a browser reconnects after the end of a stream, until a
         204 stops it.
         """
-        _, events = await self._resume(last_event_id, _check_owner(owner))
+        _, events = await self._find(last_event_id, _check_owner(owner))
         return events is not None and [stored for _, stored in events] == [_END]
 
-    async def _resume(
-        self, last_event_id: str | None, key: str
-    ) -> tuple[str | None, Sequence[Stored] | None]:
-        """Return a position and the events after it; ``None`` if they are not available."""
-        if not last_event_id:
+    async def _find(self, id_: str | None, key: str) -> tuple[str | None, Sequence[Stored] | None]:
+        """Return the position of an id, and the events after it; ``None`` if one is missing."""
+        if not id_:
             return None, await self._storage.read(key, None)
-        position = last_event_id.partition(".")[0]
-        # compare_digest() takes ASCII only.
-        if last_event_id.isascii() and hmac.compare_digest(
-            last_event_id, self._format_id(position, key)
-        ):
+        position = id_.partition(".")[0]
+        if id_.isascii() and hmac.compare_digest(id_, self._format_id(position, key)):
             return position, await self._storage.read(key, position)
         return None, None
 

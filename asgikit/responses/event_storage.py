@@ -25,10 +25,6 @@ Stored: TypeAlias = tuple[str, bytes]
 EVENT_OVERHEAD = 250
 STREAM_OVERHEAD = 1200
 
-# The most that one `read` returns: the memory that a slow follower holds.
-MAX_EVENTS_READ = 64
-MAX_BYTES_READ = 64 * 1024
-
 
 class EventStorage(Protocol):
     """Where an :class:`~asgikit.EventLog` keeps its events: in memory, or for several processes.
@@ -65,8 +61,7 @@ class _Stream:
     __slots__ = ("end", "events")
 
     def __init__(self) -> None:
-        # The number of the next event. A random start: a number of another stream, or of an earlier
-        # process, is not one of this stream.
+        # The number of the next event, from a random start that no earlier stream of the key had.
         self.end = secrets.randbits(60)
         self.events: deque[tuple[float, bytes]] = deque()  # each with the time when it expires
 
@@ -120,30 +115,22 @@ class MemoryStorage:
             else:
                 del self._streams[oldest]
                 self._size -= _size_of(oldest)
-        appended = self._appended.pop(key, None)
-        if appended is not None:
+        if appended := self._appended.pop(key, None):
             appended.set()
         return str(stream.end - 1)
 
     async def read(self, key: str, position: str | None) -> Sequence[Stored] | None:
-        """Return at most 64 events, and none after 64 KiB."""
+        """Return at most one event, so that a slow follower holds no more of dropped ones."""
         stream = self._streams.get(key)
         if stream is None:
             return [] if position is None else None
         self._drop_expired(stream)
         first = stream.end - len(stream.events)
         last = first - 1 if position is None else parse_digits(position)
-        if last is None or not first - 1 <= last < stream.end:
+        if last is None or not first <= last + 1 <= stream.end:
             return None
-        found: list[Stored] = []
-        size = 0
-        for number in range(last + 1, min(stream.end, last + 1 + MAX_EVENTS_READ)):
-            event = stream.events[number - first][1]
-            found.append((str(number), event))
-            size += len(event)
-            if size >= MAX_BYTES_READ:
-                break
-        return found
+        number = last + 1
+        return [(str(number), stream.events[number - first][1])] if number < stream.end else []
 
     async def wait(self, key: str, position: str | None) -> None:
         """Wait for the next event, unless there is one."""
@@ -156,8 +143,7 @@ class MemoryStorage:
             self._drop_first(stream)
 
     def _drop_first(self, stream: _Stream) -> None:
-        _, event = stream.events.popleft()
-        self._size -= _size_of(event)
+        self._size -= _size_of(stream.events.popleft()[1])
 
 
 def _size_of(item: bytes | str) -> int:

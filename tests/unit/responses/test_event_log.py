@@ -365,9 +365,7 @@ async def test_follower_that_reads_expired_events_late_ends(clock: Clock) -> Non
     first = await anext(events)
     clock.now += 11
 
-    # It has read 64 events before.
-    rest = [event.id async for event in events]
-    assert len(rest) == 63
+    assert [event async for event in events] == []
     assert await take(log.follow(first.id, expired=EXPIRED), 1) == ["forget all"]
 
 
@@ -465,22 +463,9 @@ async def test_slow_follower_ends_and_its_id_has_expired() -> None:
 
     await fill(log, "c", "d", "e", "f")
 
-    # It has read "b" before. Then it ends, as "c" was dropped.
-    rest = [event async for event in events]
-    assert (first.data, [event.data for event in rest]) == ("a", ["b"])
+    assert (first.data, [event async for event in events]) == ("a", [])  # "b" was dropped
     await log.close()
-    assert await read_all(log, rest[-1].id) == ["forget all", "d", "e", "f"]
-
-
-async def test_follower_holds_few_of_dropped_events() -> None:
-    log = EventLog(max_bytes=10_000_000)
-    await fill(log, *["x" * 30_000] * 100)
-    events = log.follow()
-    await anext(events)
-
-    await fill(log, *["y" * 30_000] * 400)
-
-    assert [event.data[0] async for event in events] == ["x"] * 2
+    assert await read_all(log, first.id) == ["forget all", "d", "e", "f"]
 
 
 async def test_producer_that_never_waits_leaves_no_follower_behind() -> None:
@@ -609,6 +594,17 @@ async def test_client_cut_anywhere_receives_each_event_once(
     assert await receive_with_cuts(log, cuts) == whole
 
 
+async def _read_rest(
+    storage: MemoryStorage, key: str, position: str | None
+) -> list[tuple[str, bytes]] | None:
+    """Return all events after a position; ``None`` if one was dropped."""
+    found: list[tuple[str, bytes]] = []
+    while events := await storage.read(key, position):
+        found += events
+        position = found[-1][0]
+    return None if events is None else found
+
+
 @pytest.mark.property
 @given(
     st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 2500)), max_size=15),
@@ -625,12 +621,12 @@ async def test_storage_keeps_last_events_with_any_appends_and_limits(
         event = b"%d %s" % (number, b"x" * size)
         appended[key].append((await storage.append(key, event), event))
     for key, stored in appended.items():
-        kept = await storage.read(key, None)
+        kept = await _read_rest(storage, key, None)
         assert kept is not None
         assert len(kept) <= max_events
         assert kept == stored[len(stored) - len(kept) :]
         for missed, (position, _) in enumerate(reversed(stored)):
-            rest = await storage.read(key, position)
+            rest = await _read_rest(storage, key, position)
             # The position of a dropped event is known if the stream was never empty meanwhile.
             if missed < len(kept) or rest is not None:
                 assert rest == kept[len(kept) - missed :]
