@@ -91,7 +91,7 @@ def _gunicorn(name: str, *options: str) -> Setup:
 
 
 CONFIGURED = f"--config={ROOT / 'examples' / 'scale' / 'gunicorn_conf.py'}"
-GRACEFUL = "--graceful-timeout=3"
+GRACEFUL = "--graceful-timeout=5"  # a busy machine needs some seconds for the transfers
 ONE_PROCESS = "--workers=0"
 
 CASES = (
