@@ -203,7 +203,11 @@ def _check_stop(case: Case, folder: Path) -> tuple[float, float]:
     """
     with (folder / "download").open("wb") as download_file:
         download_file.truncate(DOWNLOAD_SIZE)
+    workers = 2 if "--workers=2" in case.setup.arguments else 1
     with Server(case.setup, APP, folder) as server, ThreadPoolExecutor(STREAMS) as pool:
+        if case.lifespan == ENDED:
+            # A worker of granian loses a SIGTERM that arrives before the start of its lifespan.
+            until(lambda: len(_started(server)) == workers, "start of all workers")
         streams = [server.connect() for _ in range(STREAMS)]
         for stream in streams:
             stream.send_head("GET", "/events")
