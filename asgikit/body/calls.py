@@ -12,7 +12,8 @@ it after a wait, so that one call must run in one task and one context from its 
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any, Protocol
 
 from asgikit.exceptions import BodyConsumed
 from asgikit.runtime.backend import checkpoint, is_asyncio
@@ -135,14 +136,14 @@ class ReceiveCalls:
         finally:
             self._task = None
 
-    async def call_in_current_task(self) -> None:
-        """Call ``receive()`` in the current task, for the disconnect watch of a response.
+    def call_in_current_task(self) -> Coroutine[Any, Any, None]:
+        """Call ``receive()`` in the task that awaits this, the disconnect watch of a response.
 
         The watch sees a disconnect without a turn of the event loop in between, so that nothing
         more is sent. It is cancelled only at the end of the response.
         """
         self._call = _Call.IN_FLIGHT
-        await call_receive(self.receive, self)
+        return call_receive(self.receive, self)
 
     def end(self, message: Message) -> None:
         """Process the message that a call returned."""

@@ -13,10 +13,9 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import inspect
 import time
 from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Iterable, Iterator
-from typing import Any, ClassVar, Protocol, TypeAlias
+from typing import Any, ClassVar
 
 import anyio
 
@@ -30,11 +29,10 @@ from asgikit.responses.head import HeadersArgument
 from asgikit.responses.iteration import close, track_running
 from asgikit.responses.send_timeout import bound_send, check_seconds
 from asgikit.responses.sending import Disconnected, burst_size, send_all
+from asgikit.responses.stopping import ShutdownArgument, StopAtShutdown
 from asgikit.responses.streaming import INCREMENTAL, StreamingResponse
 from asgikit.runtime.backend import is_asyncio
 from asgikit.runtime.cancellation import CancelOnEvent
-from asgikit.runtime.tasks import wait_end
-from asgikit.runtime.threads import is_async_callable
 from asgikit.types import Message, Receive, Scope, Send
 
 __all__ = ["EventSourceResponse"]
@@ -45,16 +43,6 @@ _NO_EVENT: Any = object()
 
 _NO_STORE = (b"cache-control", b"no-store")
 _NO_BUFFERING = (b"x-accel-buffering", b"no")
-
-
-class Event(Protocol):
-    """An event of asyncio, anyio or Trio, or a similar object."""
-
-    async def wait(self) -> Any:
-        """Return once the event is set."""
-
-
-Shutdown: TypeAlias = Event | Callable[[], Awaitable[Any]] | Awaitable[Any]
 
 
 class EventSourceResponse(StreamingResponse):
@@ -108,7 +96,7 @@ class EventSourceResponse(StreamingResponse):
     _ready_type = None
     _reads_files = False
 
-    __slots__ = ("_on_error", "_opening", "_ping", "_shutdown", "_wait_first")
+    __slots__ = ("_on_error", "_opening", "_ping", "_wait_first")
 
     def __init__(
         self,
@@ -120,23 +108,25 @@ class EventSourceResponse(StreamingResponse):
         ping: float | None = 15.0,
         retry: int | None = None,
         send_timeout: float | None = None,
-        shutdown: Shutdown | None = None,
+        shutdown: ShutdownArgument | None = None,
         wait_first: bool = False,
         on_error: Callable[[Exception], ServerSentEvent | None] | None = None,
     ) -> None:
         super().__init__(
-            events, status_code, headers, background=background, send_timeout=send_timeout
+            events,
+            status_code,
+            headers,
+            background=background,
+            send_timeout=send_timeout,
+            shutdown=shutdown,
         )
         check_utf8(self._list())
         if ping is not None:
             check_seconds("ping", ping)
         self._ping = ping
-        self._opening = _PING if retry is None else ServerSentEvent(retry=retry).encode() + b"\n"
+        self._opening = _PING if retry is None else ServerSentEvent(retry=retry).encode()
         self._wait_first = wait_first
         self._on_error = on_error
-        self._shutdown = shutdown
-        if shutdown is not None:
-            _check_shutdown(shutdown)
         self._add_headers(_NO_STORE, _NO_BUFFERING, INCREMENTAL)
 
     def _send(  # pyright: ignore[reportIncompatibleMethodOverride] # returns an awaitable too
@@ -145,9 +135,9 @@ class EventSourceResponse(StreamingResponse):
         if self._send_timeout is not None:
             send = bound_send(send, self._send_timeout)
         stream = _EventStream(self, scope, receive, send)
-        if self._shutdown is None:
+        if stream.stop is None:
             return stream.cancellation.run(stream.send_events(), Disconnected)
-        return stream.send_until_shutdown()
+        return stream.stop.run(stream.cancellation, stream.send_events(), stream.send_last_event)
 
 
 class _EventStream:
@@ -157,7 +147,6 @@ class _EventStream:
         "cancellation",
         "events",
         "has_started",
-        "is_stopping",
         "last_sent",
         "ping",
         "ping_sent",
@@ -165,8 +154,8 @@ class _EventStream:
         "response",
         "scope",
         "send",
+        "stop",
         "unsent",
-        "was_stopped",
     )
 
     def __init__(
@@ -179,32 +168,22 @@ class _EventStream:
         self.events: Any = None  # the iterator, with `ag_running`; None once it is closed
         self.has_started = False  # whether the start was sent
         self.unsent: tuple[Message, ...] = ()  # the start, while it waits for the first event
-        self.is_stopping: bool = False  # whether the stream ends after the current message
-        self.was_stopped = False  # whether it has ended while it waited for an event
         self.ping_sent: anyio.Event | None = None  # set after the ping that is being sent
         self.ping_timer: asyncio.TimerHandle | None = None
         self.last_sent = 0.0  # time of the last message, in seconds
+        self.stop: StopAtShutdown | None = None
         events: list[Callable[[], Awaitable[object]]] = [
             functools.partial(wait_disconnected, scope, receive)
         ]
         if response._shutdown is not None:
-            events.append(self.wait_shutdown)
+            self.stop = StopAtShutdown(response._shutdown)
+            events.append(functools.partial(self.stop.wait, self.wait_ping_sent))
         self.cancellation = CancelOnEvent(*events)
 
-    async def send_until_shutdown(self) -> None:
-        """Send the events until ``shutdown`` happens."""
-        cancellation = self.cancellation
-        shutdown = self.response._shutdown
-        try:
-            await cancellation.run(self.send_events())
-        finally:
-            if inspect.iscoroutine(shutdown):
-                shutdown.close()  # if it was never awaited, it never will be
-        if self.was_stopped:
-            last = _body_message(self.format_last_event(), more_body=False)
-            await send_all(self.send, *self.unsent, last)
-        elif cancellation.has_fired:
-            raise Disconnected("while events were sent")
+    async def send_last_event(self) -> None:
+        """Send the end of a stream that ``shutdown`` has cancelled."""
+        last = _body_message(self.format_last_event(), more_body=False)
+        await send_all(self.send, *self.unsent, last)
 
     # perf: events -10 %, events_wait -6 %: one coroutine for all events.
     async def send_events(self) -> None:
@@ -213,36 +192,32 @@ class _EventStream:
         send = self.send
         monotonic = time.monotonic
         iterator = self.response._iterate()
-        self.events = events = track_running(iterator)
+        stop = self.stop
+        self.events = events = track_running(iterator) if stop is None else stop.iterate(iterator)
         with cancellation.make_scope(events) as cancel_scope:
             try:
                 if not await self.send_start():
                     return
                 burst: Iterator[None] = cancellation.start_burst(burst_size())
-                if not self.is_stopping:
-                    async for event in events:
-                        for _ in burst:
-                            break
-                        else:
-                            await self.wait_ping_sent()
-                            if cancellation.has_fired:  # and the iterator has ignored it
-                                return
-                            await cancellation.checkpoint()
-                            burst = cancellation.start_burst(burst_size())
-                        if event.__class__ is ServerSentEvent:  # perf: events -3 %
-                            body = event.encode(format_json)
-                        else:
-                            body = format_event(event, format_json)
-                        try:
-                            await send(
-                                {"type": "http.response.body", "body": body, "more_body": True}
-                            )
-                        except OSError as error:
-                            raise Disconnected(repr(error)) from error
-                        self.last_sent = monotonic()
-                        if self.is_stopping:
-                            break  # type: ignore[unreachable] # another task sets it
-                await self.send_end(self.format_last_event() if self.is_stopping else b"")
+                async for event in events:
+                    for _ in burst:
+                        break
+                    else:
+                        await self.wait_ping_sent()
+                        if cancellation.has_fired:  # and the iterator has ignored it
+                            return
+                        await cancellation.checkpoint()
+                        burst = cancellation.start_burst(burst_size())
+                    if event.__class__ is ServerSentEvent:  # perf: events -3 %
+                        body = event.encode(format_json)
+                    else:
+                        body = format_event(event, format_json)
+                    try:
+                        await send({"type": "http.response.body", "body": body, "more_body": True})
+                    except OSError as error:
+                        raise Disconnected(repr(error)) from error
+                    self.last_sent = monotonic()
+                await self.send_end(self.format_last_event())
             except Exception as error:
                 if not await self.send_error_event(error):
                     raise
@@ -361,22 +336,10 @@ class _EventStream:
         if self.ping_sent is not None:
             await self.ping_sent.wait()
 
-    async def wait_shutdown(self) -> bool:
-        """Wait for ``shutdown``; return whether the wait for an event is to be cancelled."""
-        shutdown: Any = self.response._shutdown
-        wait = getattr(shutdown, "wait", shutdown)
-        awaitable: Any = wait() if callable(wait) else wait
-        await wait_end(awaitable)
-        self.is_stopping = True
-        await self.wait_ping_sent()
-        # A message that is being sent is the last one.
-        if self.events is None or not self.events.ag_running or self.cancellation.has_fired:
-            return False
-        self.was_stopped = True
-        return True
-
     def format_last_event(self) -> bytes:
         """Return the event that ends the stream at ``shutdown``; empty if there is none."""
+        if self.stop is None or not self.stop.is_stopping:
+            return b""
         make_last_event = getattr(self.response._shutdown, "make_last_event", None)
         event = make_last_event() if make_last_event else None
         return b"" if event is None else format_event(event, format_json)
@@ -384,14 +347,3 @@ class _EventStream:
 
 def _body_message(body: bytes, *, more_body: bool = True) -> Message:
     return {"type": "http.response.body", "body": body, "more_body": more_body}
-
-
-def _check_shutdown(shutdown: Any) -> None:
-    wait = getattr(shutdown, "wait", None)
-    # The `wait` of a threading.Event would block the event loop.
-    if is_async_callable(wait) if wait else callable(shutdown) or inspect.isawaitable(shutdown):
-        return
-    raise TypeError(
-        "shutdown must be a Shutdown, an event of asyncio or anyio, a function that returns an "
-        f"awaitable, or an awaitable, not {type(shutdown).__name__}"
-    )

@@ -39,6 +39,7 @@ from asgikit.responses.iteration import (
 from asgikit.responses.response import Response
 from asgikit.responses.send_timeout import bound_send, check_seconds
 from asgikit.responses.sending import Disconnected, burst_size, send_all
+from asgikit.responses.stopping import ShutdownArgument, StopAtShutdown, check_shutdown
 from asgikit.runtime.cancellation import CancelOnEvent
 from asgikit.scopes import extensions
 from asgikit.types import Message, RawHeaders, Receive, Scope, Send
@@ -80,6 +81,8 @@ class StreamingResponse(Response):
             it; or a function without parameters that returns them, called after the last chunk.
         send_timeout: seconds that ``send`` may wait for the client to take one message. After that,
             the response ends as after a disconnect. ``None`` means no limit.
+        shutdown: ends the stream early, as if there were no more chunks; as for
+            :class:`EventSourceResponse`. A stream with a Content-Length cannot have it.
         conditional: as for :class:`Response`, by the ETag or the Last-Modified in ``headers``; a
             304 or a 412 is sent without iterating over ``content``.
 
@@ -99,7 +102,14 @@ class StreamingResponse(Response):
     _ready_type: ClassVar[type | None] = bytes
     _reads_files: ClassVar[bool] = True
 
-    __slots__ = ("_is_iterated", "_make_iterator", "_send_timeout", "_trailers", "content")
+    __slots__ = (
+        "_is_iterated",
+        "_make_iterator",
+        "_send_timeout",
+        "_shutdown",
+        "_trailers",
+        "content",
+    )
 
     def __init__(
         self,
@@ -112,6 +122,7 @@ class StreamingResponse(Response):
         content_length: int | None = None,
         trailers: Trailers | None = None,
         send_timeout: float | None = None,
+        shutdown: ShutdownArgument | None = None,
         conditional: bool = False,
     ) -> None:
         self.content: AsyncIterable[Chunk] | Iterable[Chunk] | Readable = content
@@ -120,6 +131,9 @@ class StreamingResponse(Response):
         self._send_timeout = send_timeout
         if send_timeout is not None:
             check_seconds("send_timeout", send_timeout)
+        self._shutdown = shutdown
+        if shutdown is not None:
+            check_shutdown(shutdown)
         self._trailers: RawHeaders | Callable[[], HeadersArgument] | None = None
         if trailers is not None:
             self._trailers = trailers if callable(trailers) else check_trailers(trailers)
@@ -178,12 +192,38 @@ class StreamingResponse(Response):
     ) -> Coroutine[Any, Any, None]:
         if self._send_timeout is not None:
             send = bound_send(send, self._send_timeout)
+        if self._shutdown is not None:
+            return self._send_until_shutdown(StopAtShutdown(self._shutdown), scope, receive, send)
         cancellation = CancelOnEvent(functools.partial(wait_disconnected, scope, receive))
         return cancellation.run(self._send_chunks(scope, send, cancellation), Disconnected)
 
+    def _send_until_shutdown(
+        self, stop: StopAtShutdown, scope: Scope | None, receive: Receive, send: Send
+    ) -> Coroutine[Any, Any, None]:
+        has_started = False
+
+        async def note_start(message: Message) -> None:
+            nonlocal has_started
+            has_started = True
+            await send(message)
+
+        async def send_end() -> None:
+            start = () if has_started else (self._start(scope)[0],)
+            await send_all(send, *start, *self._end(scope))
+
+        cancellation = CancelOnEvent(
+            functools.partial(wait_disconnected, scope, receive), stop.wait
+        )
+        work = self._send_chunks(scope, note_start, cancellation, stop)
+        return stop.run(cancellation, work, send_end)
+
     # perf: stream -10 %: one coroutine for all chunks.
     async def _send_chunks(  # noqa: C901, PLR0912 - see above
-        self, scope: Scope | None, send: Send, cancellation: CancelOnEvent
+        self,
+        scope: Scope | None,
+        send: Send,
+        cancellation: CancelOnEvent,
+        stop: StopAtShutdown | None = None,
     ) -> None:
         """Send all messages, the start with the first chunk."""
         started = False
@@ -192,7 +232,8 @@ class StreamingResponse(Response):
         burst: Iterator[None] = iter(())
         ready_type = self._ready_type
         chunks = self._iterate()
-        with cancellation.make_scope(chunks) as cancel_scope:
+        steps = chunks if stop is None else stop.iterate(chunks)
+        with cancellation.make_scope(steps) as cancel_scope:
             try:
                 start, remaining, has_content = self._start(scope)
                 if not has_content:
@@ -201,8 +242,10 @@ class StreamingResponse(Response):
                     await send_all(send, start, {"type": "http.response.body", "body": b""})
                     return
                 if remaining is not None:
+                    if stop is not None:
+                        raise ContentLengthMismatch("with shutdown, there is no Content-Length")
                     ready_type = None  # count the bytes of every chunk
-                async for chunk in chunks:
+                async for chunk in steps:
                     if chunk.__class__ is not ready_type:
                         chunk = self._render_chunk(chunk)  # noqa: PLW2901 - the same, as bytes
                         if remaining is not None:
@@ -306,6 +349,7 @@ class NDJSONResponse(StreamingResponse):
         content_length: as for :class:`StreamingResponse`; so are the following.
         trailers: as for :class:`StreamingResponse`.
         send_timeout: as for :class:`StreamingResponse`.
+        shutdown: as for :class:`StreamingResponse`.
         conditional: as for :class:`StreamingResponse`.
 
     Raises:
@@ -337,6 +381,7 @@ class NDJSONResponse(StreamingResponse):
         content_length: int | None = None,
         trailers: Trailers | None = None,
         send_timeout: float | None = None,
+        shutdown: ShutdownArgument | None = None,
         conditional: bool = False,
     ) -> None:
         if isinstance(items, Mapping):
@@ -353,6 +398,7 @@ class NDJSONResponse(StreamingResponse):
             content_length=content_length,
             trailers=trailers,
             send_timeout=send_timeout,
+            shutdown=shutdown,
             conditional=conditional,
         )
         self._add_headers(INCREMENTAL)

@@ -155,7 +155,7 @@ async def test_file_program_serves_the_folder(folder: Path) -> None:
 async def test_event_program_sends_three_events() -> None:
     answer = await exchange(snippet("ServerSentEvent")["app"])
 
-    assert answer.text.startswith("retry: 3000\n\n")
+    assert answer.text.startswith("retry: 3000\nid: 0\ndata: ")
     assert answer.text.count("\ndata: ") == 3
 
 

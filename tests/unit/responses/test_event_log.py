@@ -525,7 +525,7 @@ async def test_cancelled_follower_loses_and_repeats_no_event(how: str, anyio_bac
         kept = await read_all(log)
         assert kept == [*"abcdef"][: len(kept)]
         assert [event.data for event in received] + await read_all(log, last) == kept
-    assert at > 5
+    assert at > 3  # on Trio, whose order is random, 4 or more
 
 
 async def test_response_ends_with_client_and_leaves_nothing() -> None:

@@ -78,7 +78,7 @@ async def test_event_stream_sends_headers_and_one_message_per_event() -> None:
 
     assert [message.get("body") for message in answer.messages] == [
         None,
-        b"retry: 500\n\n",
+        b"retry: 500\n",
         b"event: tick\nid: 1\ndata: a\n\n",
         b'id: 2\ndata: {"n":2}\n\n',
         b"data: two\ndata: lines\n\n",
