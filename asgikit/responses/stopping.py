@@ -65,9 +65,9 @@ class StopAtShutdown:
 
     def __init__(self, shutdown: ShutdownArgument) -> None:
         self._shutdown: Any = shutdown
-        self.ag_running = False
-        self.is_stopping = False
-        self.was_stopped = False
+        self.ag_running: bool = False
+        self.is_stopping: bool = False
+        self.was_stopped: bool = False
 
     def iterate(self, iterator: AsyncIterator[Any]) -> Self:
         """Return this object, to be used instead of ``iterator``."""
