@@ -106,13 +106,13 @@ def descendants(process: int) -> list[int]:
     return found
 
 
-def free_port() -> int:
-    """Return a free port of localhost, below the ports that clients get from the system.
+def free_port(ports: range = range(12_000, 20_000)) -> int:
+    """Return a free port of localhost among ``ports``, below those that clients get.
 
     On one of those, a connection before the server listens may be to itself.
     """
     while True:
-        port = random.SystemRandom().randrange(12_000, 20_000)
+        port = random.SystemRandom().choice(ports)
         with contextlib.suppress(OSError), socket.socket() as probe:
             probe.bind(("127.0.0.1", port))
             return port

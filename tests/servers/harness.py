@@ -9,7 +9,6 @@ a file of the folder, so that a test can wait for an event inside of the app.
 from __future__ import annotations
 
 import os
-import random
 import re
 import signal
 import socket
@@ -24,6 +23,7 @@ from typing import TYPE_CHECKING, Self
 
 import pytest
 
+from benchmarks import server
 from tests.servers.client import Connection
 
 if TYPE_CHECKING:
@@ -140,17 +140,13 @@ def until(condition: Callable[[], object], name: str, bound: float = WAIT_BOUND)
 
 
 def free_port() -> int:
-    """Return a free port of localhost, below the ports that clients get from the system.
+    """Return a free port of localhost, which no benchmark uses.
 
     Two processes of pytest-xdist never return the same port: a port is in use only when its server
     has started.
     """
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    while True:
-        port = random.SystemRandom().randrange(20_000 + worker % 16, 32_000, 16)
-        with suppress(OSError), socket.socket() as probe:
-            probe.bind(("127.0.0.1", port))
-            return port
+    return server.free_port(range(20_000 + worker % 16, 32_000, 16))
 
 
 def measure_best(measure: Callable[[], float], bound: float) -> float:

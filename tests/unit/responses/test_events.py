@@ -668,30 +668,6 @@ async def test_unused_shutdown_coroutine_is_closed(method: str) -> None:
     gc.collect()
 
 
-async def test_shutdown_during_send_lets_message_finish() -> None:
-    client = Client()
-    shutdown = anyio.Event()
-    sent: list[bytes] = []
-
-    async def send(message: Message) -> None:
-        if message.get("body") == b"data: a\n\n":
-            shutdown.set()
-            for _ in range(10):
-                await checkpoint()
-            sent.append(message["body"])
-        await client.send(message)
-
-    source = Source("a", "b", WAIT)
-    with anyio.fail_after(BOUND):
-        await EventSourceResponse(source.async_generator(), shutdown=shutdown)(
-            client.scope, client.receive, send
-        )
-
-    client.checker.end()
-    assert (client.body, sent) == (OPENING + b"data: a\n\n", [b"data: a\n\n"])
-    assert (source.steps_taken, len(source.closes)) == (1, 1)
-
-
 @pytest.mark.parametrize("draws", [False, True])
 async def test_shutdown_during_ping_lets_ping_finish(draws: bool) -> None:
     client = Client()

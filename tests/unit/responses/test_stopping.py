@@ -1,4 +1,4 @@
-"""Streams of chunks that end at ``shutdown``; the events of it are in test_events.py."""
+"""Streams of chunks that end at ``shutdown``; test_events.py has the rest of events."""
 
 from __future__ import annotations
 
@@ -9,7 +9,12 @@ import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
-from asgikit import ContentLengthMismatch, NDJSONResponse, StreamingResponse
+from asgikit import (
+    ContentLengthMismatch,
+    EventSourceResponse,
+    NDJSONResponse,
+    StreamingResponse,
+)
 from asgikit.testing import exchange
 from tests.support.streams import (
     KINDS,
@@ -64,25 +69,37 @@ async def test_shutdown_ends_ndjson_after_a_line() -> None:
     assert answer.body == b'"a"\n'
 
 
-async def test_shutdown_while_chunk_is_sent_makes_it_the_last_one() -> None:
+@pytest.mark.parametrize(
+    ("response_class", "opening", "message"),
+    [
+        (StreamingResponse, b"", b"a"),
+        (EventSourceResponse, b": ping\n", b"data: a\n\n"),
+    ],
+)
+async def test_shutdown_during_send_lets_message_finish(
+    response_class: type[StreamingResponse], opening: bytes, message: bytes
+) -> None:
     client = Client()
     shutdown = anyio.Event()
-    source = Source(b"a", b"b", WAIT)
+    sent: list[bytes] = []
 
-    async def send(message: Message) -> None:
-        if message.get("body") == b"a":
+    async def send(sending: Message) -> None:
+        if sending.get("body") == message:
             shutdown.set()
             for _ in range(10):
                 await checkpoint()
-        await client.send(message)
+            sent.append(sending["body"])
+        await client.send(sending)
 
+    source = Source("a", "b", WAIT)
     with anyio.fail_after(BOUND):
-        await StreamingResponse(source.async_generator(), shutdown=shutdown)(
+        await response_class(source.async_generator(), shutdown=shutdown)(
             client.scope, client.receive, send
         )
 
     client.checker.end()
-    assert (client.body, source.steps_taken, len(source.closes)) == (b"a", 1, 1)
+    assert (client.body, sent) == (opening + message, [message])
+    assert (source.steps_taken, len(source.closes)) == (1, 1)
 
 
 async def test_stream_that_never_waits_ends_at_shutdown() -> None:
